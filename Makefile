@@ -1,0 +1,41 @@
+VENV := .venv
+BIN  := $(VENV)/bin
+UV_VERSION := 0.13.9
+.DEFAULT_GOAL := help
+
+help:  ## list the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+setup: $(VENV)/.installed  ## prepare .venv; the other commands call it
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@python3 -c 'import sys; sys.exit("eletroposto needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	@test -x $(BIN)/python || python3 -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --require-hashes -r requirements.lock
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+lock: pyproject.toml  ## compile requirements.lock anew (exact versions, hashes, no index address)
+	$(BIN)/uv pip compile --quiet --universal --all-extras --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock
+
+demo: setup  ## everything on this machine: http://localhost:8501
+	@$(BIN)/eletroposto demo
+
+check: setup  ## lint, types, import contract, SQL lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/sqlfluff lint --dialect postgres sql
+
+test: setup  ## every test, real parts, no skips
+	$(BIN)/python -m pytest
+
+bench: setup  ## the load generator beside the naive reference
+	$(BIN)/python -m benchmarks
+
+faults: setup  ## kill, cut and starve real processes, then count
+	$(BIN)/python -m tests.faults
+
+.PHONY: help setup lock demo check test bench faults
