@@ -1,0 +1,27 @@
+"""The persistent server of this machine, for the command line and the demo."""
+
+from testbench.embedded import host, runtime
+from testbench.embedded.postgres import EmbeddedPostgres
+
+
+def default_server() -> EmbeddedPostgres:
+    return EmbeddedPostgres(host.data_folder() / "postgres")
+
+
+def up() -> str:
+    """Start the server unless it runs, and return the URL of its database."""
+    return default_server().start().url()
+
+
+def down() -> None:
+    default_server().stop()
+
+
+def status() -> str:
+    """One line for people."""
+    server = default_server()
+    if not runtime.is_installed():
+        return "not unpacked yet"
+    if server.pid is None:
+        return f"stopped, data in {server.data}"
+    return f"running as pid {server.pid}, data in {server.data}, {server.url()}"
