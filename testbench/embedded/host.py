@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,17 @@ from testbench.embedded.errors import EmbeddedUnavailable
 
 APP = "eletroposto"
 
-# The kernel's "signal me when my parent ends" watches the thread that started the program, so all
-# of them are started by one thread that lives as long as this process.
-_spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="embedded-spawner")
-
 # A program that outlives its owner here is still reaped, and Popen does not warn about it.
 _children: dict[int, subprocess.Popen[bytes]] = {}
+
+
+@cache
+def _spawner(_pid: int) -> ThreadPoolExecutor:
+    """One thread of this process, as old as itself, that starts the programs.
+
+    The kernel's signal to the orphans of a parent is sent when the *thread* ends that started them.
+    """
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="embedded-spawner")
 
 
 def is_root() -> bool:
@@ -70,7 +76,7 @@ def locked(path: Path) -> Iterator[None]:
     try:
         make_folder(path.parent)
         file = path.open("w")
-    except PermissionError as error:
+    except OSError as error:
         raise EmbeddedUnavailable(
             f"cannot write {error.filename} (ELETROPOSTO_CACHE and ELETROPOSTO_DATA choose folders)"
         ) from None
@@ -111,7 +117,7 @@ def spawn(command: Sequence[str | Path], log: Path, *, dies_with_us: bool) -> in
     """Start a program as the server user, in a session of its own, and return its pid."""
     if dies_with_us:
         command = ["/usr/bin/setpriv", "--pdeathsig", "INT", *command]
-    process = _spawner.submit(_popen, command, log).result()
+    process = _spawner(os.getpid()).submit(_popen, command, log).result()
     _children[process.pid] = process
     return process.pid
 

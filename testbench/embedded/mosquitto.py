@@ -40,14 +40,15 @@ class EmbeddedMosquitto:
             self._config_lines = tuple(config_lines)
         self._port = port or self._port
         self._prepare_folder()
-        if self._port is not None:
-            self._listen_again(self._port)
-            return self
         for _ in range(ATTEMPTS):
-            if self._listen(port := _free_port()):
+            port = self._port or _free_port()
+            _wait_until_free(port)
+            if self._listen(port):
                 self._port = port
                 return self
-        raise self._failure()
+        raise EmbeddedUnavailable(
+            f"Mosquitto did not start ({self.log}): {self.log.read_text()[-500:]}"
+        )
 
     def stop(self) -> None:
         self._end(signal.SIGTERM)
@@ -87,15 +88,8 @@ class EmbeddedMosquitto:
         host.make_folder(self.folder)
         host.give_to_server(self.folder)
 
-    def _listen_again(self, port: int) -> None:
-        give_up = time.monotonic() + PORT_SECONDS
-        while not self._listen(port):
-            if time.monotonic() > give_up:
-                raise self._failure()
-            time.sleep(0.1)
-
     def _listen(self, port: int) -> bool:
-        """Start the broker; False if it ended, usually because another program has the port."""
+        """Start the broker; False if it ended, because another program took the port or so."""
         self._config.write_text("\n".join(self._lines(port)) + "\n")
         self._pid = host.spawn(
             [runtime.program("mosquitto"), "-c", self._config], self.log, dies_with_us=True
@@ -127,10 +121,6 @@ class EmbeddedMosquitto:
                 time.sleep(0.01)
         self._pid = None
 
-    def _failure(self) -> EmbeddedUnavailable:
-        said = self.log.read_text(errors="replace")[-500:]
-        return EmbeddedUnavailable(f"Mosquitto did not start ({self.log}): {said}")
-
 
 def _free_port() -> int:
     """Mosquitto cannot tell which port the kernel chose, so the choice is made here."""
@@ -143,3 +133,22 @@ def _free_port() -> int:
 def _answers(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _wait_until_free(port: int) -> None:
+    """Else the answer of another program would pass for that of the broker."""
+    give_up = time.monotonic() + PORT_SECONDS
+    while not _is_free(port):
+        if time.monotonic() > give_up:
+            raise EmbeddedUnavailable(f"another program listens on port {port}")
+        time.sleep(0.05)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True

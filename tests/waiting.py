@@ -1,0 +1,11 @@
+"""Waiting for what other processes do."""
+
+import time
+from collections.abc import Callable
+
+
+def wait_until(is_done: Callable[[], bool], complaint: str, seconds: float = 10) -> None:
+    give_up = time.monotonic() + seconds
+    while not is_done():
+        assert time.monotonic() < give_up, f"after {seconds} s: {complaint}"
+        time.sleep(0.02)
