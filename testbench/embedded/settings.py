@@ -1,7 +1,10 @@
 """How the embedded PostgreSQL is configured: for 2 cores that do other things too."""
 
+import logging
 import shutil
 from pathlib import Path
+
+logger = logging.getLogger(__name__)
 
 _SETTINGS = {
     "shared_preload_libraries": "timescaledb",
@@ -34,8 +37,7 @@ _TIME_ZONES = Path("/usr/share/zoneinfo")
 
 def server_settings(socket_folder: Path, *, durable: bool) -> list[str]:
     """The command line of the server."""
-    # Without the files of time zones PostgreSQL knows no other than GMT.
-    zone = "UTC" if (_TIME_ZONES / "UTC").exists() else "GMT"
+    zone = _time_zone()
     settings = _SETTINGS | (_DURABLE if durable else _NOT_DURABLE)
     settings |= {"timezone": zone, "log_timezone": zone}
     settings |= {"unix_socket_directories": str(socket_folder)}
@@ -43,3 +45,11 @@ def server_settings(socket_folder: Path, *, durable: bool) -> list[str]:
     if shutil.disk_usage("/dev/shm").total < _ENOUGH_SHARED_MEMORY:
         settings |= {"dynamic_shared_memory_type": "mmap"}
     return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+
+
+def _time_zone() -> str:
+    """Without the files of the time zones PostgreSQL knows no other than GMT."""
+    if (_TIME_ZONES / "UTC").exists():
+        return "UTC"
+    logger.warning("%s: missing, so the database knows GMT only; install tzdata", _TIME_ZONES)
+    return "GMT"
