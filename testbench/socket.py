@@ -125,13 +125,17 @@ class RawChargePoint:
         """
         message_id = message_id or self.next_message_id()
         body = payload if isinstance(payload, str) else to_json(payload or {})
+        return await self.exchange(message_id, call_text(message_id, action, body), within=within)
+
+    async def exchange(self, message_id: str, text: str, *, within: float = 30.0) -> dict[str, Any]:
+        """Send ``text`` as it is and return the answer to ``message_id``. Raises as ``call``."""
         if self._closed is not None:
             raise self._closed
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         answer.add_done_callback(_retrieve)
         self._pending[message_id] = answer
         try:
-            await self.websocket.send(call_text(message_id, action, body))
+            await self.websocket.send(text)
             async with asyncio.timeout(within):
                 return await answer
         finally:
