@@ -1,0 +1,71 @@
+"""The command line. It composes the rooms; each is imported only when its command runs."""
+
+import os
+import sys
+from importlib import import_module
+from typing import Annotated
+
+import typer
+
+from eletroposto import database
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Collects, reconciles and presents the data of EV charging stations.",
+)
+app.add_typer(database.app, name="db", help="The database: start, stop, migrate.")
+
+
+@app.command()
+def ingest() -> None:
+    """Run the OCPP central system (settings: ELETROPOSTO_* variables)."""
+    database.use_embedded_if_running()
+    sys.exit(import_module("ingest.__main__").main())
+
+
+@app.command()
+def relay() -> None:
+    """Run the relay that hands every committed reading to DOJOT."""
+    database.use_embedded_if_running()
+    sys.exit(import_module("ingest.relay.__main__").main())
+
+
+@app.command()
+def dashboard(
+    port: Annotated[int, typer.Option(help="Port of the web page.")] = 8501,
+    host: Annotated[
+        str, typer.Option(help="Address; other than loopback needs sign-in.")
+    ] = "127.0.0.1",
+) -> None:
+    """Serve the dashboard."""
+    database.use_embedded_if_running()
+    import_module("dashboard.launch").main(port=port, host=host)
+
+
+@app.command()
+def demo() -> None:
+    """Run everything on this machine, with a simulated bench: 30 days, then live."""
+    sys.exit(import_module("testbench.demo").main())
+
+
+def _mount(name: str, module: str, help_text: str) -> None:
+    """Mount a room's own commands, imported only when their name is on the command line."""
+    if name in sys.argv[1:2]:
+        if name != "testbench":
+            database.use_embedded_if_running()
+        app.add_typer(import_module(module).app, name=name, help=help_text)
+        return
+
+    @app.command(name=name, help=help_text)
+    def _placeholder() -> None:
+        raise AssertionError("mounted above")
+
+
+def main() -> None:
+    """Entry point of ``eletroposto``."""
+    os.environ.setdefault("ELETROPOSTO_LOG_LEVEL", "INFO")
+    _mount("flows", "flows.commands", "The Prefect flows: serve them, or run one.")
+    _mount("testbench", "testbench.commands", "The simulated bench and its parts.")
+    app()

@@ -1,0 +1,195 @@
+"""The composition root of the central system: the only place that builds things."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+
+import sql
+from ingest.central_system import CentralSystem
+from ingest.health import serve_health
+from ingest.metrics import Metrics
+from ingest.registry import Registry
+from ingest.settings import BadSettings, Settings, from_environment
+from ingest.store import Store
+from ingest.writer import Writer
+from sql.migrations import MigrationError, migrate
+
+logger = logging.getLogger("ingest")
+
+_QUERIES = sql.load("ingest")
+_SIGN_OF_LIFE_S = 5
+_OPTIONS = "-c role=eletroposto_ingest -c statement_timeout=10000 -c timezone=UTC"
+
+
+@dataclass(slots=True)
+class Ingest:
+    """The central system's process: what runs beside the sockets, and how it starts and ends."""
+
+    settings: Settings
+    replica_id: UUID = field(default_factory=uuid4)
+    metrics: Metrics = field(default_factory=Metrics)
+    writer: Writer = field(init=False)
+    registry: Registry = field(init=False)
+    central_system: CentralSystem = field(init=False)
+
+    def __post_init__(self) -> None:
+        url = self.settings.database_url.get_secret_value()
+        unknown = "Accepted" if self.settings.unknown_id_tags == "accept" else "Invalid"
+        store = Store(self.replica_id, unknown)
+        self.writer = Writer(url, store, self.replica_id, socket.gethostname())
+        pool = AsyncConnectionPool(
+            url, min_size=1, max_size=4, timeout=5, open=False, kwargs={"options": _OPTIONS}
+        )
+        accept = self.settings.unknown_charge_points == "accept"
+        self.registry = Registry(pool, accept)
+        self.central_system = CentralSystem(self.settings, self.writer, self.registry, self.metrics)
+        self.writer.on_away = self.central_system.disconnect_all
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until ``stop`` is set, then end in order: door, last batch, database."""
+        _show(self)
+        writing = asyncio.create_task(self.writer.run(), name="writer")
+        await self.registry.pool.open()
+        health = await serve_health(
+            self.settings.ocpp_host, self.settings.health_port, self.metrics.registry, self.state
+        )
+        await self._load_registry(stop)
+        await self.central_system.start()
+        beside = [
+            asyncio.create_task(self._listen(), name="listen"),
+            asyncio.create_task(self._stay_alive(), name="stay alive"),
+        ]
+        await _first_end(stop, writing, *beside)
+        await self.central_system.stop()
+        for task in beside:
+            task.cancel()
+        self.writer.stop()
+        await writing
+        health.close()
+        await self.registry.pool.close()
+
+    def state(self) -> dict[str, Any]:
+        """What /healthz tells."""
+        return {
+            "ok": self.writer.available,
+            "database": "connected" if self.writer.available else "away",
+            "connected_charge_points": len(self.central_system.connected),
+            "queued_frames": self.writer.queued,
+            "replica": str(self.replica_id),
+        }
+
+    async def _load_registry(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            try:
+                await self.registry.load()
+                return
+            except psycopg.Error as exc:
+                logger.warning("no registry yet: %s", str(exc).strip())
+                await asyncio.sleep(1)
+
+    async def _stay_alive(self) -> None:
+        """Say every few seconds that we live, and end what dead replicas left open."""
+        while True:
+            try:
+                async with self.registry.pool.connection() as conn:
+                    await conn.execute(
+                        _QUERIES["announce_replica"],
+                        {"replica_id": self.replica_id, "host": socket.gethostname()},
+                    )
+                    await conn.execute(_QUERIES["close_dead_replicas"])
+            except psycopg.Error as exc:
+                logger.warning("no sign of life: %s", str(exc).strip())
+            await asyncio.sleep(_SIGN_OF_LIFE_S)
+
+    async def _listen(self) -> None:
+        """Follow what other processes change: the registry."""
+        while True:
+            try:
+                await self._follow()
+            except psycopg.Error as exc:
+                logger.warning("not listening: %s", str(exc).strip())
+                await asyncio.sleep(1)
+
+    async def _follow(self) -> None:
+        url = self.settings.database_url.get_secret_value()
+        async with await AsyncConnection.connect(url, autocommit=True, options=_OPTIONS) as conn:
+            await conn.execute("LISTEN eletroposto_charge_point")
+            await self.registry.load()  # what changed while nobody listened
+            async for notice in conn.notifies():
+                await self.registry.load(int(notice.payload))
+
+
+def _show(ingest: Ingest) -> None:
+    """Put the writer's figures into /metrics; they are read when somebody asks."""
+    from prometheus_client import Gauge
+
+    tally = ingest.writer.tally
+    for name, help_text, read in (
+        ("queued_frames", "Frames waiting for the next commit", lambda: ingest.writer.queued),
+        ("database_available", "1 while commits succeed", lambda: int(ingest.writer.available)),
+        ("commits", "Batches committed", lambda: tally.batches),
+        ("stored_items", "Frames and connection changes committed", lambda: tally.items),
+        ("set_aside_frames", "Frames the database refused", lambda: tally.set_aside),
+        ("unconfirmed_items", "Items that failed and were not confirmed", lambda: tally.failed),
+        ("database_outages", "Times the database was lost", lambda: tally.outages),
+        ("last_commit_seconds", "Duration of the last batch", lambda: tally.last_commit_s),
+        ("largest_batch", "Most items in one commit", lambda: tally.largest_batch),
+    ):
+        gauge = Gauge(f"eletroposto_{name}", help_text, registry=ingest.metrics.registry)
+        gauge.set_function(read)
+
+
+async def _first_end(stop: asyncio.Event, *tasks: asyncio.Task[None]) -> None:
+    """Wait for the stop signal; a task that ends before it is a defect and is raised."""
+    waiting = asyncio.create_task(stop.wait())
+    done, _ = await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    for task in done - {waiting}:
+        task.result()
+
+
+async def _main(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    await Ingest(settings).run(stop)
+
+
+def main() -> int:
+    """Run the central system; the exit code is 2 for settings, 1 for a schema that will not do."""
+    logging.basicConfig(
+        level=os.environ.get("ELETROPOSTO_LOG_LEVEL", "INFO"),
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+    )
+    logging.getLogger("websockets").setLevel(logging.WARNING)
+    try:
+        settings = from_environment()
+        applied = migrate(settings.database_url.get_secret_value())
+    except BadSettings as exc:
+        print(f"ingest: {exc}", file=sys.stderr)
+        return 2
+    except (MigrationError, psycopg.Error) as exc:
+        print(f"ingest: the database is not ready: {exc}", file=sys.stderr)
+        return 1
+    if applied:
+        logger.info("applied %s", ", ".join(applied))
+    import uvloop
+
+    uvloop.run(_main(settings))
+    logger.info("stopped")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

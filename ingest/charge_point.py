@@ -1,0 +1,286 @@
+"""One charge point's socket: frames in, answers out after the commit, our CALLs beside them."""
+
+import asyncio
+import logging
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+
+from ingest.calls import Calls
+from ingest.facts import Meaning, TransactionStart, TransactionStop
+from ingest.frames import (
+    CALL,
+    CALL_ERROR,
+    CALL_RESULT,
+    Call,
+    CallError,
+    CallResult,
+    Unreadable,
+    clean,
+    error_text,
+    read_frame,
+)
+from ingest.meanings import OpenTransaction, Situation, meaning_of
+from ingest.metrics import Metrics
+from ingest.readings import SetAside
+from ingest.store import Closing, Message, Opening
+from ingest.writer import DatabaseAway, NotStored, Writer
+
+logger = logging.getLogger(__name__)
+
+_MOST_WAITING = 32  # CALLs read ahead of a pipelining charge point; then we stop reading
+_SEND_PATIENCE_S = 30
+# A repeat of one of these under the same id is answered again, not stored again. The answers to
+# the others are made anew: they carry the time, or a verdict that may have changed.
+_ANSWERED_AGAIN = {"MeterValues", "StartTransaction", "StopTransaction", "StatusNotification"}
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What the registry knows of a charge point."""
+
+    charge_point_id: int
+    identity: str
+    registration: str
+    time_zone: str
+    password_hash: str | None
+    security_profile: int
+
+
+@dataclass(slots=True)
+class ChargePoint:
+    """The session of one connected charge point.
+
+    CALLs are handled in the order they came, one at a time, because a charge point that
+    pipelines still means them in order; answers to our own CALLs pass them by.
+    """
+
+    known: Registration
+    websocket: ServerConnection
+    writer: Writer
+    metrics: Metrics
+    situation: Situation
+    opened_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    closed_because: str | None = None
+    calls: Calls = field(init=False)
+    _inbox: deque[tuple[Call, str, datetime]] = field(default_factory=deque)
+    _room: asyncio.Event = field(default_factory=asyncio.Event)
+    _worker: asyncio.Task[None] | None = None
+    _answers: dict[tuple[str, int], str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.situation.zone = ZoneInfo(self.known.time_zone)
+        self.calls = Calls(self._send_call)
+
+    @property
+    def identity(self) -> str:
+        return self.known.identity
+
+    async def run(self) -> None:
+        """Serve the socket until it ends."""
+        opening = Opening(self.known.charge_point_id, self.opened_at, _address(self.websocket))
+        try:
+            await self.writer.submit(opening)
+        except NotStored:
+            await self.websocket.close(1013, "try again later")
+            return
+        self.situation.open_transactions.update(opening.open_transactions)
+        try:
+            while True:
+                await self._receive(await self.websocket.recv(decode=False))
+        except ConnectionClosed as exc:
+            self.closed_because = self.closed_because or _reason(exc)
+        finally:
+            await self._end()
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close the socket and remember why."""
+        self.closed_because = self.closed_because or reason
+        await self.websocket.close(code, reason)
+
+    async def _end(self) -> None:
+        self.calls.close()
+        if self._worker is not None:
+            self._worker.cancel()
+        reason = self.closed_because or "ended"
+        closed_at = datetime.now(UTC)
+        self.writer.note(Closing(self.known.charge_point_id, self.opened_at, closed_at, reason))
+
+    async def _receive(self, data: bytes) -> None:
+        received_at = datetime.now(UTC)
+        raw = clean(data)
+        frame = read_frame(data if len(raw) == len(data) else raw.encode())
+        match frame:
+            case Call():
+                await self._take(frame, raw, received_at)
+            case CallResult() | CallError():
+                self._take_answer(frame, raw, received_at)
+            case Unreadable():
+                await self._take_unreadable(frame, raw, received_at)
+
+    async def _take(self, call: Call, raw: str, received_at: datetime) -> None:
+        while len(self._inbox) >= _MOST_WAITING:
+            self._room.clear()
+            await self._room.wait()
+        self._inbox.append((call, raw, received_at))
+        if self._worker is None or self._worker.done():
+            self._worker = asyncio.create_task(self._work())
+
+    async def _work(self) -> None:
+        """Answer what waits, in order."""
+        while self._inbox:
+            call, raw, received_at = self._inbox[0]
+            try:
+                await self._handle(call, raw, received_at)
+            except (ConnectionClosed, DatabaseAway):
+                return  # the charge point keeps what we did not confirm
+            except TimeoutError:
+                await self.close(1008, "answers are not read")
+                return
+            self._inbox.popleft()
+            self._room.set()
+
+    async def _handle(self, call: Call, raw: str, received_at: datetime) -> None:
+        again = (call.message_id, hash(raw))
+        if (answer := self._answers.get(again)) is None:
+            message = self._message(call, raw, received_at)
+            try:
+                await self.writer.submit(message)
+            except DatabaseAway:
+                raise
+            except NotStored as exc:
+                logger.warning("%s: %s not stored: %s", self.identity, call.action, exc)
+                answer = error_text(call.message_id, "InternalError", "not stored, please repeat")
+            else:
+                answer = message.answer
+                assert answer is not None, "the store answers every CALL"
+                self._learn(message)
+                self._remember(again, call, answer)
+        else:
+            self._log(
+                Message(self.known.charge_point_id, received_at, raw, CALL, "i"), call, answer
+            )
+        async with asyncio.timeout(_SEND_PATIENCE_S):
+            await self.websocket.send(answer)
+        self.metrics.answered(call.action, received_at)
+
+    def _message(self, call: Call, raw: str, received_at: datetime) -> Message:
+        meaning = meaning_of(call, self.situation, received_at)
+        message = Message(
+            self.known.charge_point_id,
+            received_at,
+            raw,
+            CALL,
+            "i",
+            call.action[:100],
+            call.message_id,
+            meaning,
+        )
+        if meaning.error:
+            message.answer = error_text(call.message_id, *meaning.error)
+        for piece in meaning.aside:
+            logger.warning("%s: set aside: %s", self.identity, piece.reason)
+        return message
+
+    def _log(self, message: Message, call: Call, answer: str) -> None:
+        """Log a repeated frame with the answer it gets again."""
+        message.action, message.message_id, message.answer = call.action, call.message_id, answer
+        self.writer.note(message)
+
+    def _learn(self, message: Message) -> None:
+        """Keep the open transactions: readings without an id are attached to them."""
+        assert message.meaning is not None
+        for fact in message.meaning.facts:
+            if isinstance(fact, TransactionStart) and fact.transaction_id is not None:
+                self._forget_superseded(fact)
+                opened = OpenTransaction(fact.connector_id, fact.started_at)
+                self.situation.open_transactions[fact.transaction_id] = opened
+                logger.info("%s/%d: transaction started", self.identity, fact.connector_id)
+            elif isinstance(fact, TransactionStop) and fact.matched_id is not None:
+                self.situation.open_transactions.pop(fact.matched_id, None)
+                logger.info("%s: transaction stopped: %s", self.identity, fact.reason)
+
+    def _forget_superseded(self, start: TransactionStart) -> None:
+        known = self.situation.open_transactions
+        for transaction_id, earlier in list(known.items()):
+            if (
+                earlier.connector_id == start.connector_id
+                and earlier.started_at <= start.started_at
+            ):
+                del known[transaction_id]
+
+    def _remember(self, again: tuple[str, int], call: Call, answer: str) -> None:
+        if call.action in _ANSWERED_AGAIN:
+            self._answers[again] = answer
+            if len(self._answers) > 4:
+                del self._answers[next(iter(self._answers))]
+
+    def _take_answer(self, frame: CallResult | CallError, raw: str, received_at: datetime) -> None:
+        action = self.calls.answer(frame)
+        if action is None:
+            logger.warning("%s: an answer to no CALL of ours", self.identity)
+        kind = CALL_RESULT if isinstance(frame, CallResult) else CALL_ERROR
+        self.writer.note(
+            Message(
+                self.known.charge_point_id, received_at, raw, kind, "i", action, frame.message_id
+            )
+        )
+
+    async def _take_unreadable(self, frame: Unreadable, raw: str, received_at: datetime) -> None:
+        """Keep what could not be read; answer it if it was a CALL."""
+        logger.warning("%s: unreadable frame: %s", self.identity, frame.reason)
+        self.metrics.unreadable()
+        if frame.answers is not None:
+            self.calls.fail(frame.answers, frame.reason)
+        message = Message(
+            self.known.charge_point_id,
+            received_at,
+            raw,
+            meaning=Meaning(aside=[SetAside(frame.reason, raw)]),
+            answer="",
+        )
+        if frame.message_id is not None:
+            message.answer = error_text(frame.message_id, "FormationViolation", frame.reason)
+            message.message_id = str(frame.message_id)
+        try:
+            await self.writer.submit(message)
+        except NotStored:
+            return
+        if message.answer:
+            await self.websocket.send(message.answer)
+
+    async def _send_call(self, text: str, action: str, message_id: str) -> None:
+        self.writer.note(
+            Message(
+                self.known.charge_point_id,
+                datetime.now(UTC),
+                text,
+                CALL,
+                "o",
+                action,
+                message_id,
+            )
+        )
+        await self.websocket.send(text)
+
+
+def _address(websocket: ServerConnection) -> str:
+    address: Any = websocket.remote_address
+    return str(address[0]) if address else "unknown"
+
+
+def _reason(exc: ConnectionClosed) -> str:
+    """Say who ended the socket, and how."""
+    if exc.sent and exc.sent.code == 1011 and "ping" in exc.sent.reason:
+        return "no pong in time"
+    if exc.rcvd and not (exc.sent and exc.rcvd_then_sent is False):
+        words = f": {exc.rcvd.reason}" if exc.rcvd.reason else ""
+        return f"closed by the charge point ({exc.rcvd.code}{words})"
+    if exc.sent:
+        return f"closed by us ({exc.sent.code}: {exc.sent.reason})"
+    return "connection lost"

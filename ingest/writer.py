@@ -1,0 +1,235 @@
+"""The writer: one task, one connection, group commit without a timer.
+
+While one commit runs, the next batch gathers; a frame is confirmed only after the commit that
+holds it. Bad data that got past the readers is set aside, one frame at a time, and confirmed. A
+hiccup of ours fails the frames of its batch, so that their charge points repeat them. When the
+database is away everything waiting fails and ``available`` is false until a probe succeeds.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import LiteralString
+from uuid import UUID
+
+import psycopg
+from psycopg import AsyncConnection, errors
+
+import sql
+from ingest.facts import Meaning, TransactionStart
+from ingest.frames import error_text
+from ingest.readings import SetAside
+from ingest.store import Item, Message, Store
+
+logger = logging.getLogger(__name__)
+
+_LARGEST_BATCH = 2000
+_PROBE_EVERY_S = 0.5
+_PATIENCE_S = 35  # for a server that neither answers nor dies; statements end after 15 s
+# Contention that the next attempt usually does not meet again.
+_TRANSIENT = (
+    errors.DeadlockDetected,
+    errors.SerializationFailure,
+    errors.LockNotAvailable,
+    errors.QueryCanceled,
+)
+# Data the database refuses: theirs, whatever our readers thought of it.
+_THEIRS = (psycopg.DataError, psycopg.IntegrityError)
+_ANNOUNCE: LiteralString = sql.load("ingest")["announce_replica"]
+_OPTIONS = "-c role=eletroposto_ingest -c statement_timeout=15000 -c timezone=UTC"
+
+
+class NotStored(Exception):
+    """The item was not committed, through no fault of the charge point."""
+
+
+class DatabaseAway(NotStored):
+    """There is no database to commit to at the moment."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the writer did since it started; ``health`` shows it."""
+
+    batches: int = 0
+    items: int = 0
+    set_aside: int = 0
+    failed: int = 0
+    outages: int = 0
+    last_commit_s: float = 0.0
+    largest_batch: int = 0
+
+
+@dataclass(slots=True)
+class _Waiting:
+    item: Item
+    done: asyncio.Future[None]
+
+
+@dataclass(slots=True)
+class Writer:
+    """Gathers items and commits them in batches.
+
+    Attributes:
+        on_away: Called once when the database is lost, after the waiting items failed.
+        available: Whether a database is there; handshakes ask it.
+    """
+
+    url: str
+    store: Store
+    replica_id: UUID
+    host: str
+    on_away: Callable[[], None] = lambda: None
+    available: bool = False
+    tally: Tally = field(default_factory=Tally)
+    _queue: list[_Waiting] = field(default_factory=list)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _stopping: bool = False
+    _conn: AsyncConnection | None = None
+
+    def submit(self, item: Item) -> asyncio.Future[None]:
+        """Queue an item; the future ends when it is committed, or fails with ``NotStored``."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if not self.available:
+            done.set_exception(DatabaseAway())
+            return done
+        self._queue.append(_Waiting(item, done))
+        self._wake.set()
+        return done
+
+    def note(self, item: Item) -> None:
+        """Queue an item nobody waits for; it is lost when the database is."""
+        self.submit(item).add_done_callback(_forget)
+
+    @property
+    def queued(self) -> int:
+        return len(self._queue)
+
+    async def run(self) -> None:
+        """Commit batches until ``stop`` was called and the queue is empty."""
+        while not self._stopping or (self._queue and self.available):
+            if self._conn is None and not await self._connect():
+                await asyncio.sleep(_PROBE_EVERY_S)
+                continue
+            if not self._queue:
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            batch, self._queue = self._queue[:_LARGEST_BATCH], self._queue[_LARGEST_BATCH:]
+            await self._commit(batch)
+        if self._conn is not None:
+            await self._conn.close()
+
+    def stop(self) -> None:
+        """Let ``run`` end once everything queued is committed."""
+        self._stopping = True
+        self._wake.set()
+
+    async def _connect(self) -> bool:
+        """Connect and prove that the database can be written to."""
+        try:
+            conn = await AsyncConnection.connect(
+                self.url, autocommit=True, connect_timeout=5, options=_OPTIONS
+            )
+            await self.store.prepare(conn)
+            await conn.execute(_ANNOUNCE, {"replica_id": self.replica_id, "host": self.host})
+        except psycopg.Error as exc:
+            logger.warning("no database yet: %s", str(exc).strip())
+            return False
+        logger.info("database connected")
+        self._conn, self.available = conn, True
+        return True
+
+    async def _commit(self, batch: list[_Waiting]) -> None:
+        started = asyncio.get_running_loop().time()
+        try:
+            await self._save(batch)
+        except _THEIRS:
+            await self._commit_one_by_one(batch)
+        except _TRANSIENT as exc:
+            logger.warning("batch of %d not stored: %s", len(batch), exc)
+            self._fail(batch, NotStored(str(exc)))
+        except (psycopg.Error, TimeoutError) as exc:
+            await self._lose_database(batch, exc)
+        else:
+            self.tally.batches += 1
+            self.tally.items += len(batch)
+            self.tally.largest_batch = max(self.tally.largest_batch, len(batch))
+            self.tally.last_commit_s = asyncio.get_running_loop().time() - started
+            _resolve(batch)
+
+    async def _save(self, batch: list[_Waiting]) -> None:
+        """Save, twice if the first attempt met contention."""
+        assert self._conn is not None
+        items = [waiting.item for waiting in batch]
+        async with asyncio.timeout(_PATIENCE_S):
+            try:
+                await self.store.save(self._conn, items)
+            except _TRANSIENT:
+                await self.store.save(self._conn, items)
+
+    async def _commit_one_by_one(self, batch: list[_Waiting]) -> None:
+        """Find the item the database refuses, so that its neighbours are stored."""
+        assert self._conn is not None
+        for position, waiting in enumerate(batch):
+            try:
+                await self.store.save(self._conn, [waiting.item])
+            except _THEIRS as exc:
+                if not await self._set_aside(waiting, exc):
+                    continue
+            except psycopg.Error as exc:
+                await self._lose_database(batch[position:], exc)
+                return
+            _resolve([waiting])
+
+    async def _set_aside(self, waiting: _Waiting, refusal: psycopg.Error) -> bool:
+        """Keep the raw frame and the database's reason in place of its facts."""
+        assert self._conn is not None
+        item, reason = waiting.item, str(refusal).splitlines()[0]
+        if not isinstance(item, Message) or item.meaning is None:
+            logger.error("not stored: %s: %s", type(item).__name__, reason)
+            self._fail([waiting], NotStored(reason))
+            return False
+        logger.warning("%s: set aside %s: %s", item.charge_point_id, item.action, reason)
+        self.tally.set_aside += 1
+        starts = any(isinstance(fact, TransactionStart) for fact in item.meaning.facts)
+        plain = {} if callable(item.meaning.answer) else item.meaning.answer
+        item.meaning = Meaning(plain, aside=[SetAside(reason, item.raw)])
+        if starts and item.message_id is not None:
+            # A start needs a number that names a stored transaction: there is none to give.
+            item.answer = error_text(item.message_id, "PropertyConstraintViolation", reason)
+        try:
+            await self.store.save(self._conn, [item])
+        except psycopg.Error as exc:
+            self._fail([waiting], NotStored(str(exc)))
+            return False
+        return True
+
+    async def _lose_database(self, batch: list[_Waiting], exc: Exception) -> None:
+        logger.error("database lost, %d frames unconfirmed: %s", len(batch), exc or "no answer")
+        self.available = False
+        self.tally.outages += 1
+        waiting, self._queue = [*batch, *self._queue], []
+        self._fail(waiting, DatabaseAway(str(exc)))
+        if self._conn is not None:
+            await self._conn.close()
+            self._conn = None
+        self.on_away()
+
+    def _fail(self, batch: list[_Waiting], exc: NotStored) -> None:
+        self.tally.failed += len(batch)
+        for waiting in batch:
+            if not waiting.done.done():
+                waiting.done.set_exception(exc)
+
+
+def _resolve(batch: list[_Waiting]) -> None:
+    for waiting in batch:
+        if not waiting.done.done():
+            waiting.done.set_result(None)
+
+
+def _forget(done: asyncio.Future[None]) -> None:
+    if not done.cancelled():
+        done.exception()

@@ -1,0 +1,251 @@
+-- The writer's statements: one batch of frames, one transaction. Parameters named *s are arrays by position.
+
+-- name: prepare_staging
+-- Readings of a batch are copied here, then moved in one idempotent statement.
+CREATE TEMPORARY TABLE IF NOT EXISTS incoming_reading (LIKE meter_value) ON COMMIT DELETE ROWS;
+
+-- name: copy_messages
+COPY ocpp_message (
+    received_at, charge_point_id, message_type, direction, action, message_id, raw, answer, answered_at
+) FROM STDIN;
+
+-- name: copy_readings
+COPY incoming_reading (
+    sampled_at, charge_point_id, connector_id, transaction_id, context, origin,
+    energy_wh, power_w, current_a, voltage_v, soc_percent, temperature_c, current_offered_a, power_offered_w,
+    extra
+) FROM STDIN;
+
+-- name: store_readings
+-- Move the batch's readings in. A repeated reading changes nothing, a further part of an instant adds
+-- what was missing. The keys of what is new go to the outbox once a relay was set up.
+WITH stored AS (
+    INSERT INTO meter_value AS mv (
+        sampled_at, energy_wh, transaction_id, charge_point_id,
+        power_w, current_a, voltage_v, soc_percent, temperature_c, current_offered_a, power_offered_w,
+        connector_id, context, origin, extra
+    )
+    SELECT
+        sampled_at, energy_wh, transaction_id, charge_point_id,
+        power_w, current_a, voltage_v, soc_percent, temperature_c, current_offered_a, power_offered_w,
+        connector_id, context, origin, extra
+    FROM incoming_reading
+    ON CONFLICT (charge_point_id, sampled_at, connector_id, context) DO UPDATE SET
+        energy_wh = coalesce(mv.energy_wh, excluded.energy_wh),
+        transaction_id = coalesce(mv.transaction_id, excluded.transaction_id),
+        power_w = coalesce(mv.power_w, excluded.power_w),
+        current_a = coalesce(mv.current_a, excluded.current_a),
+        voltage_v = coalesce(mv.voltage_v, excluded.voltage_v),
+        soc_percent = coalesce(mv.soc_percent, excluded.soc_percent),
+        temperature_c = coalesce(mv.temperature_c, excluded.temperature_c),
+        current_offered_a = coalesce(mv.current_offered_a, excluded.current_offered_a),
+        power_offered_w = coalesce(mv.power_offered_w, excluded.power_offered_w),
+        extra = coalesce(excluded.extra, '{}') || coalesce(mv.extra, '{}')
+    WHERE
+        (mv.energy_wh IS NULL AND excluded.energy_wh IS NOT NULL)
+        OR (mv.transaction_id IS NULL AND excluded.transaction_id IS NOT NULL)
+        OR (mv.power_w IS NULL AND excluded.power_w IS NOT NULL)
+        OR (mv.current_a IS NULL AND excluded.current_a IS NOT NULL)
+        OR (mv.voltage_v IS NULL AND excluded.voltage_v IS NOT NULL)
+        OR (mv.soc_percent IS NULL AND excluded.soc_percent IS NOT NULL)
+        OR (mv.temperature_c IS NULL AND excluded.temperature_c IS NOT NULL)
+        OR (mv.current_offered_a IS NULL AND excluded.current_offered_a IS NOT NULL)
+        OR (mv.power_offered_w IS NULL AND excluded.power_offered_w IS NOT NULL)
+        OR NOT coalesce(mv.extra, '{}') ?& ARRAY(SELECT jsonb_object_keys(coalesce(excluded.extra, '{}')))
+    RETURNING mv.charge_point_id, mv.sampled_at, mv.connector_id, mv.context
+)
+INSERT INTO dojot_outbox (shard, charge_point_ids, sampled_ats, connector_ids, contexts)
+SELECT
+    (charge_point_id % 8)::smallint,
+    array_agg(charge_point_id),
+    array_agg(sampled_at),
+    array_agg(connector_id),
+    array_agg(context)
+FROM stored
+WHERE EXISTS (SELECT FROM dojot_feed)
+GROUP BY charge_point_id % 8;
+
+-- name: start_transactions
+-- Store and number the starts, in their order.
+SELECT new.*
+FROM jsonb_to_recordset(%(starts)s) AS s (
+    "position" integer, charge_point_id integer, connector_id smallint, id_tag text, started_at timestamptz,
+    meter_start_wh double precision, reservation_id integer, flags text []
+)
+CROSS JOIN LATERAL start_transaction(
+    s.charge_point_id, s.connector_id, s.id_tag, s.started_at, s.meter_start_wh, s.reservation_id, s.flags,
+    %(unknown_status)s
+) AS new
+ORDER BY s."position";
+
+-- name: stop_transactions
+-- Close what the stops end, in their order.
+SELECT ended.*
+FROM jsonb_to_recordset(%(stops)s) AS s (
+    "position" integer, charge_point_id integer, transaction_id bigint, id_tag text, stopped_at timestamptz,
+    meter_stop_wh double precision, reason text, flags text [], received_at timestamptz
+)
+CROSS JOIN LATERAL stop_transaction(
+    s.charge_point_id, s.transaction_id, s.id_tag, s.stopped_at, s.meter_stop_wh, s.reason, s.flags,
+    %(unknown_status)s, s.received_at
+) AS ended
+ORDER BY s."position";
+
+-- name: judge_id_tags
+SELECT verdict.status, verdict.expiry_at, verdict.parent_id_tag
+FROM unnest(%(id_tags)s::text[]) WITH ORDINALITY AS asked (id_tag, ordinality)
+CROSS JOIN LATERAL judge_id_tag(asked.id_tag, %(unknown_status)s) AS verdict
+ORDER BY asked.ordinality;
+
+-- name: store_statuses
+-- Keep the statuses, and each connector's newest one by its own time.
+WITH incoming AS (
+    SELECT s.*
+    FROM jsonb_to_recordset(%(statuses)s) AS s (
+        at timestamptz, received_at timestamptz, charge_point_id integer, connector_id smallint, status text,
+        error_code text, info text, vendor_id text, vendor_error_code text, flags text[]
+    )
+),
+
+kept AS (
+    INSERT INTO status_notification (
+        at, received_at, charge_point_id, connector_id, status, error_code, info, vendor_id, vendor_error_code, flags
+    )
+    SELECT at, received_at, charge_point_id, connector_id, status, error_code, info, vendor_id, vendor_error_code, flags
+    FROM incoming
+    ON CONFLICT DO NOTHING
+)
+
+INSERT INTO connector AS con (charge_point_id, connector_id, status, error_code, status_at)
+SELECT DISTINCT ON (charge_point_id, connector_id) charge_point_id, connector_id, status, error_code, at
+FROM incoming
+ORDER BY charge_point_id ASC, connector_id ASC, at DESC, received_at DESC
+ON CONFLICT (charge_point_id, connector_id) DO UPDATE
+SET status = excluded.status, error_code = excluded.error_code, status_at = excluded.status_at
+WHERE con.status_at IS NULL OR excluded.status_at >= con.status_at;
+
+-- name: store_boots
+UPDATE charge_point AS cp
+SET
+    vendor = coalesce(b.vendor, cp.vendor),
+    model = coalesce(b.model, cp.model),
+    serial_number = coalesce(b.serial_number, cp.serial_number),
+    firmware_version = coalesce(b.firmware_version, cp.firmware_version),
+    boot = b.boot,
+    booted_at = b.booted_at
+FROM (
+    SELECT DISTINCT ON (charge_point_id) *
+    FROM jsonb_to_recordset(%(boots)s) AS b (
+        charge_point_id integer, vendor text, model text, serial_number text, firmware_version text,
+        boot jsonb, booted_at timestamptz
+    )
+    ORDER BY charge_point_id ASC, booted_at DESC
+) AS b
+WHERE cp.charge_point_id = b.charge_point_id;
+
+-- name: store_reports
+INSERT INTO charge_point_report (at, received_at, charge_point_id, kind, request_id, status, detail)
+SELECT at, received_at, charge_point_id, kind, request_id, status, detail
+FROM jsonb_to_recordset(%(reports)s) AS r (
+    at timestamptz, received_at timestamptz, charge_point_id integer, kind text, request_id integer,
+    status text, detail text
+)
+ON CONFLICT DO NOTHING;
+
+-- name: store_set_aside
+INSERT INTO set_aside (received_at, charge_point_id, reason, raw)
+SELECT received_at, charge_point_id, reason, raw
+FROM jsonb_to_recordset(%(pieces)s) AS p (
+    received_at timestamptz, charge_point_id integer, reason text, raw text
+);
+
+-- name: touch_windows
+INSERT INTO touched_window (charge_point_id, hour)
+SELECT t.charge_point_id, t.hour
+FROM unnest(%(charge_point_ids)s::integer[], %(hours)s::timestamptz[]) AS t (charge_point_id, hour);
+
+-- name: open_connections
+-- Record the new sockets; an older one of the same charge point that nobody closed ends here, or when
+-- its replica was last alive.
+WITH opened AS (
+    SELECT c.*
+    FROM jsonb_to_recordset(%(connections)s) AS c (
+        charge_point_id integer, opened_at timestamptz, remote_address text
+    )
+),
+
+ended AS (
+    UPDATE connection AS old
+    SET
+        closed_at = greatest(old.opened_at, least(opened.opened_at, coalesce(rep.seen_at, opened.opened_at))),
+        reason = 'a newer connection came'
+    FROM opened, replica AS rep
+    WHERE
+        old.charge_point_id = opened.charge_point_id AND old.closed_at IS NULL AND old.replica_id = rep.replica_id
+        AND rep.replica_id <> %(replica_id)s
+)
+
+INSERT INTO connection (opened_at, charge_point_id, replica_id, remote_address)
+SELECT opened_at, charge_point_id, %(replica_id)s, remote_address FROM opened
+ON CONFLICT DO NOTHING;
+
+-- name: close_connections
+UPDATE connection AS conn
+SET closed_at = greatest(c.closed_at, conn.opened_at), reason = c.reason
+FROM jsonb_to_recordset(%(connections)s) AS c (
+    charge_point_id integer, opened_at timestamptz, closed_at timestamptz, reason text
+)
+WHERE conn.charge_point_id = c.charge_point_id AND conn.opened_at = c.opened_at AND conn.closed_at IS NULL;
+
+-- name: open_transactions
+SELECT charge_point_id, transaction_id, connector_id, started_at
+FROM transaction
+WHERE
+    charge_point_id = ANY(%(charge_point_ids)s)
+    AND stopped_at IS NULL AND superseded_at IS NULL;
+
+-- name: charge_points
+-- The registry, whole or one of them.
+SELECT charge_point_id, identity, registration, time_zone, password_hash, security_profile
+FROM charge_point
+WHERE %(charge_point_id)s::integer IS NULL OR charge_point_id = %(charge_point_id)s;
+
+-- name: find_charge_point
+SELECT charge_point_id, identity, registration, time_zone, password_hash, security_profile
+FROM charge_point
+WHERE identity = %(identity)s;
+
+-- name: register_charge_point
+-- A charge point we did not know: registered by policy, or pending until somebody approves it.
+INSERT INTO charge_point (identity, registration)
+SELECT %(identity)s, %(registration)s
+WHERE
+    %(registration)s = 'registered'
+    OR (SELECT count(*) FROM charge_point WHERE registration = 'pending') < %(most_pending)s
+ON CONFLICT (identity) DO NOTHING;
+
+-- name: announce_replica
+INSERT INTO replica AS rep (replica_id, host)
+VALUES (%(replica_id)s, %(host)s)
+ON CONFLICT (replica_id) DO UPDATE SET seen_at = now();
+
+-- name: close_dead_replicas
+-- What a replica left open when it died ends with its last sign of life.
+WITH dead AS (
+    SELECT replica_id, seen_at FROM replica
+    WHERE seen_at < now() - INTERVAL '30 seconds'
+),
+
+closed AS (
+    UPDATE connection AS conn
+    SET closed_at = greatest(dead.seen_at, conn.opened_at), reason = 'the central system stopped'
+    FROM dead
+    WHERE conn.replica_id = dead.replica_id AND conn.closed_at IS NULL
+    RETURNING conn.replica_id
+)
+
+DELETE FROM replica
+WHERE
+    replica_id IN (SELECT replica_id FROM dead)
+    AND seen_at < now() - INTERVAL '1 day'
+    AND replica_id NOT IN (SELECT replica_id FROM closed);
