@@ -1,0 +1,146 @@
+"""The central system as it is run: a process of its own, real sockets, a database of its own."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import httpx
+import pytest
+
+_READY_WITHIN_S = 30
+_ENDS_WITHIN_S = 20
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class CentralSystem:
+    """One ``python -m ingest``.
+
+    Attributes:
+        url: For charge points, without the identity.
+        settings: ``ELETROPOSTO_*`` variables without their prefix, in lower case.
+    """
+
+    database_url: str
+    log_file: Path
+    settings: dict[str, str] = field(default_factory=dict)
+    port: int = field(default_factory=free_port)
+    health_port: int = field(default_factory=free_port)
+    _process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/ocpp"
+
+    @property
+    def health_url(self) -> str:
+        return f"http://127.0.0.1:{self.health_port}"
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "not started"
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start the process and return once it is ready for charge points."""
+        with self.log_file.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "ingest"], env=self._environment(), stdout=log, stderr=log
+            )
+        give_up = time.monotonic() + _READY_WITHIN_S
+        while not self.is_ready():
+            assert self._process.poll() is None, f"ingest ended at start:\n{self.log}"
+            assert time.monotonic() < give_up, f"ingest is not ready:\n{self.log}"
+            time.sleep(0.05)
+
+    def is_ready(self) -> bool:
+        try:
+            health = httpx.get(f"{self.health_url}/healthz", trust_env=False)
+            httpx.get(f"http://127.0.0.1:{self.port}/", trust_env=False)  # any answer will do
+        except httpx.TransportError:
+            return False
+        return health.status_code == 200
+
+    def stop(self) -> int:
+        """End it in order (SIGTERM) and return its exit code; harmless if it does not run."""
+        return self._end(signal.SIGTERM)
+
+    def kill(self) -> int:
+        """End it as a power cut would (SIGKILL)."""
+        return self._end(signal.SIGKILL)
+
+    def restart(self) -> None:
+        """Stop and start on the same ports."""
+        self.stop()
+        self.start()
+
+    def _end(self, number: signal.Signals) -> int:
+        if self._process is None:
+            return 0
+        self._process.send_signal(number)
+        try:
+            return self._process.wait(_ENDS_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            raise AssertionError(f"ingest did not end after {number.name}:\n{self.log}") from None
+        finally:
+            self._process = None
+
+    def _environment(self) -> dict[str, str]:
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("ELETROPOSTO_")}
+        own = {
+            "database_url": self.database_url,
+            "ocpp_port": str(self.port),
+            "health_port": str(self.health_port),
+            **self.settings,
+        }
+        return inherited | {f"ELETROPOSTO_{name.upper()}": value for name, value in own.items()}
+
+
+class StartCentralSystem(Protocol):
+    def __call__(self, **settings: str) -> CentralSystem: ...
+
+
+@pytest.fixture
+def start_central_system(database_url: str, tmp_path: Path) -> Iterator[StartCentralSystem]:
+    """Start replicas with settings of the test's choice: ``start_central_system(ocpp_host="::1")``.
+
+    Unless told otherwise a charge point that knocks is registered, an unknown id_tag is Invalid,
+    and nobody is configured after boot.
+    """
+    running: list[CentralSystem] = []
+
+    def start(**settings: str) -> CentralSystem:
+        chosen = {"unknown_charge_points": "accept", "configure_on_boot": "false", **settings}
+        log_file = tmp_path / f"ingest-{len(running) + 1}.log"
+        central_system = CentralSystem(database_url, log_file, chosen)
+        running.append(central_system)
+        central_system.start()
+        return central_system
+
+    yield start
+    for central_system in running:
+        central_system.stop()
+
+
+@pytest.fixture
+def central_system(start_central_system: StartCentralSystem) -> CentralSystem:
+    """One replica with the settings of ``start_central_system``."""
+    return start_central_system()
