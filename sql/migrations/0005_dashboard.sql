@@ -17,6 +17,9 @@ EXCEPTION WHEN unique_violation THEN
 END;
 $$;
 
+-- Readers see aliases without a right to the identifiers behind them.
+ALTER FUNCTION id_tag_alias(text) SECURITY DEFINER SET search_path = public, pg_temp;
+
 -- ---------------------------------------------------------------- now
 
 CREATE VIEW report.charge_point_now AS

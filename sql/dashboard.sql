@@ -1,0 +1,702 @@
+-- Every question the dashboard asks. They read report only, as eletroposto_dashboard.
+-- since and until: the period, [since, until). charge_points: identities; NULL means all of them.
+-- Days are local days; first_day and last_day are both included.
+
+-- name: charge_point_names
+-- Charge points to choose from.
+SELECT
+    cp.charge_point,
+    cp.name,
+    cp.site
+FROM report.charge_point AS cp
+WHERE cp.registration = 'registered'
+ORDER BY cp.name, cp.charge_point;
+
+-- name: newest_message
+-- When anything was last heard.
+SELECT max(now_.last_message_at) AS at
+FROM report.charge_point_now AS now_;
+
+-- name: nearest_sessions
+-- The last session before the period and the first after it.
+SELECT
+    (
+        SELECT max(ses.started_at) FROM report.session AS ses
+        WHERE
+            ses.started_at < %(since)s
+            AND (%(charge_points)s::text[] IS NULL OR ses.charge_point = ANY(%(charge_points)s))
+    ) AS earlier,
+    (
+        SELECT min(ses.started_at) FROM report.session AS ses
+        WHERE
+            ses.started_at >= %(until)s
+            AND (%(charge_points)s::text[] IS NULL OR ses.charge_point = ANY(%(charge_points)s))
+    ) AS later;
+
+-- name: connectors_now
+-- The present state of every connector.
+SELECT
+    con.charge_point,
+    con.name,
+    con.connector_id,
+    con.current_type,
+    con.rated_power_w,
+    con.state,
+    con.state_since,
+    con.error_code,
+    con.transaction_id,
+    con.started_at,
+    con.reading_at,
+    con.power_w,
+    con.energy_so_far_wh,
+    con.soc_percent,
+    count(*) OVER () AS connectors
+FROM report.connector_now AS con
+WHERE %(charge_points)s::text[] IS NULL OR con.charge_point = ANY(%(charge_points)s)
+ORDER BY
+    CASE con.state
+        WHEN 'Faulted' THEN 0 WHEN 'Charging' THEN 1 WHEN 'SuspendedEVSE' THEN 2 WHEN 'SuspendedEV' THEN 2
+        WHEN 'offline' THEN 3 WHEN 'Available' THEN 5 ELSE 4
+    END,
+    con.name,
+    con.connector_id;
+
+-- name: totals
+-- The figures of a period in one row. Where nothing was counted the figure is NULL.
+SELECT
+    used.energy_wh,
+    used.sessions,
+    used.attempts,
+    used.cost,
+    used.unpriced_wh,
+    used.idle_s,
+    used.charging_s,
+    used.plug_ins,
+    used.plug_ins_served,
+    up.up_s,
+    up.down_s,
+    up.unknown_s,
+    up.excluded_s,
+    up.plugged_s,
+    up.observed_s,
+    100 * up.up_s / nullif(up.up_s + up.down_s, 0) AS technical_percent,
+    100 * (up.up_s + up.excluded_s) / nullif(up.up_s + up.down_s, 0) AS nevi_percent,
+    100 * used.charging_s / nullif(up.up_s, 0) AS utilisation_percent,
+    100.0 * used.plug_ins_served / nullif(used.plug_ins, 0) AS success_percent
+FROM (
+    SELECT
+        sum(day.energy_wh) AS energy_wh,
+        sum(day.sessions) AS sessions,
+        sum(day.attempts) AS attempts,
+        sum(day.cost) AS cost,
+        sum(day.unpriced_wh) AS unpriced_wh,
+        sum(day.idle_s) AS idle_s,
+        sum(day.charging_s) AS charging_s,
+        sum(day.plug_ins) AS plug_ins,
+        sum(day.plug_ins_served) AS plug_ins_served
+    FROM report.consumption_day AS day
+    WHERE
+        day.day BETWEEN %(first_day)s AND %(last_day)s
+        AND (%(charge_points)s::text[] IS NULL OR day.charge_point = ANY(%(charge_points)s))
+) AS used,
+(
+    SELECT
+        sum(av.up_s) AS up_s,
+        sum(av.down_s) AS down_s,
+        sum(av.unknown_s) AS unknown_s,
+        sum(av.excluded_s) AS excluded_s,
+        sum(av.plugged_s) AS plugged_s,
+        sum(av.observed_s) AS observed_s
+    FROM report.availability AS av
+    WHERE
+        av.day BETWEEN %(first_day)s AND %(last_day)s
+        AND (%(charge_points)s::text[] IS NULL OR av.charge_point = ANY(%(charge_points)s))
+) AS up;
+
+-- name: peak
+-- The quarter of an hour with the highest coincident demand, and the mean over the period.
+SELECT
+    demand.started_at,
+    demand.demand_w,
+    demand.connectors,
+    sum(demand.demand_w) OVER () / 4 AS energy_wh
+FROM (
+    SELECT
+        sd.started_at,
+        sum(sd.demand_w) AS demand_w,
+        sum(sd.connectors)::bigint AS connectors
+    FROM report.site_demand AS sd
+    WHERE %(charge_points)s::text[] IS NULL AND sd.started_at >= %(since)s AND sd.started_at < %(until)s
+    GROUP BY sd.started_at
+    UNION ALL
+    SELECT
+        eb.started_at,
+        sum(eb.mean_power_w),
+        count(DISTINCT (eb.charge_point, eb.connector_id))
+    FROM report.energy_bucket AS eb
+    WHERE eb.charge_point = ANY(%(charge_points)s) AND eb.started_at >= %(since)s AND eb.started_at < %(until)s
+    GROUP BY eb.started_at
+) AS demand
+ORDER BY demand.demand_w DESC
+LIMIT 1;
+
+-- name: contracted_demand
+-- Contracted demand of the tariffs in force at the end of the period; NULL: none entered.
+SELECT sum(tar.contracted_demand_kw) * 1000 AS contracted_w
+FROM (
+    SELECT DISTINCT
+        tariff.tariff_id,
+        tariff.contracted_demand_kw
+    FROM report.tariff
+    WHERE tariff.valid_from <= %(last_day)s AND (tariff.valid_to IS NULL OR tariff.valid_to > %(last_day)s)
+) AS tar;
+
+-- name: open_faults
+-- How many connectors are faulted or offline at this moment.
+SELECT
+    count(*) FILTER (WHERE con.state = 'Faulted') AS faulted,
+    count(*) FILTER (WHERE con.state = 'offline') AS offline,
+    count(*) AS connectors
+FROM report.connector_now AS con
+WHERE %(charge_points)s::text[] IS NULL OR con.charge_point = ANY(%(charge_points)s);
+
+-- name: daily
+-- Figures by local day, for the small curves beside the totals.
+SELECT
+    dates.day::date AS day,
+    used.energy_wh,
+    used.sessions,
+    used.cost,
+    used.idle_s,
+    used.charging_s,
+    up.technical_percent,
+    100 * used.charging_s / nullif(up.up_s, 0) AS utilisation_percent
+FROM generate_series(%(first_day)s::date, least(%(last_day)s::date, current_date + 1), INTERVAL '1 day') AS dates (day)
+LEFT JOIN (
+    SELECT
+        con.day,
+        sum(con.energy_wh) AS energy_wh,
+        sum(con.sessions) AS sessions,
+        sum(con.cost) AS cost,
+        sum(con.idle_s) AS idle_s,
+        sum(con.charging_s) AS charging_s
+    FROM report.consumption_day AS con
+    WHERE
+        con.day BETWEEN %(first_day)s AND %(last_day)s
+        AND (%(charge_points)s::text[] IS NULL OR con.charge_point = ANY(%(charge_points)s))
+    GROUP BY con.day
+) AS used ON dates.day = used.day
+LEFT JOIN (
+    SELECT
+        av.day,
+        sum(av.up_s) AS up_s,
+        100 * sum(av.up_s) / nullif(sum(av.up_s + av.down_s), 0) AS technical_percent
+    FROM report.availability AS av
+    WHERE
+        av.day BETWEEN %(first_day)s AND %(last_day)s
+        AND (%(charge_points)s::text[] IS NULL OR av.charge_point = ANY(%(charge_points)s))
+    GROUP BY av.day
+) AS up ON dates.day = up.day
+ORDER BY dates.day;
+
+-- name: energy_by_charge_point
+-- Energy by local day and charge point; beyond the seven that drew most the rest is one (NULL).
+WITH drawn AS (
+    SELECT
+        con.day,
+        con.charge_point,
+        sum(con.energy_wh) AS energy_wh
+    FROM report.consumption_day AS con
+    WHERE
+        con.day BETWEEN %(first_day)s AND %(last_day)s
+        AND (%(charge_points)s::text[] IS NULL OR con.charge_point = ANY(%(charge_points)s))
+    GROUP BY con.day, con.charge_point
+),
+
+ranked AS (
+    SELECT
+        drawn.charge_point,
+        row_number() OVER (ORDER BY sum(drawn.energy_wh) DESC, drawn.charge_point) AS place
+    FROM drawn
+    GROUP BY drawn.charge_point
+)
+
+SELECT
+    drawn.day,
+    CASE WHEN ranked.place <= 7 THEN cp.name END AS name,
+    min(ranked.place) AS place,
+    sum(drawn.energy_wh) AS energy_wh
+FROM drawn
+INNER JOIN ranked ON drawn.charge_point = ranked.charge_point
+INNER JOIN report.charge_point AS cp ON drawn.charge_point = cp.charge_point
+GROUP BY 1, 2
+ORDER BY 3, 1;
+
+-- name: week_pattern
+-- Mean energy by weekday (1 = Monday) and hour of the local clock.
+SELECT
+    extract(ISODOW FROM eb.started_at AT TIME ZONE 'America/Sao_Paulo')::integer AS weekday,
+    extract(HOUR FROM eb.started_at AT TIME ZONE 'America/Sao_Paulo')::integer AS hour,
+    sum(eb.energy_wh) AS energy_wh
+FROM (
+    SELECT
+        sd.started_at,
+        sd.energy_wh
+    FROM report.site_demand AS sd
+    WHERE %(charge_points)s::text[] IS NULL AND sd.started_at >= %(since)s AND sd.started_at < %(until)s
+    UNION ALL
+    SELECT
+        bucket.started_at,
+        bucket.energy_wh
+    FROM report.energy_bucket AS bucket
+    WHERE bucket.charge_point = ANY(%(charge_points)s) AND bucket.started_at >= %(since)s AND bucket.started_at < %(until)s
+) AS eb
+GROUP BY 1, 2
+ORDER BY 1, 2;
+
+-- name: attention
+-- What wants a person: offline over 15 min, faulted, overstay, a session without readings, a clock that is off.
+SELECT *
+FROM (
+    SELECT
+        con.state AS kind,
+        con.charge_point,
+        con.name,
+        con.connector_id,
+        con.state_since AS since,
+        con.error_code AS detail,
+        con.transaction_id
+    FROM report.connector_now AS con
+    WHERE
+        con.state IN ('Faulted', 'Unavailable')
+        OR (con.state = 'offline' AND con.state_since < now() - INTERVAL '15 minutes')
+    UNION ALL
+    SELECT
+        CASE WHEN con.state = 'Charging' THEN 'silent' ELSE 'overstay' END,
+        con.charge_point,
+        con.name,
+        con.connector_id,
+        CASE WHEN con.state = 'Charging' THEN coalesce(con.reading_at, con.started_at) ELSE con.state_since END,
+        NULL,
+        con.transaction_id
+    FROM report.connector_now AS con
+    WHERE
+        (con.state IN ('Finishing', 'SuspendedEV') AND con.state_since < now() - INTERVAL '30 minutes')
+        OR (
+            con.state = 'Charging'
+            AND coalesce(con.reading_at, con.started_at, con.state_since) < now() - INTERVAL '10 minutes'
+        )
+    UNION ALL
+    SELECT
+        'clock_skew',
+        qf.charge_point,
+        cp.name,
+        qf.connector_id,
+        max(qf.found_at),
+        max(qf.value)::text,
+        NULL
+    FROM report.quality_finding AS qf
+    INNER JOIN report.charge_point AS cp ON qf.charge_point = cp.charge_point
+    WHERE qf.kind = 'clock_skew' AND qf.day >= current_date - 2
+    GROUP BY qf.charge_point, cp.name, qf.connector_id
+) AS wanted
+WHERE %(charge_points)s::text[] IS NULL OR wanted.charge_point = ANY(%(charge_points)s)
+ORDER BY
+    CASE wanted.kind WHEN 'Faulted' THEN 0 WHEN 'offline' THEN 1 WHEN 'silent' THEN 2 ELSE 3 END,
+    wanted.since
+LIMIT 30;
+
+-- name: sessions
+-- Sessions that began in the period, newest first, with the sums over all that fit the filters.
+SELECT
+    ses.charge_point,
+    cp.name,
+    ses.connector_id,
+    ses.transaction_id,
+    ses.id_tag_alias,
+    ses.started_at,
+    ses.stopped_at,
+    ses.is_open,
+    ses.is_attempt,
+    ses.duration_s,
+    ses.energy_wh,
+    ses.energy_source,
+    ses.energy_integral_wh,
+    ses.energy_delta_percent,
+    ses.soc_start_percent,
+    ses.soc_end_percent,
+    ses.peak_power_w,
+    ses.mean_power_w,
+    ses.idle_s,
+    ses.stop_reason,
+    ses.cost,
+    ses.current_type,
+    array_to_string(ses.flags, ', ') AS flags
+FROM report.session AS ses
+INNER JOIN report.charge_point AS cp ON ses.charge_point = cp.charge_point
+WHERE
+    ses.started_at >= %(since)s
+    AND ses.started_at < %(until)s
+    AND (%(charge_points)s::text[] IS NULL OR ses.charge_point = ANY(%(charge_points)s))
+    AND (%(connector_id)s::integer IS NULL OR ses.connector_id = %(connector_id)s)
+    AND (%(tag)s::text IS NULL OR strpos(lower(ses.id_tag_alias), lower(%(tag)s)) > 0)
+    AND (%(min_wh)s::double precision IS NULL OR ses.energy_wh >= %(min_wh)s)
+    AND (%(max_wh)s::double precision IS NULL OR ses.energy_wh <= %(max_wh)s)
+    AND (%(min_s)s::double precision IS NULL OR ses.duration_s >= %(min_s)s)
+    AND (%(reason)s::text IS NULL OR ses.stop_reason = %(reason)s)
+    AND (%(kind)s::text <> 'open' OR ses.is_open)
+    AND (%(kind)s::text <> 'flagged' OR ses.flags <> '{}')
+    AND (%(kind)s::text <> 'estimated' OR ses.energy_source NOT IN ('register', 'register_series'))
+    AND (%(kind)s::text <> 'served' OR NOT ses.is_attempt)
+ORDER BY ses.started_at DESC, ses.transaction_id DESC
+LIMIT %(rows)s;
+
+-- name: session_totals
+-- Count, energy and time of the sessions that fit the filters.
+SELECT
+    count(*) AS sessions,
+    sum(ses.energy_wh) AS energy_wh,
+    sum(ses.duration_s) AS duration_s,
+    sum(ses.idle_s) AS idle_s,
+    sum(ses.cost) AS cost,
+    count(*) FILTER (WHERE ses.is_attempt) AS attempts,
+    count(*) FILTER (WHERE ses.energy_wh IS NULL) AS unknown_energy
+FROM report.session AS ses
+WHERE
+    ses.started_at >= %(since)s
+    AND ses.started_at < %(until)s
+    AND (%(charge_points)s::text[] IS NULL OR ses.charge_point = ANY(%(charge_points)s))
+    AND (%(connector_id)s::integer IS NULL OR ses.connector_id = %(connector_id)s)
+    AND (%(tag)s::text IS NULL OR strpos(lower(ses.id_tag_alias), lower(%(tag)s)) > 0)
+    AND (%(min_wh)s::double precision IS NULL OR ses.energy_wh >= %(min_wh)s)
+    AND (%(max_wh)s::double precision IS NULL OR ses.energy_wh <= %(max_wh)s)
+    AND (%(min_s)s::double precision IS NULL OR ses.duration_s >= %(min_s)s)
+    AND (%(reason)s::text IS NULL OR ses.stop_reason = %(reason)s)
+    AND (%(kind)s::text <> 'open' OR ses.is_open)
+    AND (%(kind)s::text <> 'flagged' OR ses.flags <> '{}')
+    AND (%(kind)s::text <> 'estimated' OR ses.energy_source NOT IN ('register', 'register_series'))
+    AND (%(kind)s::text <> 'served' OR NOT ses.is_attempt);
+
+-- name: session
+-- One session, whole.
+SELECT
+    ses.*,
+    cp.name,
+    cp.vendor,
+    cp.model
+FROM report.session AS ses
+INNER JOIN report.charge_point AS cp ON ses.charge_point = cp.charge_point
+WHERE ses.transaction_id = %(transaction_id)s;
+
+-- name: session_neighbours
+-- The sessions of the same connector just before and after.
+SELECT
+    (
+        SELECT prev.transaction_id FROM report.session AS prev
+        WHERE
+            prev.charge_point = %(charge_point)s AND prev.connector_id = %(connector_id)s
+            AND prev.started_at < %(started_at)s
+        ORDER BY prev.started_at DESC
+        LIMIT 1
+    ) AS earlier,
+    (
+        SELECT next_.transaction_id FROM report.session AS next_
+        WHERE
+            next_.charge_point = %(charge_point)s AND next_.connector_id = %(connector_id)s
+            AND next_.started_at > %(started_at)s
+        ORDER BY next_.started_at
+        LIMIT 1
+    ) AS later;
+
+-- name: session_curve
+-- Readings of a session in buckets of width_s seconds; with 1 s every reading stands alone.
+SELECT
+    time_bucket(make_interval(secs => %(width_s)s), mv.sampled_at) AS at,
+    avg(mv.power_w)::double precision AS power_w,
+    min(mv.power_w)::double precision AS power_min_w,
+    max(mv.power_w)::double precision AS power_max_w,
+    avg(mv.power_offered_w)::double precision AS power_offered_w,
+    avg(mv.soc_percent)::double precision AS soc_percent,
+    avg(mv.voltage_v)::double precision AS voltage_v,
+    avg(mv.current_a)::double precision AS current_a,
+    avg(mv.temperature_c)::double precision AS temperature_c,
+    max(mv.energy_wh) AS energy_wh,
+    count(*) AS readings
+FROM report.meter_value AS mv
+WHERE
+    mv.charge_point = %(charge_point)s
+    AND mv.connector_id = %(connector_id)s
+    AND mv.sampled_at BETWEEN %(since)s AND %(until)s
+    AND (mv.transaction_id = %(transaction_id)s OR mv.transaction_id IS NULL)
+GROUP BY 1
+ORDER BY 1
+LIMIT 2000;
+
+-- name: session_phases
+-- Voltage and current by phase, where the charge point sends phases.
+SELECT
+    time_bucket(make_interval(secs => %(width_s)s), mv.sampled_at) AS at,
+    split_part(part.key, '@', 1) AS measurand,
+    avg(part.value::text::double precision) AS value
+FROM report.meter_value AS mv
+CROSS JOIN LATERAL jsonb_each(mv.extra) AS part (key, value)
+WHERE
+    mv.charge_point = %(charge_point)s
+    AND mv.connector_id = %(connector_id)s
+    AND mv.sampled_at BETWEEN %(since)s AND %(until)s
+    AND mv.transaction_id = %(transaction_id)s
+    AND jsonb_typeof(part.value) = 'number'
+    AND part.key ~ '^(Voltage|Current\.Import)\.L[123](-N)?(@Outlet)?$'
+GROUP BY 1, 2
+ORDER BY 2, 1
+LIMIT 4000;
+
+-- name: session_gaps
+-- Stretches of a session without readings: longer than 5 min and than three sample periods.
+WITH spaced AS (
+    SELECT
+        mv.sampled_at AS started_at,
+        lead(mv.sampled_at, 1, %(until)s::timestamptz) OVER (ORDER BY mv.sampled_at) AS ended_at
+    FROM report.meter_value AS mv
+    WHERE
+        mv.charge_point = %(charge_point)s
+        AND mv.connector_id = %(connector_id)s
+        AND mv.sampled_at BETWEEN %(since)s AND %(until)s
+        AND (mv.transaction_id = %(transaction_id)s OR mv.transaction_id IS NULL)
+),
+
+usual AS (
+    SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY spaced.ended_at - spaced.started_at) AS period
+    FROM spaced
+    WHERE spaced.ended_at > spaced.started_at
+)
+
+SELECT
+    spaced.started_at,
+    spaced.ended_at
+FROM spaced, usual
+WHERE spaced.ended_at - spaced.started_at > greatest(INTERVAL '5 minutes', 3 * usual.period)
+ORDER BY spaced.started_at
+LIMIT 200;
+
+-- name: session_statuses
+-- Status changes around a session.
+SELECT
+    st.at,
+    st.connector_id,
+    st.status,
+    st.error_code
+FROM report.status AS st
+WHERE
+    st.charge_point = %(charge_point)s
+    AND st.connector_id IN (0, %(connector_id)s)
+    AND st.at BETWEEN %(since)s::timestamptz - INTERVAL '5 minutes' AND %(until)s::timestamptz + INTERVAL '10 minutes'
+ORDER BY st.at
+LIMIT 200;
+
+-- name: session_postos
+-- Energy and cost of a session by tariff period.
+SELECT
+    eb.posto,
+    sum(eb.energy_wh) AS energy_wh,
+    sum(eb.cost) AS cost
+FROM report.energy_bucket AS eb
+WHERE
+    eb.transaction_id = %(transaction_id)s
+    AND eb.started_at BETWEEN %(since)s::timestamptz - INTERVAL '15 minutes' AND %(until)s
+GROUP BY eb.posto
+ORDER BY eb.posto;
+
+-- name: session_frames
+-- Exchanges around a session. Of the MeterValues only the first and last two; omitted says how many lie between.
+WITH around AS (
+    SELECT
+        ex.received_at,
+        ex.direction,
+        ex.message_type,
+        ex.message_id,
+        ex.action,
+        left(ex.raw, 2000) AS raw,
+        ex.answered_at,
+        left(ex.answer, 1000) AS answer,
+        row_number() OVER (PARTITION BY ex.action ORDER BY ex.received_at) AS number,
+        count(*) OVER (PARTITION BY ex.action) AS of_action
+    FROM report.ocpp_exchange AS ex
+    WHERE
+        ex.charge_point = %(charge_point)s
+        AND ex.received_at BETWEEN
+        %(since)s::timestamptz - INTERVAL '2 minutes' AND %(until)s::timestamptz + INTERVAL '2 minutes'
+)
+
+SELECT
+    around.received_at,
+    around.direction,
+    around.message_type,
+    around.message_id,
+    around.action,
+    around.raw,
+    around.answered_at,
+    around.answer,
+    CASE WHEN around.number = 2 AND around.of_action > 4 THEN around.of_action - 4 ELSE 0 END AS omitted
+FROM around
+WHERE around.number <= 2 OR around.number > around.of_action - 2 OR around.action NOT IN ('MeterValues', 'Heartbeat')
+ORDER BY around.received_at, around.message_id
+LIMIT 80;
+
+-- name: stations
+-- Charge points with their figures of the period.
+SELECT
+    cp.charge_point,
+    cp.name,
+    cp.site,
+    cp.latitude,
+    cp.longitude,
+    cp.vendor,
+    cp.model,
+    cp.firmware_version,
+    cp.is_online,
+    cp.online_changed_at,
+    heard.last_message_at,
+    up.technical_percent,
+    up.utilisation_percent,
+    used.energy_wh,
+    used.sessions,
+    coalesce(faults.faults, 0) AS faults
+FROM report.charge_point AS cp
+LEFT JOIN report.charge_point_now AS heard ON cp.charge_point = heard.charge_point
+LEFT JOIN (
+    SELECT
+        av.charge_point,
+        100 * sum(av.up_s) / nullif(sum(av.up_s + av.down_s), 0) AS technical_percent,
+        100 * sum(av.charging_s) / nullif(sum(av.up_s), 0) AS utilisation_percent
+    FROM report.availability AS av
+    WHERE av.day BETWEEN %(first_day)s AND %(last_day)s
+    GROUP BY av.charge_point
+) AS up ON cp.charge_point = up.charge_point
+LEFT JOIN (
+    SELECT
+        con.charge_point,
+        sum(con.energy_wh) AS energy_wh,
+        sum(con.sessions) AS sessions
+    FROM report.consumption_day AS con
+    WHERE con.day BETWEEN %(first_day)s AND %(last_day)s
+    GROUP BY con.charge_point
+) AS used ON cp.charge_point = used.charge_point
+LEFT JOIN (
+    SELECT
+        fault.charge_point,
+        count(*) AS faults
+    FROM report.fault_episode AS fault
+    WHERE fault.started_at >= %(since)s AND fault.started_at < %(until)s
+    GROUP BY fault.charge_point
+) AS faults ON cp.charge_point = faults.charge_point
+WHERE
+    cp.registration = 'registered'
+    AND (%(charge_points)s::text[] IS NULL OR cp.charge_point = ANY(%(charge_points)s))
+ORDER BY cp.name;
+
+-- name: energy_series
+-- Energy in steps of a quarter of an hour or an hour by tariff period.
+SELECT
+    time_bucket(make_interval(secs => %(width_s)s), eb.started_at) AS at,
+    eb.posto,
+    sum(eb.energy_wh) AS energy_wh
+FROM report.energy_bucket AS eb
+WHERE
+    eb.started_at >= %(since)s
+    AND eb.started_at < %(until)s
+    AND (%(charge_points)s::text[] IS NULL OR eb.charge_point = ANY(%(charge_points)s))
+GROUP BY 1, 2
+ORDER BY 1, 2
+LIMIT 6000;
+
+-- name: energy_days
+-- Energy by local day or month (grain) and tariff period.
+SELECT
+    date_trunc(%(grain)s, con.day)::date AS day,
+    sum(con.ponta_wh) AS ponta_wh,
+    sum(con.intermediario_wh) AS intermediario_wh,
+    sum(con.fora_ponta_wh) AS fora_ponta_wh,
+    sum(con.energy_wh) AS energy_wh
+FROM report.consumption_day AS con
+WHERE
+    con.day BETWEEN %(first_day)s AND %(last_day)s
+    AND (%(charge_points)s::text[] IS NULL OR con.charge_point = ANY(%(charge_points)s))
+GROUP BY 1
+ORDER BY 1;
+
+-- name: demand_duration
+-- Demand by how much of the period reached it: 200 points of the ordered quarters, zeros left out.
+WITH demand AS (
+    SELECT
+        sd.started_at,
+        sum(sd.demand_w) AS demand_w
+    FROM report.site_demand AS sd
+    WHERE %(charge_points)s::text[] IS NULL AND sd.started_at >= %(since)s AND sd.started_at < %(until)s
+    GROUP BY sd.started_at
+    UNION ALL
+    SELECT
+        eb.started_at,
+        sum(eb.mean_power_w)
+    FROM report.energy_bucket AS eb
+    WHERE eb.charge_point = ANY(%(charge_points)s) AND eb.started_at >= %(since)s AND eb.started_at < %(until)s
+    GROUP BY eb.started_at
+),
+
+ordered AS (
+    SELECT
+        demand.demand_w,
+        row_number() OVER (ORDER BY demand.demand_w DESC) AS place,
+        ntile(200) OVER (ORDER BY demand.demand_w DESC) AS tile
+    FROM demand
+)
+
+SELECT
+    max(ordered.place) / 4.0 AS hours,
+    min(ordered.demand_w) AS demand_w,
+    max(ordered.demand_w) AS demand_max_w
+FROM ordered
+GROUP BY ordered.tile
+ORDER BY 1;
+
+-- name: peaks
+-- The ten highest quarters of an hour and who drew in them.
+WITH demand AS (
+    SELECT
+        sd.started_at,
+        sum(sd.demand_w) AS demand_w
+    FROM report.site_demand AS sd
+    WHERE %(charge_points)s::text[] IS NULL AND sd.started_at >= %(since)s AND sd.started_at < %(until)s
+    GROUP BY sd.started_at
+    UNION ALL
+    SELECT
+        eb.started_at,
+        sum(eb.mean_power_w)
+    FROM report.energy_bucket AS eb
+    WHERE eb.charge_point = ANY(%(charge_points)s) AND eb.started_at >= %(since)s AND eb.started_at < %(until)s
+    GROUP BY eb.started_at
+),
+
+highest AS (
+    SELECT
+        demand.started_at,
+        demand.demand_w
+    FROM demand
+    ORDER BY demand.demand_w DESC, demand.started_at
+    LIMIT 10
+)
+
+SELECT
+    highest.started_at,
+    highest.demand_w,
+    string_agg(cp.name || ' / ' || eb.connector_id, ', ' ORDER BY eb.energy_wh DESC) AS who
+FROM highest
+INNER JOIN report.energy_bucket AS eb ON highest.started_at = eb.started_at
+INNER JOIN report.charge_point AS cp ON eb.charge_point = cp.charge_point
+WHERE
+    eb.energy_wh > 0
+    AND eb.started_at >= %(since)s
+    AND eb.started_at < %(until)s
+    AND (%(charge_points)s::text[] IS NULL OR eb.charge_point = ANY(%(charge_points)s))
+GROUP BY 1, 2
+ORDER BY 2 DESC, 1;
