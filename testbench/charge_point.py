@@ -130,16 +130,17 @@ class ChargePoint:
     @asynccontextmanager
     async def running(self) -> AsyncIterator["ChargePoint"]:
         """Switch it on, and off at the end. What is still queued then is lost with it."""
-        async with asyncio.TaskGroup() as group:
-            life = [group.create_task(self.link.keep(self._serve))]
-            life.append(group.create_task(self._align()))
-            try:
-                yield self
-            finally:
-                for task in [*life, *self._tasks]:
-                    task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self.account.close_all()
+        life = [self.later(self.link.keep(self._serve)), self.later(self._align())]
+        try:
+            yield self
+        finally:
+            ended = [task for task in life if task.done()]
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            self.account.close_all()
+        for task in ended:
+            task.result()  # it should have gone on for ever
 
     def later(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Do ``work`` beside everything else, for as long as the charge point runs."""

@@ -159,6 +159,7 @@ class Link:
 
     async def drop(self) -> None:
         """Lose the connection without a word; it comes back."""
+        self._online.clear()
         if self._socket is not None:
             await self._socket.cut()
 
