@@ -21,6 +21,32 @@ RETURN coalesce(
 );
 COMMENT ON FUNCTION id_tag_alias IS 'What to show in place of an identifier: its alias, or a pseudonym; NULL for none';
 
+CREATE TYPE reported AS (status text, error_code text, vendor_error_code text);
+COMMENT ON TYPE reported IS 'What a status notification said, carried along while it lasts';
+
+CREATE FUNCTION estimated_power_w(voltage_v real, current_a real, extra jsonb, current_type text) RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE
+    -- DC, or one phase without a power factor: the product.
+    WHEN voltage_v IS NOT NULL AND current_a IS NOT NULL AND (extra IS NULL OR NOT extra ? 'Current.Import.L2')
+        THEN voltage_v * current_a * coalesce((extra ->> 'Power.Factor')::double precision, 1)
+    -- Three phases, each with its own voltage and current.
+    WHEN current_type IS DISTINCT FROM 'DC' AND extra ? 'Voltage.L1-N' AND extra ? 'Current.Import.L1'
+        THEN (
+            (extra ->> 'Voltage.L1-N')::double precision * (extra ->> 'Current.Import.L1')::double precision
+            + coalesce((extra ->> 'Voltage.L2-N')::double precision * (extra ->> 'Current.Import.L2')::double precision, 0)
+            + coalesce((extra ->> 'Voltage.L3-N')::double precision * (extra ->> 'Current.Import.L3')::double precision, 0)
+        ) * coalesce((extra ->> 'Power.Factor')::double precision, 1)
+    -- Line voltage and the currents of three phases.
+    WHEN current_type IS DISTINCT FROM 'DC' AND extra ?& ARRAY['Voltage.L1-L2', 'Current.Import.L1', 'Current.Import.L2', 'Current.Import.L3']
+        THEN (extra ->> 'Voltage.L1-L2')::double precision / sqrt(3) * (
+            (extra ->> 'Current.Import.L1')::double precision
+            + (extra ->> 'Current.Import.L2')::double precision
+            + (extra ->> 'Current.Import.L3')::double precision
+        ) * coalesce((extra ->> 'Power.Factor')::double precision, 1)
+END;
+COMMENT ON FUNCTION estimated_power_w IS 'Power from voltage and current, for charge points that do not measure it; W';
+
 -- ---------------------------------------------------------------- sessions
 
 CREATE TABLE session (
@@ -61,7 +87,9 @@ CREATE TABLE session (
 CREATE INDEX session_by_connector ON session (charge_point_id, connector_id, started_at);
 CREATE INDEX session_by_time ON session (started_at);
 CREATE INDEX session_by_visit ON session (visit_id);
-CREATE INDEX session_unsettled ON session (charge_point_id) WHERE is_open OR unplugged_at IS NULL;
+-- What late facts may still change although it began long ago.
+CREATE INDEX session_unsettled ON session (charge_point_id)
+WHERE is_open OR unplugged_at IS NULL OR unplugged_at - started_at > INTERVAL '48 hours' OR ended_at - started_at > INTERVAL '48 hours';
 COMMENT ON TABLE session IS 'A charging session per transaction: bounds, energy with its source, power, idle time';
 COMMENT ON COLUMN session.visit_id IS 'transaction_id of the first session of the visit: same connector and tag, gap up to 5 min, cable never left';
 COMMENT ON COLUMN session.ended_at IS 'StopTransaction, or the last evidence where that is missing (then inferred_by or is_open says so)';
@@ -81,6 +109,39 @@ COMMENT ON COLUMN session.last_power_at IS 'Last time with more than 50 W';
 COMMENT ON COLUMN session.unplugged_at IS 'Available reported, or the next session began; NULL: not seen';
 COMMENT ON COLUMN session.idle_s IS 'Plugged in after the last power, less SuspendedEVSE and the grace (10 min DC, 30 min AC)';
 COMMENT ON COLUMN session.flags IS 'What is odd about it, see docs/how-numbers-are-calculated.md';
+
+CREATE FUNCTION session_before(asked bigint)
+RETURNS TABLE (transaction_id bigint, visit_id bigint, goes_on boolean)
+LANGUAGE sql STABLE AS $$
+    SELECT
+        before.transaction_id,
+        before.visit_id,
+        ses.started_at <= before.ended_at + INTERVAL '5 minutes'
+        AND upper(btrim(tx.id_tag)) = upper(btrim(tx_before.id_tag))
+        AND NOT EXISTS (
+            SELECT FROM status_notification AS sn
+            WHERE
+                sn.charge_point_id = ses.charge_point_id
+                AND sn.connector_id = ses.connector_id
+                AND sn.status = 'Available'
+                AND sn.at > before.ended_at AND sn.at <= ses.started_at
+        )
+    FROM session AS ses
+    INNER JOIN transaction AS tx ON ses.transaction_id = tx.transaction_id
+    CROSS JOIN LATERAL (
+        SELECT earlier.transaction_id, earlier.visit_id, earlier.ended_at
+        FROM session AS earlier
+        WHERE
+            earlier.charge_point_id = ses.charge_point_id
+            AND earlier.connector_id = ses.connector_id
+            AND earlier.started_at < ses.started_at
+        ORDER BY earlier.started_at DESC
+        LIMIT 1
+    ) AS before
+    INNER JOIN transaction AS tx_before ON before.transaction_id = tx_before.transaction_id
+    WHERE ses.transaction_id = asked
+$$;
+COMMENT ON FUNCTION session_before IS 'The session before on the same connector, and whether this one goes on with its visit';
 
 CREATE TABLE session_soc (
     transaction_id    bigint      PRIMARY KEY,
@@ -417,7 +478,7 @@ CREATE TABLE touched_work (
     claimed_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (flow, charge_point_id, hour)
 );
-COMMENT ON TABLE touched_work IS 'Touched hours a flow has still to look at';
+COMMENT ON TABLE touched_work IS 'Touched hours a flow has still to look at; availability, consumption and quality work by local days';
 
 CREATE TABLE session_work (
     flow           text        NOT NULL,
@@ -858,14 +919,14 @@ END;
 $$;
 COMMENT ON FUNCTION report.charge_point_number IS 'Our number of a charge point; an error names one that is unknown';
 
-CREATE FUNCTION touch_days(charge_point integer, first_at timestamptz, last_at timestamptz) RETURNS void
+CREATE FUNCTION touch_days(asked_flow text, charge_point integer, first_at timestamptz, last_at timestamptz) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
     INSERT INTO touched_work (flow, charge_point_id, hour)
-    SELECT 'availability', charge_point, local_midnight(day::date)
+    SELECT asked_flow, charge_point, local_midnight(day::date)
     FROM generate_series(local_day(first_at)::timestamp, local_day(least(last_at, now()))::timestamp, INTERVAL '1 day') AS day
     ON CONFLICT (flow, charge_point_id, hour) DO UPDATE SET claimed_at = clock_timestamp()
 $$;
-COMMENT ON FUNCTION touch_days IS 'Have availability computed anew for these days';
+COMMENT ON FUNCTION touch_days IS 'Have these days of a charge point computed anew by a flow that works by days';
 
 CREATE FUNCTION report.add_downtime_exclusion(
     charge_point text, connector_id integer, started_at timestamptz, ended_at timestamptz,
@@ -882,7 +943,7 @@ BEGIN
         add_downtime_exclusion.reason, add_downtime_exclusion.evidence, add_downtime_exclusion.author
     )
     RETURNING downtime_exclusion_id INTO exclusion;
-    PERFORM touch_days(number, add_downtime_exclusion.started_at, add_downtime_exclusion.ended_at);
+    PERFORM touch_days('availability', number, add_downtime_exclusion.started_at, add_downtime_exclusion.ended_at);
     RETURN exclusion;
 END;
 $$;
@@ -900,7 +961,7 @@ BEGIN
     IF gone.downtime_exclusion_id IS NULL THEN
         RETURN FALSE;
     END IF;
-    PERFORM touch_days(gone.charge_point_id, gone.started_at, gone.ended_at);
+    PERFORM touch_days('availability', gone.charge_point_id, gone.started_at, gone.ended_at);
     RETURN TRUE;
 END;
 $$;
@@ -908,15 +969,14 @@ COMMENT ON FUNCTION report.withdraw_downtime_exclusion IS 'Take an exclusion bac
 
 CREATE FUNCTION touch_prices(first_day date, last_day date) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    INSERT INTO session_work (flow, transaction_id)
-    SELECT 'consumption', ses.transaction_id
-    FROM session AS ses
-    WHERE
-        ses.ended_at >= local_midnight(first_day)
-        AND ses.started_at < coalesce(local_midnight(last_day), 'infinity')
-    ON CONFLICT (flow, transaction_id) DO UPDATE SET claimed_at = clock_timestamp()
+    INSERT INTO touched_work (flow, charge_point_id, hour)
+    SELECT 'consumption', con.charge_point_id, local_midnight(con.day)
+    FROM consumption_day AS con
+    WHERE con.day >= first_day AND (last_day IS NULL OR con.day < last_day)
+    GROUP BY con.charge_point_id, con.day
+    ON CONFLICT (flow, charge_point_id, hour) DO UPDATE SET claimed_at = clock_timestamp()
 $$;
-COMMENT ON FUNCTION touch_prices IS 'Have the cost of sessions computed anew for these days; last_day exclusive, NULL: open';
+COMMENT ON FUNCTION touch_prices IS 'Have costs computed anew for these days; last_day exclusive, NULL: open';
 
 CREATE FUNCTION report.add_tariff(tariff jsonb, periods jsonb, author text) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$

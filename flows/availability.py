@@ -1,0 +1,86 @@
+"""Fills ``state_interval``, ``availability_day``, ``outage`` and ``fault_episode``."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+
+from psycopg.rows import DictRow
+
+from flows import days
+from flows.database import Connection, ask, ask_one, build, do, now, prepare
+from flows.runs import Outcome
+from flows.scope import Scope, charge_point_ids
+
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+# A connection may be found closed a little later than it was, also across midnight.
+_LOOK_BACK = timedelta(hours=1)
+
+
+def compute(conn: Connection, scope: Scope) -> Outcome:
+    """Compute the days the facts touched, and today; or the local days of the scope's window."""
+    as_of, claimed_until = now(conn)
+    if scope.is_incremental:
+        found = _touched(conn, scope, as_of, claimed_until)
+    else:
+        numbers = charge_point_ids(conn, scope)
+        found = ask(
+            conn,
+            "availability_days_between",
+            start=scope.start,
+            end=scope.end,
+            as_of=as_of,
+            charge_point_ids=numbers,
+        )
+    rows = sum(_compute_day(conn, row, as_of, scope.dry_run) for row in found)
+    if not scope.dry_run:
+        _put_together(conn, found)
+        if scope.is_incremental:
+            do(conn, "forget_windows", flow="availability", claimed_until=claimed_until)
+            do(conn, "move_watermark", flow="availability", done_until=as_of)
+    return Outcome(
+        {"days": len(found), "connector_days": rows},
+        f"{rows} connector days in {len(found)} local days",
+    )
+
+
+def _touched(
+    conn: Connection, scope: Scope, as_of: datetime, claimed_until: datetime
+) -> list[DictRow]:
+    mark = ask(conn, "watermark", flow="availability")
+    since = _LONG_AGO if scope.force or not mark else mark[0]["done_until"] - _LOOK_BACK
+    return ask(conn, "availability_days", claimed_until=claimed_until, since=since, as_of=as_of)
+
+
+def _compute_day(conn: Connection, row: DictRow, as_of: datetime, dry_run: bool) -> int:
+    day: date = row["day"]
+    numbers: list[int] = row["charge_point_ids"]
+    low, high = days.bounds(day)
+    with conn.transaction(force_rollback=dry_run):
+        prepare(conn)
+        build(conn, "make_work_port", charge_point_ids=numbers)
+        build(conn, "make_work_link", charge_point_ids=numbers, low=low, high=high, as_of=as_of)
+        build(conn, "make_work_status", low=low, high=high)
+        build(conn, "make_work_state", low=low, high=high, as_of=as_of)
+        do(conn, "delete_states", charge_point_ids=numbers, low=low, high=high)
+        do(conn, "store_states", day=day)
+        do(conn, "delete_availability", day=day, charge_point_ids=numbers)
+        return do(conn, "store_availability", day=day, low=low, high=high)
+
+
+def _put_together(conn: Connection, found: Sequence[DictRow]) -> None:
+    """Join the states of neighbouring days into outages and fault episodes."""
+    pairs = [(number, row["day"]) for row in found for number in row["charge_point_ids"]]
+    if not pairs:
+        return
+    with conn.transaction():
+        prepare(conn)
+        build(
+            conn,
+            "make_work_region",
+            charge_point_ids=[number for number, _ in pairs],
+            days=[day for _, day in pairs],
+        )
+        low = ask_one(conn, "region_low")["low"]
+        do(conn, "delete_outages")
+        do(conn, "delete_faults")
+        do(conn, "store_outages", low=low)
+        do(conn, "store_faults", low=low)

@@ -1,0 +1,49 @@
+"""Fills prices in ``energy_bucket``, then ``consumption_day`` and ``site_demand``."""
+
+from datetime import date
+
+from psycopg.rows import DictRow
+
+from flows import days
+from flows.database import Connection, ask, do, now
+from flows.runs import Outcome
+from flows.scope import Scope, charge_point_ids
+
+
+def compute(conn: Connection, scope: Scope) -> Outcome:
+    """Compute the days whose sessions or tariffs changed, or those of the scope's window."""
+    as_of, claimed_until = now(conn)
+    if scope.is_incremental:
+        found = ask(conn, "consumption_days", claimed_until=claimed_until)
+    else:
+        numbers = charge_point_ids(conn, scope)
+        found = ask(
+            conn,
+            "consumption_days_between",
+            start=scope.start,
+            end=scope.end,
+            charge_point_ids=numbers,
+        )
+    rows = sum(_compute_day(conn, row, scope.dry_run) for row in found)
+    if scope.is_incremental and not scope.dry_run:
+        do(conn, "forget_windows", flow="consumption", claimed_until=claimed_until)
+        do(conn, "move_watermark", flow="consumption", done_until=as_of)
+    return Outcome(
+        {"days": len(found), "connector_days": rows},
+        f"{rows} connector days in {len(found)} local days",
+    )
+
+
+def _compute_day(conn: Connection, row: DictRow, dry_run: bool) -> int:
+    day: date = row["day"]
+    numbers: list[int] = row["charge_point_ids"]
+    low, high = days.bounds(day)
+    with conn.transaction(force_rollback=dry_run):
+        do(conn, "price_buckets", day=day, charge_point_ids=numbers, low=low, high=high)
+        do(conn, "delete_consumption", day=day, charge_point_ids=numbers)
+        stored = do(
+            conn, "store_consumption", day=day, charge_point_ids=numbers, low=low, high=high
+        )
+        do(conn, "delete_demand", charge_point_ids=numbers, low=low, high=high)
+        do(conn, "store_demand", charge_point_ids=numbers, low=low, high=high)
+        return stored

@@ -1,0 +1,85 @@
+"""The flows' connection to the database, and what every flow does with it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import sql as composed
+from psycopg.rows import DictRow, dict_row
+
+import sql
+
+_FILES = (
+    "flows",
+    "flows_sessions",
+    "flows_energy",
+    "flows_sessions_store",
+    "flows_soc",
+    "flows_availability",
+    "flows_consumption",
+)
+QUERIES = {name: text for file in _FILES for name, text in sql.load(file).items()}
+
+Connection = psycopg.Connection[DictRow]
+
+
+@contextmanager
+def connect(url: str) -> Iterator[Connection]:
+    """Yield a connection in autocommit, in the role of the flows, in UTC."""
+    with psycopg.connect(
+        url,
+        autocommit=True,
+        connect_timeout=10,
+        options="-c role=eletroposto_flows -c timezone=UTC -c jit=off",
+        application_name="eletroposto flows",
+        row_factory=dict_row,
+    ) as conn:
+        yield conn
+
+
+def ask(conn: Connection, query: str, **parameters: Any) -> list[DictRow]:
+    """Return the rows of a named query."""
+    return conn.execute(QUERIES[query], parameters).fetchall()
+
+
+def ask_one(conn: Connection, query: str, **parameters: Any) -> DictRow:
+    """Return the one row of a named query that always has one."""
+    row = conn.execute(QUERIES[query], parameters).fetchone()
+    assert row is not None, query
+    return row
+
+
+def do(conn: Connection, query: str, **parameters: Any) -> int:
+    """Run a named statement and return how many rows it touched."""
+    return conn.execute(QUERIES[query], parameters).rowcount
+
+
+def build(conn: Connection, query: str, **parameters: Any) -> None:
+    """Run a ``make_<table>`` statement and tell the planner what came of it.
+
+    CREATE TABLE AS takes no bound parameters, so the values are quoted into the text by psycopg.
+    """
+    with psycopg.ClientCursor(conn) as cursor:
+        cursor.execute(QUERIES[query], parameters)
+        cursor.execute(
+            composed.SQL("ANALYZE {}").format(composed.Identifier(query.removeprefix("make_")))
+        )
+
+
+def prepare(conn: Connection) -> None:
+    """Give the current transaction the memory that sorting a day of readings wants."""
+    statements: Sequence[LiteralString] = (
+        "SET LOCAL work_mem = '256MB'",
+        "SET LOCAL temp_buffers = '64MB'",
+        "SET LOCAL max_parallel_workers_per_gather = 0",
+    )
+    for statement in statements:
+        conn.execute(statement)
+
+
+def now(conn: Connection) -> tuple[datetime, datetime]:
+    """Return the time of the database, and up to when work is taken on by this run."""
+    row = ask_one(conn, "clock")
+    return row["now"], row["claimed_until"]

@@ -1,0 +1,75 @@
+"""One run of a flow: its turn, its record in the database, what it says at the end."""
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from flows.database import Connection, ask_one, connect, do
+from flows.scope import Scope
+
+logger = logging.getLogger(__name__)
+
+
+class ThresholdBroken(RuntimeError):
+    """The data are not as good as they must be; the message is meant for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run did.
+
+    Attributes:
+        counts: Rows by kind, also the summary in report.flow_run.
+        table: Rows for people, at most some hundreds.
+        verdict: One sentence.
+        broken: Why the run counts as failed although it was carried out; empty: it does not.
+    """
+
+    counts: Mapping[str, int]
+    verdict: str
+    table: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
+    broken: str = ""
+
+
+Compute = Callable[[Connection, Scope], Outcome]
+
+
+def run(url: str, flow: str, scope: Scope, compute: Compute, run_url: str | None = None) -> Outcome:
+    """Carry out one run and record it; a second run of the same flow waits for its turn.
+
+    Raises:
+        ThresholdBroken: If what was found is not acceptable. The work is done and kept.
+    """
+    with connect(url) as conn:
+        do(conn, "take_turn", flow=flow)
+        parameters = json.dumps(scope.as_parameters())
+        number = ask_one(conn, "begin_run", flow=flow, parameters=parameters, url=run_url)
+        try:
+            outcome = compute(conn, scope)
+        except BaseException as exc:
+            _end(conn, number["flow_run_id"], "failed", None, f"{type(exc).__name__}: {exc}")
+            raise
+        status = "failed" if outcome.broken else "completed"
+        message = outcome.broken or outcome.verdict
+        _end(conn, number["flow_run_id"], status, outcome.counts, message)
+    logger.info("%s: %s", flow, outcome.verdict)
+    if outcome.broken:
+        raise ThresholdBroken(outcome.broken)
+    return outcome
+
+
+def _end(
+    conn: Connection, number: int, status: str, counts: Mapping[str, int] | None, message: str
+) -> None:
+    if conn.closed:
+        return
+    do(
+        conn,
+        "end_run",
+        flow_run_id=number,
+        status=status,
+        summary=json.dumps(dict(counts)) if counts is not None else None,
+        message=message[:2000],
+    )

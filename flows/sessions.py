@@ -1,0 +1,88 @@
+"""Fills ``session`` and ``energy_bucket``: what a transaction was, and when its energy flowed."""
+
+import itertools
+import logging
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+
+from psycopg.rows import DictRow
+
+from flows.database import Connection, ask, ask_one, build, do, now, prepare
+from flows.runs import Outcome
+from flows.scope import Scope, charge_point_ids
+
+logger = logging.getLogger(__name__)
+
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+_LOOK_BACK = timedelta(minutes=10)  # a transaction is visible only after its changed_at
+_BATCH = 2000
+
+
+def compute(conn: Connection, scope: Scope) -> Outcome:
+    """Compute sessions anew: those the facts changed, or those begun in the scope's window."""
+    as_of, claimed_until = now(conn)
+    if scope.is_incremental:
+        rows = _changed(conn, scope, as_of, claimed_until)
+    else:
+        rows = _between(conn, scope)
+    stored = 0
+    for batch in _batches(rows):
+        stored += _compute_batch(conn, batch, as_of, scope.dry_run)
+    if scope.is_incremental and not scope.dry_run:
+        do(conn, "forget_windows", flow="sessions", claimed_until=claimed_until)
+        do(conn, "move_watermark", flow="sessions", done_until=as_of)
+    kept = "would be computed" if scope.dry_run else "computed"
+    return Outcome({"sessions": stored}, f"{stored} sessions {kept}")
+
+
+def _changed(
+    conn: Connection, scope: Scope, as_of: datetime, claimed_until: datetime
+) -> list[DictRow]:
+    mark = ask(conn, "watermark", flow="sessions")
+    since = _LONG_AGO if scope.force or not mark else mark[0]["done_until"] - _LOOK_BACK
+    return ask(
+        conn, "sessions_to_compute", changed_since=since, as_of=as_of, claimed_until=claimed_until
+    )
+
+
+def _between(conn: Connection, scope: Scope) -> list[DictRow]:
+    numbers = charge_point_ids(conn, scope)
+    return ask(conn, "sessions_between", start=scope.start, end=scope.end, charge_point_ids=numbers)
+
+
+def _batches(rows: Iterable[DictRow]) -> Iterator[list[int]]:
+    """Group transactions that began on one day, so that few chunks are read for a batch."""
+    for _, of_day in itertools.groupby(rows, key=lambda row: row["started_at"].date()):
+        numbers = [row["transaction_id"] for row in of_day]
+        for first in range(0, len(numbers), _BATCH):
+            yield numbers[first : first + _BATCH]
+
+
+def _compute_batch(
+    conn: Connection, transaction_ids: list[int], as_of: datetime, dry_run: bool
+) -> int:
+    with conn.transaction(force_rollback=dry_run):
+        prepare(conn)
+        build(conn, "make_work_session", transaction_ids=transaction_ids, as_of=as_of)
+        bounds = ask_one(conn, "work_bounds")
+        build(conn, "make_work_reading", low=bounds["low"], high=bounds["high"])
+        build(conn, "make_work_evidence")
+        build(conn, "make_work_end", as_of=as_of)
+        for step in ("used", "reach", "rise", "power", "interval", "energy", "plug"):
+            build(conn, f"make_work_{step}")
+        return _store(conn, transaction_ids, bounds["low"], as_of)
+
+
+def _store(conn: Connection, transaction_ids: list[int], low: datetime, as_of: datetime) -> int:
+    low -= timedelta(minutes=15)  # a quarter begins before what happens in it
+    do(conn, "touch_consumption_before", low=low)
+    do(conn, "delete_buckets", low=low)
+    do(conn, "store_buckets")
+    stored = do(conn, "store_sessions", as_of=as_of)
+    do(conn, "touch_consumption_after")
+    do(conn, "touch_quality_after")
+    do(conn, "touch_soc")
+    # A link may rest on one that this very statement changes: again until nothing moves.
+    while do(conn, "link_visits", transaction_ids=transaction_ids):
+        pass
+    return stored

@@ -1,0 +1,74 @@
+"""Settings of the flows, from ``ELETROPOSTO_*`` environment variables only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+# Prefect reports to its makers and shows their advertisements unless told otherwise. This is the
+# one place that says so; whoever starts a Prefect process passes these on.
+QUIET_PREFECT: Mapping[str, str] = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+    "PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS": "false",
+    "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
+}
+_DASHBOARD_URL = "http://localhost:8501"
+
+
+class SettingsError(ValueError):
+    """A variable is missing or cannot be read; the message names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the flows need to know.
+
+    Attributes:
+        database_url: The database; the flows act in the role eletroposto_flows.
+        dojot_url: Base URL of DOJOT's gateway; empty: there is no DOJOT to reconcile with.
+        dojot_retention_days: How long DOJOT keeps history; older windows are not compared.
+        dojot_settle_s: How old a reading must be before it is looked for in DOJOT.
+        missing_tolerated: Readings that may stay missing on either side before the flow fails.
+        dashboard_url: Where links of artifacts lead.
+        parallel_runs: How many runs one ``flows serve`` executes at a time.
+    """
+
+    database_url: str
+    dojot_url: str = ""
+    dojot_user: str = ""
+    dojot_password: str = ""
+    dojot_retention_days: int = 7
+    dojot_settle_s: int = 300
+    missing_tolerated: int = 0
+    dashboard_url: str = _DASHBOARD_URL
+    parallel_runs: int = 2
+
+    @classmethod
+    def from_env(cls, environment: Mapping[str, str]) -> "Settings":
+        """Raises: SettingsError."""
+        if not (url := environment.get("ELETROPOSTO_DATABASE_URL", "")):
+            raise SettingsError("ELETROPOSTO_DATABASE_URL is not set: where is the database?")
+        return cls(
+            database_url=url,
+            dojot_url=environment.get("ELETROPOSTO_DOJOT_URL", "").rstrip("/"),
+            dojot_user=environment.get("ELETROPOSTO_DOJOT_USER", ""),
+            dojot_password=environment.get("ELETROPOSTO_DOJOT_PASSWORD", ""),
+            dojot_retention_days=_whole(environment, "ELETROPOSTO_DOJOT_RETENTION_DAYS", 7),
+            dojot_settle_s=_whole(environment, "ELETROPOSTO_DOJOT_SETTLE_S", 300),
+            missing_tolerated=_whole(environment, "ELETROPOSTO_MISSING_TOLERATED", 0),
+            dashboard_url=environment.get("ELETROPOSTO_DASHBOARD_URL", _DASHBOARD_URL),
+            parallel_runs=_whole(environment, "ELETROPOSTO_PARALLEL_RUNS", 2),
+        )
+
+
+def _whole(environment: Mapping[str, str], name: str, default: int) -> int:
+    text = environment.get(name, "")
+    if not text:
+        return default
+    try:
+        number = int(text)
+    except ValueError:
+        raise SettingsError(f"{name}={text!r} is not a whole number") from None
+    if number < 0:
+        raise SettingsError(f"{name}={text!r} is negative")
+    return number

@@ -1,0 +1,41 @@
+"""Fills ``session_soc``: state of charge at the edges of sessions, and what follows from it."""
+
+from flows.database import Connection, ask, ask_one, do, now
+from flows.runs import Outcome
+from flows.scope import Scope, charge_point_ids
+
+_BATCH = 2000
+
+
+def compute(conn: Connection, scope: Scope) -> Outcome:
+    """Compute the state of charge of sessions computed anew, or begun in the scope's window."""
+    _, claimed_until = now(conn)
+    if scope.is_incremental:
+        rows = ask(conn, "soc_work", claimed_until=claimed_until)
+    else:
+        numbers = charge_point_ids(conn, scope)
+        rows = ask(
+            conn, "sessions_between", start=scope.start, end=scope.end, charge_point_ids=numbers
+        )
+    transaction_ids = [row["transaction_id"] for row in rows]
+    stored = sum(
+        _store(conn, transaction_ids[first : first + _BATCH], scope.dry_run)
+        for first in range(0, len(transaction_ids), _BATCH)
+    )
+    if scope.is_incremental and not scope.dry_run:
+        do(conn, "forget_sessions", flow="soc", claimed_until=claimed_until)
+        do(conn, "move_watermark", flow="soc", done_until=claimed_until)
+    verdict = f"state of charge in {stored} of {len(transaction_ids)} sessions"
+    return Outcome({"sessions": len(transaction_ids), "with_soc": stored}, verdict)
+
+
+def _store(conn: Connection, transaction_ids: list[int], dry_run: bool) -> int:
+    bounds = ask_one(conn, "soc_bounds", transaction_ids=transaction_ids)
+    with conn.transaction(force_rollback=dry_run):
+        return do(
+            conn,
+            "store_soc",
+            transaction_ids=transaction_ids,
+            low=bounds["low"],
+            high=bounds["high"],
+        )

@@ -1,0 +1,64 @@
+-- What the flows ask and write. Set-based; every statement may run again and gives the same rows.
+-- Formulas: docs/how-numbers-are-calculated.md. Base units; intervals are [start, end).
+
+-- Here: work that waits, and the record of runs. The rest is in flows_*.sql, a file per flow.
+
+-- name: claim_windows
+-- Hand the touched hours to every flow that follows them. Ingest may mark an hour up to 60 s after
+-- it stored there, so a young mark is looked at but kept for the next time.
+WITH seen AS (
+    SELECT charge_point_id, hour, max(marked_at) AS marked_at
+    FROM touched_window
+    GROUP BY charge_point_id, hour
+),
+
+handed AS (
+    INSERT INTO touched_work (flow, charge_point_id, hour)
+    SELECT 'sessions', charge_point_id, hour FROM seen
+    UNION
+    SELECT flow.name, seen.charge_point_id, local_midnight(local_day(seen.hour + edge.shift))
+    FROM seen
+    CROSS JOIN (VALUES ('availability'), ('quality')) AS flow (name)
+    CROSS JOIN (VALUES (INTERVAL '0'), (INTERVAL '59 minutes 59 seconds')) AS edge (shift)
+    ON CONFLICT (flow, charge_point_id, hour) DO UPDATE SET claimed_at = clock_timestamp()
+)
+
+DELETE FROM touched_window
+WHERE marked_at < now() - INTERVAL '2 minutes';
+
+-- name: forget_windows
+-- Drop the work that was done, unless it was handed over again meanwhile.
+DELETE FROM touched_work
+WHERE flow = %(flow)s AND claimed_at <= %(claimed_until)s;
+
+-- name: forget_sessions
+DELETE FROM session_work
+WHERE flow = %(flow)s AND claimed_at <= %(claimed_until)s;
+
+-- name: watermark
+SELECT wm.done_until FROM flow_watermark AS wm WHERE wm.flow = %(flow)s;
+
+-- name: move_watermark
+INSERT INTO flow_watermark AS wm (flow, done_until) VALUES (%(flow)s, %(done_until)s)
+ON CONFLICT (flow) DO UPDATE SET done_until = greatest(wm.done_until, excluded.done_until), updated_at = now();
+
+-- name: clock
+SELECT now() AS now, clock_timestamp() AS claimed_until;
+
+-- name: take_turn
+-- One run of a flow at a time: the second waits.
+SELECT pg_advisory_lock(hashtext('eletroposto flow ' || %(flow)s::text));
+
+-- name: charge_point_numbers
+SELECT cp.identity, cp.charge_point_id
+FROM charge_point AS cp
+WHERE %(identities)s::text[] IS NULL OR cp.identity = ANY(%(identities)s);
+
+-- name: begin_run
+INSERT INTO flow_run (flow, parameters, url) VALUES (%(flow)s, %(parameters)s::jsonb, %(url)s)
+RETURNING flow_run_id;
+
+-- name: end_run
+UPDATE flow_run
+SET finished_at = clock_timestamp(), status = %(status)s, summary = %(summary)s::jsonb, message = %(message)s
+WHERE flow_run_id = %(flow_run_id)s;

@@ -1,0 +1,597 @@
+-- States of connectors, availability, outages and faults.
+
+-- name: availability_days
+-- Local days to compute: touched ones, those up to the next status (a late status lasts until then),
+-- and for every charge point the days since the last run. Days before its first fact have no row.
+WITH touched AS (
+    SELECT work.charge_point_id, local_day(work.hour) AS day
+    FROM touched_work AS work
+    WHERE work.flow = 'availability' AND work.claimed_at <= %(claimed_until)s
+    GROUP BY work.charge_point_id, local_day(work.hour)
+),
+
+lasting AS (
+    SELECT
+        touched.charge_point_id,
+        touched.day AS first_day,
+        coalesce(
+            max(coalesce(local_day(following.at), local_day(%(as_of)s))), touched.day
+        ) AS last_day
+    FROM touched
+    LEFT JOIN connector AS con ON touched.charge_point_id = con.charge_point_id
+    LEFT JOIN LATERAL (
+        SELECT sn.at
+        FROM status_notification AS sn
+        WHERE
+            sn.charge_point_id = con.charge_point_id
+            AND sn.connector_id = con.connector_id
+            AND sn.at >= local_midnight(touched.day + 1)
+        ORDER BY sn.at
+        LIMIT 1
+    ) AS following ON TRUE
+    GROUP BY touched.charge_point_id, touched.day
+),
+
+wanted AS (
+    SELECT lasting.charge_point_id, day.day::date AS day
+    FROM lasting
+    CROSS JOIN LATERAL generate_series(lasting.first_day::timestamp, lasting.last_day::timestamp, INTERVAL '1 day') AS day (day)
+    UNION
+    SELECT cp.charge_point_id, day.day::date
+    FROM charge_point AS cp
+    CROSS JOIN LATERAL generate_series(
+        greatest(
+            local_day(%(since)s),
+            local_day(least(
+                (SELECT min(sn.at) FROM status_notification AS sn WHERE sn.charge_point_id = cp.charge_point_id),
+                (SELECT min(conn.opened_at) FROM connection AS conn WHERE conn.charge_point_id = cp.charge_point_id)
+            ))
+        )::timestamp,
+        local_day(%(as_of)s)::timestamp,
+        INTERVAL '1 day'
+    ) AS day (day)
+    WHERE EXISTS (SELECT FROM connector AS con WHERE con.charge_point_id = cp.charge_point_id)
+)
+
+SELECT wanted.day, array_agg(wanted.charge_point_id ORDER BY wanted.charge_point_id) AS charge_point_ids
+FROM wanted
+WHERE wanted.day <= local_day(%(as_of)s)
+GROUP BY wanted.day
+ORDER BY wanted.day;
+
+-- name: availability_days_between
+SELECT day.day::date AS day, array_agg(cp.charge_point_id ORDER BY cp.charge_point_id) AS charge_point_ids
+FROM charge_point AS cp
+CROSS JOIN LATERAL generate_series(
+    greatest(
+        local_day(%(start)s),
+        local_day(least(
+            (SELECT min(sn.at) FROM status_notification AS sn WHERE sn.charge_point_id = cp.charge_point_id),
+            (SELECT min(conn.opened_at) FROM connection AS conn WHERE conn.charge_point_id = cp.charge_point_id)
+        ))
+    )::timestamp,
+    local_day(least(%(end)s - INTERVAL '1 microsecond', %(as_of)s))::timestamp,
+    INTERVAL '1 day'
+) AS day (day)
+WHERE
+    %(charge_point_ids)s::integer[] IS NULL OR cp.charge_point_id = ANY(%(charge_point_ids)s)
+GROUP BY day.day
+ORDER BY day.day;
+
+-- name: make_work_port
+-- The connectors of the charge points, or connector 0 where no other is known.
+CREATE TEMPORARY TABLE work_port ON COMMIT DROP AS
+SELECT con.charge_point_id, con.connector_id
+FROM connector AS con
+WHERE
+    con.charge_point_id = ANY(%(charge_point_ids)s)
+    AND (
+        con.connector_id > 0
+        OR NOT EXISTS (
+            SELECT FROM connector AS other
+            WHERE other.charge_point_id = con.charge_point_id AND other.connector_id > 0
+        )
+    );
+
+-- name: make_work_link
+-- Per charge point: from when its websocket was on, off, or we were not listening (deaf). After the
+-- central system stopped nobody knows, until it is back and had 5 min to be reconnected to.
+CREATE TEMPORARY TABLE work_link ON COMMIT DROP AS
+WITH chosen AS (
+    SELECT unnest(%(charge_point_ids)s::integer[]) AS charge_point_id
+),
+
+socket AS (
+    SELECT chosen.charge_point_id, conn.opened_at, conn.closed_at, conn.replica_id, conn.reason
+    FROM chosen
+    CROSS JOIN LATERAL (
+        SELECT con.opened_at, con.closed_at, con.replica_id, con.reason
+        FROM connection AS con
+        WHERE con.charge_point_id = chosen.charge_point_id AND con.opened_at < %(low)s
+        ORDER BY con.opened_at DESC
+        LIMIT 1
+    ) AS conn
+    UNION ALL
+    SELECT con.charge_point_id, con.opened_at, con.closed_at, con.replica_id, con.reason
+    FROM connection AS con
+    WHERE con.charge_point_id = ANY(%(charge_point_ids)s) AND con.opened_at >= %(low)s AND con.opened_at < %(high)s
+),
+
+ended AS (
+    SELECT
+        socket.charge_point_id,
+        socket.opened_at,
+        coalesce(
+            socket.closed_at,
+            CASE
+                WHEN rep.seen_at < %(as_of)s::timestamptz - INTERVAL '30 seconds' THEN greatest(rep.seen_at, socket.opened_at)
+            END
+        ) AS closed_at,
+        coalesce(socket.reason, 'the central system stopped') IN (
+            'the central system stopped', 'a newer connection came'
+        ) AS is_ours,
+        lead(socket.opened_at) OVER (PARTITION BY socket.charge_point_id ORDER BY socket.opened_at) AS next_opened_at
+    FROM socket
+    LEFT JOIN replica AS rep ON socket.replica_id = rep.replica_id
+),
+
+gone AS (
+    SELECT ended.*
+    FROM ended
+    WHERE ended.closed_at < coalesce(ended.next_opened_at, 'infinity')
+),
+
+back AS (
+    SELECT
+        stop.closed_at,
+        (SELECT min(con.opened_at) FROM connection AS con WHERE con.opened_at > stop.closed_at) AS back_at
+    FROM (SELECT DISTINCT gone.closed_at FROM gone WHERE gone.is_ours) AS stop
+)
+
+SELECT ended.charge_point_id, ended.opened_at AS at, 'on' AS link
+FROM ended
+UNION ALL
+SELECT gone.charge_point_id, gone.closed_at, CASE WHEN gone.is_ours THEN 'deaf' ELSE 'off' END
+FROM gone
+UNION ALL
+SELECT gone.charge_point_id, back.back_at + INTERVAL '5 minutes', 'off'
+FROM gone
+INNER JOIN back ON gone.closed_at = back.closed_at
+WHERE
+    gone.is_ours
+    AND back.back_at + INTERVAL '5 minutes' < least(coalesce(gone.next_opened_at, 'infinity'), %(as_of)s);
+
+-- name: make_work_status
+-- The statuses of the day and the last one before it, of connectors and of the charge point as a whole.
+CREATE TEMPORARY TABLE work_status ON COMMIT DROP AS
+WITH place AS (
+    SELECT charge_point_id, connector_id FROM work_port
+    UNION
+    SELECT charge_point_id, 0::smallint FROM work_port
+)
+
+SELECT place.charge_point_id, place.connector_id, sn.at, sn.received_at, sn.status, sn.error_code, sn.vendor_error_code
+FROM place
+CROSS JOIN LATERAL (
+    SELECT prior.at, prior.received_at, prior.status, prior.error_code, prior.vendor_error_code
+    FROM status_notification AS prior
+    WHERE
+        prior.charge_point_id = place.charge_point_id
+        AND prior.connector_id = place.connector_id
+        AND prior.at < %(low)s
+    ORDER BY prior.at DESC, prior.received_at DESC
+    LIMIT 1
+) AS sn
+UNION ALL
+SELECT place.charge_point_id, place.connector_id, sn.at, sn.received_at, sn.status, sn.error_code, sn.vendor_error_code
+FROM place
+INNER JOIN status_notification AS sn
+    ON place.charge_point_id = sn.charge_point_id AND place.connector_id = sn.connector_id
+WHERE sn.at >= %(low)s AND sn.at < %(high)s;
+
+-- name: make_work_state
+-- The state of each connector through the day. Offline beats what was reported; Faulted and
+-- Unavailable of the whole charge point beat the connector's own status.
+CREATE TEMPORARY TABLE work_state ON COMMIT DROP AS
+WITH event AS (
+    SELECT
+        ws.charge_point_id, ws.connector_id, ws.at, ws.received_at AS tie,
+        ROW(ws.status, ws.error_code, ws.vendor_error_code)::reported AS own, NULL::reported AS whole, NULL AS link
+    FROM work_status AS ws
+    INNER JOIN work_port AS port ON ws.charge_point_id = port.charge_point_id AND ws.connector_id = port.connector_id
+    UNION ALL
+    SELECT
+        port.charge_point_id, port.connector_id, ws.at, ws.received_at,
+        NULL, ROW(ws.status, ws.error_code, ws.vendor_error_code)::reported, NULL
+    FROM work_status AS ws
+    INNER JOIN work_port AS port ON ws.charge_point_id = port.charge_point_id
+    WHERE ws.connector_id = 0 AND port.connector_id > 0
+    UNION ALL
+    SELECT port.charge_point_id, port.connector_id, wl.at, wl.at, NULL, NULL, wl.link
+    FROM work_link AS wl
+    INNER JOIN work_port AS port ON wl.charge_point_id = port.charge_point_id
+    UNION ALL
+    SELECT port.charge_point_id, port.connector_id, %(low)s, '-infinity', NULL, NULL, NULL
+    FROM work_port AS port
+),
+
+grouped AS (
+    SELECT
+        event.*,
+        count(event.own) OVER sofar AS own_number,
+        count(event.whole) OVER sofar AS whole_number,
+        count(event.link) OVER sofar AS link_number,
+        lead(event.at) OVER (PARTITION BY event.charge_point_id, event.connector_id ORDER BY event.at, event.tie, event.link) AS until
+    FROM event
+    WINDOW sofar AS (
+        PARTITION BY event.charge_point_id, event.connector_id ORDER BY event.at, event.tie, event.link
+        ROWS UNBOUNDED PRECEDING
+    )
+),
+
+carried AS (
+    SELECT
+        grouped.charge_point_id,
+        grouped.connector_id,
+        greatest(grouped.at, %(low)s) AS started_at,
+        least(coalesce(grouped.until, 'infinity'), %(high)s, %(as_of)s) AS ended_at,
+        first_value(grouped.own) OVER (
+            PARTITION BY grouped.charge_point_id, grouped.connector_id, grouped.own_number
+            ORDER BY grouped.at, grouped.tie, grouped.link
+        ) AS own,
+        first_value(grouped.whole) OVER (
+            PARTITION BY grouped.charge_point_id, grouped.connector_id, grouped.whole_number
+            ORDER BY grouped.at, grouped.tie, grouped.link
+        ) AS whole,
+        first_value(grouped.link) OVER (
+            PARTITION BY grouped.charge_point_id, grouped.connector_id, grouped.link_number
+            ORDER BY grouped.at, grouped.tie, grouped.link
+        ) AS link
+    FROM grouped
+),
+
+named AS (
+    SELECT
+        carried.charge_point_id,
+        carried.connector_id,
+        carried.started_at,
+        carried.ended_at,
+        CASE
+            WHEN carried.link = 'off' THEN 'offline'
+            WHEN carried.link = 'deaf' THEN 'unknown'
+            WHEN (carried.whole).status IN ('Faulted', 'Unavailable') THEN (carried.whole).status
+            ELSE coalesce((carried.own).status, 'unknown')
+        END AS state,
+        CASE
+            WHEN carried.link IN ('off', 'deaf') THEN NULL
+            WHEN (carried.whole).status IN ('Faulted', 'Unavailable') THEN carried.whole
+            ELSE carried.own
+        END AS told
+    FROM carried
+    WHERE carried.started_at < carried.ended_at
+),
+
+piece AS (
+    SELECT
+        named.charge_point_id,
+        named.connector_id,
+        named.started_at,
+        named.ended_at,
+        named.state,
+        nullif((named.told).error_code, 'NoError') AS error_code,
+        (named.told).vendor_error_code AS vendor_error_code,
+        named.state || '/' || coalesce((named.told).error_code, '') || '/' || coalesce((named.told).vendor_error_code, '') AS look
+    FROM named
+),
+
+turned AS (
+    SELECT
+        piece.*,
+        piece.look IS DISTINCT FROM lag(piece.look) OVER (
+            PARTITION BY piece.charge_point_id, piece.connector_id ORDER BY piece.started_at
+        ) AS is_turn
+    FROM piece
+),
+
+numbered AS (
+    SELECT
+        turned.*,
+        count(*) FILTER (WHERE turned.is_turn) OVER (
+            PARTITION BY turned.charge_point_id, turned.connector_id ORDER BY turned.started_at
+        ) AS stretch
+    FROM turned
+)
+
+SELECT
+    numbered.charge_point_id,
+    numbered.connector_id,
+    min(numbered.started_at) AS started_at,
+    max(numbered.ended_at) AS ended_at,
+    min(numbered.state) AS state,
+    min(numbered.error_code) AS error_code,
+    min(numbered.vendor_error_code) AS vendor_error_code
+FROM numbered
+GROUP BY numbered.charge_point_id, numbered.connector_id, numbered.stretch;
+
+-- name: delete_states
+DELETE FROM state_interval AS si
+WHERE
+    si.charge_point_id = ANY(%(charge_point_ids)s)
+    AND si.started_at >= %(low)s AND si.started_at < %(high)s;
+
+-- name: store_states
+INSERT INTO state_interval (
+    started_at, ended_at, day, charge_point_id, connector_id, state, error_code, vendor_error_code
+)
+SELECT
+    ws.started_at, ws.ended_at, %(day)s, ws.charge_point_id, ws.connector_id, ws.state, ws.error_code, ws.vendor_error_code
+FROM work_state AS ws;
+
+-- name: delete_availability
+DELETE FROM availability_day AS av
+WHERE av.day = %(day)s AND av.charge_point_id = ANY(%(charge_point_ids)s);
+
+-- name: store_availability
+WITH state AS (
+    SELECT
+        ws.charge_point_id,
+        ws.connector_id,
+        ws.state,
+        extract(EPOCH FROM ws.ended_at - ws.started_at)::double precision AS length_s,
+        ws.state IN ('Faulted', 'Unavailable', 'offline') AS is_down,
+        ws.state = 'unknown' AS is_unknown,
+        ws.started_at,
+        ws.ended_at
+    FROM work_state AS ws
+),
+
+-- Exclusions may overlap: united first, so that no second counts twice.
+excluded_range AS (
+    SELECT
+        port.charge_point_id,
+        port.connector_id,
+        range_agg(tstzrange(ex.started_at, ex.ended_at)) AS ranges
+    FROM work_port AS port
+    INNER JOIN downtime_exclusion AS ex
+        ON
+            port.charge_point_id = ex.charge_point_id
+            AND (ex.connector_id IS NULL OR ex.connector_id = port.connector_id)
+    WHERE ex.withdrawn_at IS NULL AND ex.started_at < %(high)s AND ex.ended_at > %(low)s
+    GROUP BY port.charge_point_id, port.connector_id
+),
+
+excluded_down AS (
+    SELECT
+        state.charge_point_id,
+        state.connector_id,
+        sum(extract(EPOCH FROM upper(part.slot) - lower(part.slot)))::double precision AS excluded_s
+    FROM state
+    INNER JOIN excluded_range AS er ON state.charge_point_id = er.charge_point_id AND state.connector_id = er.connector_id
+    CROSS JOIN LATERAL unnest(er.ranges * tstzmultirange(tstzrange(state.started_at, state.ended_at))) AS part (slot)
+    WHERE state.is_down
+    GROUP BY state.charge_point_id, state.connector_id
+)
+
+INSERT INTO availability_day (
+    day, charge_point_id, connector_id, observed_s, up_s, down_s, unknown_s, excluded_s, plugged_s, available_s,
+    preparing_s, charging_s, suspended_ev_s, suspended_evse_s, finishing_s, reserved_s, unavailable_s, faulted_s, offline_s
+)
+SELECT
+    %(day)s,
+    state.charge_point_id,
+    state.connector_id,
+    sum(state.length_s),
+    coalesce(sum(state.length_s) FILTER (WHERE NOT state.is_down AND NOT state.is_unknown), 0),
+    coalesce(sum(state.length_s) FILTER (WHERE state.is_down), 0),
+    coalesce(sum(state.length_s) FILTER (WHERE state.is_unknown), 0),
+    coalesce(max(ed.excluded_s), 0),
+    coalesce(sum(state.length_s) FILTER (
+        WHERE state.state IN ('Preparing', 'Charging', 'SuspendedEV', 'SuspendedEVSE', 'Finishing')
+    ), 0),
+    coalesce(sum(state.length_s) FILTER (WHERE state.state = 'Available'), 0),
+    coalesce(sum(state.length_s) FILTER (WHERE state.state = 'Preparing'), 0),
+    coalesce(sum(state.length_s) FILTER (WHERE state.state = 'Charging'), 0),
+    coalesce(sum(state.length_s) FILTER (WHERE state.state = 'SuspendedEV'), 0),
+    coalesce(sum(state.length_s) FILTER (WHERE state.state = 'SuspendedEVSE'), 0),
+    coalesce(sum(state.length_s) FILTER (WHERE state.state = 'Finishing'), 0),
+    coalesce(sum(state.length_s) FILTER (WHERE state.state = 'Reserved'), 0),
+    coalesce(sum(state.length_s) FILTER (WHERE state.state = 'Unavailable'), 0),
+    coalesce(sum(state.length_s) FILTER (WHERE state.state = 'Faulted'), 0),
+    coalesce(sum(state.length_s) FILTER (WHERE state.state = 'offline'), 0)
+FROM state
+LEFT JOIN excluded_down AS ed ON state.charge_point_id = ed.charge_point_id AND state.connector_id = ed.connector_id
+GROUP BY state.charge_point_id, state.connector_id;
+
+-- name: make_work_region
+-- Where outages and faults have to be put together anew: around runs of computed days, and as far as
+-- what was known there reaches.
+CREATE TEMPORARY TABLE work_region ON COMMIT DROP AS
+WITH day AS (
+    SELECT
+        asked.charge_point_id,
+        asked.day,
+        asked.day - row_number() OVER (PARTITION BY asked.charge_point_id ORDER BY asked.day)::integer AS run_of_days
+    FROM unnest(%(charge_point_ids)s::integer[], %(days)s::date[]) AS asked (charge_point_id, day)
+),
+
+span AS (
+    SELECT
+        day.charge_point_id,
+        local_midnight(min(day.day)) - INTERVAL '5 minutes' AS low,
+        local_midnight(max(day.day) + 1) + INTERVAL '5 minutes' AS high
+    FROM day
+    GROUP BY day.charge_point_id, day.run_of_days
+)
+
+SELECT
+    span.charge_point_id,
+    least(span.low, min(known.started_at)) AS low,
+    greatest(span.high, max(coalesce(known.ended_at, 'infinity')) FILTER (WHERE known.started_at IS NOT NULL)) AS high
+FROM span
+LEFT JOIN (
+    SELECT charge_point_id, started_at, ended_at FROM outage
+    UNION ALL
+    SELECT charge_point_id, started_at, ended_at FROM fault_episode
+) AS known
+    ON
+        span.charge_point_id = known.charge_point_id
+        AND known.started_at <= span.high
+        AND coalesce(known.ended_at, 'infinity') >= span.low
+GROUP BY span.charge_point_id, span.low, span.high;
+
+-- name: delete_outages
+DELETE FROM outage AS gone
+USING work_region AS region
+WHERE
+    gone.charge_point_id = region.charge_point_id
+    AND gone.started_at >= region.low AND gone.started_at <= region.high;
+
+-- name: delete_faults
+DELETE FROM fault_episode AS gone
+USING work_region AS region
+WHERE
+    gone.charge_point_id = region.charge_point_id
+    AND gone.started_at >= region.low AND gone.started_at <= region.high;
+
+-- name: store_outages
+WITH down AS (
+    SELECT si.charge_point_id, si.connector_id, si.started_at, si.ended_at, si.state, si.error_code, region.low
+    FROM work_region AS region
+    INNER JOIN state_interval AS si ON region.charge_point_id = si.charge_point_id
+    WHERE
+        si.started_at >= region.low AND si.started_at <= region.high
+        AND si.started_at >= %(low)s
+        AND si.state IN ('Faulted', 'Unavailable', 'offline')
+),
+
+turned AS (
+    SELECT
+        down.*,
+        down.started_at IS DISTINCT FROM lag(down.ended_at) OVER (
+            PARTITION BY down.charge_point_id, down.connector_id, down.low ORDER BY down.started_at
+        ) AS is_turn
+    FROM down
+),
+
+numbered AS (
+    SELECT
+        turned.*,
+        count(*) FILTER (WHERE turned.is_turn) OVER (
+            PARTITION BY turned.charge_point_id, turned.connector_id, turned.low ORDER BY turned.started_at
+        ) AS stretch
+    FROM turned
+),
+
+whole AS (
+    SELECT
+        numbered.charge_point_id,
+        numbered.connector_id,
+        min(numbered.started_at) AS started_at,
+        max(numbered.ended_at) AS ended_at,
+        array_agg(numbered.state ORDER BY numbered.started_at) AS states,
+        (array_agg(numbered.error_code ORDER BY numbered.started_at) FILTER (WHERE numbered.error_code IS NOT NULL))[1] AS error_code
+    FROM numbered
+    GROUP BY numbered.charge_point_id, numbered.connector_id, numbered.low, numbered.stretch
+)
+
+INSERT INTO outage AS known (charge_point_id, connector_id, started_at, ended_at, states, error_code)
+SELECT
+    whole.charge_point_id,
+    whole.connector_id,
+    whole.started_at,
+    CASE WHEN whole.ended_at < newest.ended_at THEN whole.ended_at END,
+    ARRAY(
+        SELECT part.state
+        FROM unnest(whole.states) WITH ORDINALITY AS part (state, place)
+        GROUP BY part.state
+        ORDER BY min(part.place)
+    ),
+    whole.error_code
+FROM whole
+CROSS JOIN LATERAL (
+    SELECT si.ended_at
+    FROM state_interval AS si
+    WHERE si.charge_point_id = whole.charge_point_id AND si.connector_id = whole.connector_id
+    ORDER BY si.started_at DESC
+    LIMIT 1
+) AS newest
+ON CONFLICT (charge_point_id, connector_id, started_at) DO UPDATE SET
+    ended_at = excluded.ended_at, states = excluded.states, error_code = excluded.error_code;
+
+-- name: store_faults
+WITH fault AS (
+    SELECT si.charge_point_id, si.connector_id, si.started_at, si.ended_at, si.error_code, si.vendor_error_code, region.low
+    FROM work_region AS region
+    INNER JOIN state_interval AS si ON region.charge_point_id = si.charge_point_id
+    WHERE
+        si.started_at >= region.low AND si.started_at <= region.high
+        AND si.started_at >= %(low)s
+        AND si.state = 'Faulted'
+),
+
+turned AS (
+    SELECT
+        fault.*,
+        fault.started_at IS DISTINCT FROM lag(fault.ended_at) OVER before AS is_part,
+        NOT coalesce(
+            fault.started_at = lag(fault.ended_at) OVER before
+            OR (
+                fault.started_at - lag(fault.ended_at) OVER before < INTERVAL '5 minutes'
+                AND fault.error_code IS NOT DISTINCT FROM lag(fault.error_code) OVER before
+            ),
+            FALSE
+        ) AS is_turn
+    FROM fault
+    WINDOW before AS (PARTITION BY fault.charge_point_id, fault.connector_id, fault.low ORDER BY fault.started_at)
+),
+
+numbered AS (
+    SELECT
+        turned.*,
+        count(*) FILTER (WHERE turned.is_turn) OVER (
+            PARTITION BY turned.charge_point_id, turned.connector_id, turned.low ORDER BY turned.started_at
+        ) AS episode
+    FROM turned
+),
+
+whole AS (
+    SELECT
+        numbered.charge_point_id,
+        numbered.connector_id,
+        min(numbered.started_at) AS started_at,
+        max(numbered.ended_at) AS ended_at,
+        (array_agg(numbered.error_code ORDER BY numbered.started_at) FILTER (WHERE numbered.error_code IS NOT NULL))[1] AS error_code,
+        (array_agg(numbered.vendor_error_code ORDER BY numbered.started_at)
+            FILTER (WHERE numbered.vendor_error_code IS NOT NULL))[1] AS vendor_error_code,
+        count(*) FILTER (WHERE numbered.is_part) AS parts,
+        sum(extract(EPOCH FROM numbered.ended_at - numbered.started_at))::double precision AS faulted_s
+    FROM numbered
+    GROUP BY numbered.charge_point_id, numbered.connector_id, numbered.low, numbered.episode
+)
+
+INSERT INTO fault_episode AS known (
+    charge_point_id, connector_id, started_at, ended_at, error_code, vendor_error_code, parts, faulted_s
+)
+SELECT
+    whole.charge_point_id,
+    whole.connector_id,
+    whole.started_at,
+    CASE WHEN whole.ended_at < newest.ended_at THEN whole.ended_at END,
+    whole.error_code,
+    whole.vendor_error_code,
+    whole.parts,
+    whole.faulted_s
+FROM whole
+CROSS JOIN LATERAL (
+    SELECT si.ended_at
+    FROM state_interval AS si
+    WHERE si.charge_point_id = whole.charge_point_id AND si.connector_id = whole.connector_id
+    ORDER BY si.started_at DESC
+    LIMIT 1
+) AS newest
+ON CONFLICT (charge_point_id, connector_id, started_at) DO UPDATE SET
+    ended_at = excluded.ended_at, error_code = excluded.error_code,
+    vendor_error_code = excluded.vendor_error_code, parts = excluded.parts, faulted_s = excluded.faulted_s;
+
+-- name: region_low
+SELECT min(region.low) AS low FROM work_region AS region;

@@ -1,0 +1,316 @@
+-- Prices, consumption per day, demand per site.
+
+-- name: consumption_days
+SELECT local_day(work.hour) AS day, array_agg(DISTINCT work.charge_point_id) AS charge_point_ids
+FROM touched_work AS work
+WHERE work.flow = 'consumption' AND work.claimed_at <= %(claimed_until)s
+GROUP BY local_day(work.hour)
+ORDER BY local_day(work.hour);
+
+-- name: consumption_days_between
+SELECT day.day::date AS day, array_agg(cp.charge_point_id) AS charge_point_ids
+FROM charge_point AS cp
+CROSS JOIN LATERAL generate_series(
+    local_day(%(start)s)::timestamp, local_day(%(end)s - INTERVAL '1 microsecond')::timestamp, INTERVAL '1 day'
+) AS day (day)
+WHERE %(charge_point_ids)s::integer[] IS NULL OR cp.charge_point_id = ANY(%(charge_point_ids)s)
+GROUP BY day.day
+ORDER BY day.day;
+
+-- name: price_buckets
+-- Give the buckets of a day their posto and price: the tariff of the site if it has one, else the
+-- general one. None, or more than one in force: no price.
+WITH tariff_of_site AS (
+    SELECT
+        cp.charge_point_id,
+        coalesce(own.tariff_ids, general.tariff_ids) AS tariff_ids
+    FROM charge_point AS cp
+    LEFT JOIN LATERAL (
+        SELECT array_agg(tar.tariff_id) AS tariff_ids
+        FROM tariff AS tar
+        WHERE tar.site = cp.site AND tar.valid_from <= %(day)s AND coalesce(tar.valid_to, 'infinity') > %(day)s
+    ) AS own ON TRUE
+    LEFT JOIN LATERAL (
+        SELECT array_agg(tar.tariff_id) AS tariff_ids
+        FROM tariff AS tar
+        WHERE tar.site IS NULL AND tar.valid_from <= %(day)s AND coalesce(tar.valid_to, 'infinity') > %(day)s
+    ) AS general ON TRUE
+    WHERE cp.charge_point_id = ANY(%(charge_point_ids)s)
+),
+
+workday AS (
+    SELECT
+        extract(ISODOW FROM %(day)s::date) < 6
+        AND NOT EXISTS (SELECT FROM holiday AS hol WHERE hol.day = %(day)s) AS is_workday
+),
+
+priced AS (
+    SELECT
+        eb.transaction_id,
+        eb.started_at,
+        coalesce(peak.posto, 'fora_ponta') AS posto,
+        (coalesce(peak.price_per_kwh, CASE WHEN peak.posto IS NULL THEN rest.price_per_kwh END) + tar.surcharge_per_kwh)
+        * (1 + tar.tax_percent / 100) AS price_per_kwh
+    FROM energy_bucket AS eb
+    CROSS JOIN workday
+    LEFT JOIN tariff_of_site AS tos ON eb.charge_point_id = tos.charge_point_id AND cardinality(tos.tariff_ids) = 1
+    LEFT JOIN tariff AS tar ON tar.tariff_id = tos.tariff_ids[1]
+    LEFT JOIN LATERAL (
+        SELECT per.posto, per.price_per_kwh
+        FROM tariff_period AS per
+        WHERE
+            per.tariff_id = tar.tariff_id AND workday.is_workday
+            AND per.from_time <= (eb.started_at AT TIME ZONE 'America/Sao_Paulo')::time
+            AND per.to_time > (eb.started_at AT TIME ZONE 'America/Sao_Paulo')::time
+        ORDER BY per.posto DESC
+        LIMIT 1
+    ) AS peak ON TRUE
+    LEFT JOIN tariff_period AS rest ON tar.tariff_id = rest.tariff_id AND rest.posto = 'fora_ponta'
+    WHERE
+        eb.charge_point_id = ANY(%(charge_point_ids)s)
+        AND eb.started_at >= local_midnight(%(day)s) AND eb.started_at < local_midnight(%(day)s::date + 1)
+        AND eb.started_at >= %(low)s AND eb.started_at < %(high)s
+)
+
+UPDATE energy_bucket AS eb
+SET
+    posto = CASE WHEN priced.price_per_kwh IS NOT NULL THEN priced.posto END,
+    price_per_kwh = priced.price_per_kwh,
+    cost = eb.energy_wh / 1000 * priced.price_per_kwh
+FROM priced
+WHERE
+    eb.transaction_id = priced.transaction_id AND eb.started_at = priced.started_at
+    AND eb.started_at >= %(low)s AND eb.started_at < %(high)s
+    AND (
+        eb.price_per_kwh IS DISTINCT FROM priced.price_per_kwh
+        OR eb.posto IS DISTINCT FROM CASE WHEN priced.price_per_kwh IS NOT NULL THEN priced.posto END
+        OR eb.cost IS DISTINCT FROM eb.energy_wh / 1000 * priced.price_per_kwh
+    );
+
+-- name: delete_consumption
+DELETE FROM consumption_day AS con
+WHERE con.day = %(day)s AND con.charge_point_id = ANY(%(charge_point_ids)s);
+
+-- name: store_consumption
+WITH bucket AS (
+    SELECT
+        eb.charge_point_id,
+        eb.connector_id,
+        eb.started_at,
+        eb.energy_wh,
+        eb.charging_s,
+        eb.posto,
+        eb.cost,
+        eb.price_per_kwh,
+        sum(eb.energy_wh) OVER (PARTITION BY eb.charge_point_id, eb.connector_id, eb.started_at) AS slot_wh
+    FROM energy_bucket AS eb
+    WHERE
+        eb.charge_point_id = ANY(%(charge_point_ids)s)
+        AND eb.started_at >= %(low)s AND eb.started_at < %(high)s
+),
+
+-- What the same energy would cost outside the peak: the price fora ponta of the day's tariff.
+cheap AS (
+    SELECT
+        cp.charge_point_id,
+        CASE
+            WHEN count(DISTINCT tar.tariff_id) = 1
+                THEN min((per.price_per_kwh + tar.surcharge_per_kwh) * (1 + tar.tax_percent / 100))
+        END AS price_per_kwh
+    FROM charge_point AS cp
+    INNER JOIN tariff AS tar
+        ON
+            tar.valid_from <= %(day)s AND coalesce(tar.valid_to, 'infinity') > %(day)s
+            AND (
+                tar.site = cp.site
+                OR (
+                    tar.site IS NULL AND NOT EXISTS (
+                        SELECT FROM tariff AS own
+                        WHERE
+                            own.site = cp.site AND own.valid_from <= %(day)s
+                            AND coalesce(own.valid_to, 'infinity') > %(day)s
+                    )
+                )
+            )
+    LEFT JOIN tariff_period AS per ON tar.tariff_id = per.tariff_id AND per.posto = 'fora_ponta'
+    WHERE cp.charge_point_id = ANY(%(charge_point_ids)s)
+    GROUP BY cp.charge_point_id
+),
+
+energy AS (
+    SELECT
+        bucket.charge_point_id,
+        bucket.connector_id,
+        sum(bucket.energy_wh) AS energy_wh,
+        coalesce(sum(bucket.energy_wh) FILTER (WHERE bucket.posto = 'ponta'), 0) AS ponta_wh,
+        coalesce(sum(bucket.energy_wh) FILTER (WHERE bucket.posto = 'intermediario'), 0) AS intermediario_wh,
+        coalesce(sum(bucket.energy_wh) FILTER (WHERE bucket.posto = 'fora_ponta'), 0) AS fora_ponta_wh,
+        sum(bucket.cost) AS cost,
+        sum(bucket.cost) FILTER (WHERE bucket.posto = 'ponta') AS cost_ponta,
+        sum(bucket.cost) FILTER (WHERE bucket.posto = 'intermediario') AS cost_intermediario,
+        sum(bucket.cost) FILTER (WHERE bucket.posto = 'fora_ponta') AS cost_fora_ponta,
+        coalesce(sum(bucket.energy_wh) FILTER (WHERE bucket.cost IS NULL), 0) AS unpriced_wh,
+        sum(bucket.charging_s) AS charging_s,
+        max(bucket.slot_wh) * 4 AS peak_demand_w,
+        (array_agg(bucket.started_at ORDER BY bucket.slot_wh DESC, bucket.started_at))[1] AS peak_demand_at
+    FROM bucket
+    GROUP BY bucket.charge_point_id, bucket.connector_id
+),
+
+visited AS (
+    SELECT
+        ses.charge_point_id,
+        ses.connector_id,
+        count(*) FILTER (WHERE NOT ses.is_attempt) AS sessions,
+        count(*) FILTER (WHERE ses.is_attempt) AS attempts,
+        sum(ses.idle_s) AS idle_s
+    FROM session AS ses
+    WHERE
+        ses.charge_point_id = ANY(%(charge_point_ids)s)
+        AND ses.started_at >= %(low)s AND ses.started_at < %(high)s
+    GROUP BY ses.charge_point_id, ses.connector_id
+),
+
+-- A plug-in is a change to Preparing with no cable in before, or a visit that began without one.
+reported AS (
+    SELECT
+        place.charge_point_id,
+        place.connector_id,
+        sn.at,
+        sn.status,
+        lag(sn.status) OVER (PARTITION BY place.charge_point_id, place.connector_id ORDER BY sn.at, sn.received_at) AS status_before
+    FROM connector AS place
+    CROSS JOIN LATERAL (
+        (
+            SELECT prior.at, prior.received_at, prior.status
+            FROM status_notification AS prior
+            WHERE
+                prior.charge_point_id = place.charge_point_id AND prior.connector_id = place.connector_id
+                AND prior.at < %(low)s
+            ORDER BY prior.at DESC, prior.received_at DESC
+            LIMIT 1
+        )
+        UNION ALL
+        (
+            SELECT today.at, today.received_at, today.status
+            FROM status_notification AS today
+            WHERE
+                today.charge_point_id = place.charge_point_id AND today.connector_id = place.connector_id
+                AND today.at >= %(low)s AND today.at < %(high)s
+        )
+    ) AS sn
+    WHERE place.charge_point_id = ANY(%(charge_point_ids)s)
+),
+
+plugged AS (
+    SELECT reported.charge_point_id, reported.connector_id, reported.at
+    FROM reported
+    WHERE
+        reported.at >= %(low)s
+        AND reported.status = 'Preparing'
+        AND coalesce(reported.status_before, 'Available') NOT IN ('Preparing', 'Charging', 'SuspendedEV', 'SuspendedEVSE', 'Finishing')
+    UNION
+    SELECT ses.charge_point_id, ses.connector_id, ses.started_at
+    FROM session AS ses
+    WHERE
+        ses.charge_point_id = ANY(%(charge_point_ids)s)
+        AND ses.started_at >= %(low)s AND ses.started_at < %(high)s
+        AND ses.visit_id = ses.transaction_id
+        AND NOT EXISTS (
+            SELECT FROM status_notification AS sn
+            WHERE
+                sn.charge_point_id = ses.charge_point_id AND sn.connector_id = ses.connector_id
+                AND sn.status = 'Preparing'
+                AND sn.at <= ses.started_at + INTERVAL '1 minute'
+                AND sn.at > ses.started_at - INTERVAL '1 hour'
+                AND sn.at > coalesce((
+                    SELECT max(earlier.ended_at) FROM session AS earlier
+                    WHERE
+                        earlier.charge_point_id = ses.charge_point_id AND earlier.connector_id = ses.connector_id
+                        AND earlier.started_at < ses.started_at
+                        AND earlier.started_at > ses.started_at - INTERVAL '1 day'
+                ), '-infinity')
+        )
+),
+
+tried AS (
+    SELECT
+        plugged.charge_point_id,
+        plugged.connector_id,
+        count(*) AS plug_ins,
+        count(*) FILTER (WHERE EXISTS (
+            SELECT FROM session AS ses
+            WHERE
+                ses.charge_point_id = plugged.charge_point_id AND ses.connector_id = plugged.connector_id
+                AND ses.started_at >= plugged.at - INTERVAL '1 minute'
+                AND ses.started_at <= plugged.at + INTERVAL '5 minutes'
+                AND ses.energised_at <= plugged.at + INTERVAL '5 minutes'
+        )) AS plug_ins_served
+    FROM plugged
+    GROUP BY plugged.charge_point_id, plugged.connector_id
+),
+
+port AS (
+    SELECT charge_point_id, connector_id FROM energy
+    UNION
+    SELECT charge_point_id, connector_id FROM visited
+    UNION
+    SELECT charge_point_id, connector_id FROM tried
+)
+
+INSERT INTO consumption_day (
+    day, charge_point_id, connector_id, energy_wh, ponta_wh, intermediario_wh, fora_ponta_wh, cost, cost_ponta,
+    cost_intermediario, cost_fora_ponta, cost_if_fora_ponta, unpriced_wh, charging_s, peak_demand_w, peak_demand_at,
+    sessions, attempts, idle_s, plug_ins, plug_ins_served
+)
+SELECT
+    %(day)s,
+    port.charge_point_id,
+    port.connector_id,
+    coalesce(energy.energy_wh, 0),
+    coalesce(energy.ponta_wh, 0),
+    coalesce(energy.intermediario_wh, 0),
+    coalesce(energy.fora_ponta_wh, 0),
+    energy.cost,
+    energy.cost_ponta,
+    energy.cost_intermediario,
+    energy.cost_fora_ponta,
+    (energy.energy_wh - energy.unpriced_wh) / 1000 * cheap.price_per_kwh,
+    coalesce(energy.unpriced_wh, 0),
+    energy.charging_s,
+    energy.peak_demand_w,
+    energy.peak_demand_at,
+    coalesce(visited.sessions, 0),
+    coalesce(visited.attempts, 0),
+    visited.idle_s,
+    coalesce(tried.plug_ins, 0),
+    coalesce(tried.plug_ins_served, 0)
+FROM port
+LEFT JOIN energy ON port.charge_point_id = energy.charge_point_id AND port.connector_id = energy.connector_id
+LEFT JOIN visited ON port.charge_point_id = visited.charge_point_id AND port.connector_id = visited.connector_id
+LEFT JOIN tried ON port.charge_point_id = tried.charge_point_id AND port.connector_id = tried.connector_id
+LEFT JOIN cheap ON port.charge_point_id = cheap.charge_point_id;
+
+-- name: delete_demand
+DELETE FROM site_demand AS sd
+WHERE
+    sd.started_at >= %(low)s AND sd.started_at < %(high)s
+    AND sd.site IN (
+        SELECT coalesce(cp.site, '') FROM charge_point AS cp WHERE cp.charge_point_id = ANY(%(charge_point_ids)s)
+    );
+
+-- name: store_demand
+INSERT INTO site_demand (started_at, site, energy_wh, connectors)
+SELECT
+    eb.started_at,
+    coalesce(cp.site, ''),
+    sum(eb.energy_wh),
+    count(DISTINCT (eb.charge_point_id, eb.connector_id)) FILTER (WHERE eb.energy_wh > 0)
+FROM energy_bucket AS eb
+INNER JOIN charge_point AS cp ON eb.charge_point_id = cp.charge_point_id
+WHERE
+    eb.started_at >= %(low)s AND eb.started_at < %(high)s
+    AND coalesce(cp.site, '') IN (
+        SELECT coalesce(own.site, '') FROM charge_point AS own WHERE own.charge_point_id = ANY(%(charge_point_ids)s)
+    )
+GROUP BY eb.started_at, coalesce(cp.site, '');

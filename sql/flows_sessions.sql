@@ -1,0 +1,290 @@
+-- Sessions: which to compute, their readings, their end.
+
+-- name: sessions_to_compute
+-- Transactions that changed, those a touched hour may belong to, the ones before them on their
+-- connector, and open ones that a boot or a day of silence may have ended.
+WITH named AS (
+    SELECT tx.transaction_id, tx.charge_point_id, tx.connector_id, tx.started_at
+    FROM transaction AS tx
+    WHERE tx.changed_at >= %(changed_since)s
+    UNION
+    SELECT tx.transaction_id, tx.charge_point_id, tx.connector_id, tx.started_at
+    FROM touched_work AS work
+    INNER JOIN transaction AS tx
+        ON
+            work.charge_point_id = tx.charge_point_id
+            AND tx.started_at >= work.hour - INTERVAL '48 hours'
+            AND tx.started_at < work.hour + INTERVAL '70 minutes'
+    WHERE work.flow = 'sessions' AND work.claimed_at <= %(claimed_until)s
+    UNION
+    SELECT ses.transaction_id, ses.charge_point_id, ses.connector_id, ses.started_at
+    FROM touched_work AS work
+    INNER JOIN session AS ses
+        ON
+            work.charge_point_id = ses.charge_point_id
+            AND ses.started_at < work.hour + INTERVAL '70 minutes'
+    WHERE
+        work.flow = 'sessions' AND work.claimed_at <= %(claimed_until)s
+        AND (
+            ses.is_open OR ses.unplugged_at IS NULL OR ses.unplugged_at - ses.started_at > INTERVAL '48 hours'
+            OR ses.ended_at - ses.started_at > INTERVAL '48 hours'
+        )
+    UNION
+    SELECT ses.transaction_id, ses.charge_point_id, ses.connector_id, ses.started_at
+    FROM session AS ses
+    INNER JOIN charge_point AS cp ON ses.charge_point_id = cp.charge_point_id
+    WHERE
+        ses.is_open
+        AND (cp.booted_at > ses.ended_at OR ses.ended_at < %(as_of)s::timestamptz - INTERVAL '24 hours')
+)
+
+SELECT named.transaction_id, named.started_at FROM named
+UNION
+SELECT before.transaction_id, before.started_at
+FROM named
+CROSS JOIN LATERAL (
+    SELECT tx.transaction_id, tx.started_at
+    FROM transaction AS tx
+    WHERE
+        tx.charge_point_id = named.charge_point_id
+        AND tx.connector_id = named.connector_id
+        AND tx.started_at < named.started_at
+    ORDER BY tx.started_at DESC
+    LIMIT 1
+) AS before
+ORDER BY started_at, transaction_id;
+
+-- name: sessions_between
+-- Transactions that began in a window, for a backfill.
+SELECT tx.transaction_id, tx.started_at
+FROM transaction AS tx
+WHERE
+    tx.started_at >= %(start)s AND tx.started_at < %(end)s
+    AND (%(charge_point_ids)s::integer[] IS NULL OR tx.charge_point_id = ANY(%(charge_point_ids)s))
+ORDER BY tx.started_at, tx.transaction_id;
+
+-- name: make_work_session
+CREATE TEMPORARY TABLE work_session ON COMMIT DROP AS
+SELECT
+    tx.transaction_id,
+    tx.charge_point_id,
+    tx.connector_id,
+    tx.started_at,
+    tx.stopped_at,
+    following.started_at AS next_started_at,
+    cp.booted_at,
+    cp.energy_factor,
+    tx.meter_start_wh * cp.energy_factor AS meter_start_wh,
+    tx.meter_stop_wh * cp.energy_factor AS meter_stop_wh,
+    coalesce(con.rated_power_w, rated.value) AS rated_power_w,
+    con.current_type,
+    tx.reason,
+    tx.flags,
+    tx.started_at - INTERVAL '10 minutes' AS low,
+    least(
+        CASE WHEN tx.stopped_at >= tx.started_at THEN tx.stopped_at END,
+        following.started_at,
+        %(as_of)s::timestamptz + INTERVAL '1 hour'
+    ) + INTERVAL '10 minutes' AS high
+FROM transaction AS tx
+INNER JOIN charge_point AS cp ON tx.charge_point_id = cp.charge_point_id
+INNER JOIN setting AS rated ON rated.name = 'default_rated_power_w'
+LEFT JOIN connector AS con ON tx.charge_point_id = con.charge_point_id AND tx.connector_id = con.connector_id
+LEFT JOIN LATERAL (
+    SELECT later.started_at
+    FROM transaction AS later
+    WHERE
+        later.charge_point_id = tx.charge_point_id
+        AND later.connector_id = tx.connector_id
+        AND later.started_at > tx.started_at
+    ORDER BY later.started_at
+    LIMIT 1
+) AS following ON tx.stopped_at IS NULL OR tx.stopped_at < tx.started_at
+WHERE tx.transaction_id = ANY(%(transaction_ids)s);
+
+-- name: work_bounds
+SELECT min(ws.low) AS low, max(ws.high) AS high FROM work_session AS ws;
+
+-- name: make_work_reading
+-- The readings of these sessions: those that name the transaction, and those of the connector that
+-- name none. kind: 0 sampled or at the edges, 1 clock-aligned or triggered, 2 names no transaction.
+CREATE TEMPORARY TABLE work_reading ON COMMIT DROP AS
+SELECT
+    ws.transaction_id,
+    mv.sampled_at,
+    mv.energy_wh * ws.energy_factor AS energy_wh,
+    CASE
+        WHEN mv.power_w IS NULL THEN estimated_power_w(mv.voltage_v, mv.current_a, mv.extra, ws.current_type)
+        WHEN mv.power_w > 0 THEN mv.power_w
+        ELSE 0
+    END AS power_w,
+    mv.power_w IS NULL AS is_estimated,
+    (mv.extra ->> 'Energy.Active.Import.Interval')::double precision * ws.energy_factor AS interval_wh,
+    mv.temperature_c,
+    mv.soc_percent IS NOT NULL AS has_soc,
+    mv.context = 0 AS is_periodic,
+    CASE
+        WHEN mv.transaction_id IS NULL THEN 2
+        WHEN mv.context IN (0, 2, 3, 4, 5) THEN 0
+        ELSE 1
+    END::smallint AS kind
+FROM work_session AS ws
+INNER JOIN meter_value AS mv
+    ON
+        ws.charge_point_id = mv.charge_point_id
+        AND ws.connector_id = mv.connector_id
+        AND ws.low <= mv.sampled_at
+        AND ws.high > mv.sampled_at
+WHERE
+    mv.sampled_at >= %(low)s AND mv.sampled_at < %(high)s
+    AND (
+        mv.transaction_id = ws.transaction_id
+        OR (
+            mv.transaction_id IS NULL AND mv.sampled_at >= ws.started_at
+            AND mv.sampled_at <= coalesce(ws.stopped_at, ws.next_started_at, 'infinity')
+        )
+    );
+
+-- name: make_work_evidence
+-- What the readings of a session say as a whole, before they are used.
+CREATE TEMPORARY TABLE work_evidence ON COMMIT DROP AS
+SELECT
+    wr.transaction_id,
+    bool_or(wr.kind < 2) AS has_own,
+    bool_or(wr.kind = 0 AND wr.is_periodic) AS has_periodic,
+    bool_or(NOT wr.is_estimated) AS has_metered_power,
+    max(wr.sampled_at) FILTER (WHERE wr.kind < 2) AS last_own_at
+FROM work_reading AS wr
+GROUP BY wr.transaction_id;
+
+-- name: make_work_end
+-- Where a session without a StopTransaction ends: at its last evidence before the first of: the next
+-- start, Available, a boot, a day of silence. With none of these it is open.
+CREATE TEMPORARY TABLE work_end ON COMMIT DROP AS
+WITH bound AS (
+    SELECT
+        ws.transaction_id,
+        ws.charge_point_id,
+        ws.connector_id,
+        ws.started_at,
+        ws.stopped_at,
+        ws.next_started_at,
+        greatest(ws.started_at, least(ev.last_own_at, ws.next_started_at)) AS read_until,
+        ws.booted_at
+    FROM work_session AS ws
+    LEFT JOIN work_evidence AS ev ON ws.transaction_id = ev.transaction_id
+),
+
+event AS (
+    SELECT
+        bound.*,
+        free.at AS available_at,
+        CASE WHEN bound.booted_at > bound.read_until THEN bound.booted_at END AS boot_at
+    FROM bound
+    LEFT JOIN LATERAL (
+        SELECT sn.at
+        FROM status_notification AS sn
+        WHERE
+            sn.charge_point_id = bound.charge_point_id
+            AND sn.connector_id = bound.connector_id
+            AND sn.at > bound.read_until
+            AND sn.status = 'Available'
+        ORDER BY sn.at
+        LIMIT 1
+    ) AS free ON bound.stopped_at IS NULL OR bound.stopped_at < bound.started_at
+),
+
+evidence AS (
+    SELECT
+        event.*,
+        greatest(event.read_until, seen.at) AS evidence_at
+    FROM event
+    LEFT JOIN LATERAL (
+        SELECT max(sn.at) AS at
+        FROM status_notification AS sn
+        WHERE
+            sn.charge_point_id = event.charge_point_id
+            AND sn.connector_id = event.connector_id
+            AND sn.at > event.read_until
+            AND sn.at < least(event.next_started_at, event.available_at, event.boot_at, %(as_of)s::timestamptz)
+            AND sn.status IN ('Charging', 'SuspendedEV', 'SuspendedEVSE', 'Finishing')
+    ) AS seen ON event.stopped_at IS NULL OR event.stopped_at < event.started_at
+)
+
+SELECT
+    evidence.transaction_id,
+    CASE WHEN evidence.stopped_at >= evidence.started_at THEN evidence.stopped_at ELSE evidence.evidence_at END AS ended_at,
+    evidence.stopped_at < evidence.started_at AS stops_before_start,
+    CASE
+        WHEN evidence.stopped_at IS NOT NULL THEN NULL
+        WHEN evidence.next_started_at <= coalesce(least(evidence.available_at, evidence.boot_at), 'infinity') THEN 'next start'
+        WHEN evidence.available_at <= coalesce(evidence.boot_at, 'infinity') THEN 'available'
+        WHEN evidence.boot_at IS NOT NULL THEN 'boot'
+        WHEN evidence.evidence_at < %(as_of)s::timestamptz - INTERVAL '24 hours' THEN 'silence'
+    END AS inferred_by
+FROM evidence;
+
+-- name: make_work_used
+-- The readings a session is computed from, times held within the session (values up to 10 min late
+-- count at its edge), and the limits that go with them.
+CREATE TEMPORARY TABLE work_used ON COMMIT DROP AS
+SELECT
+    wr.transaction_id,
+    greatest(least(wr.sampled_at, we.ended_at), ws.started_at) AS at,
+    wr.energy_wh,
+    CASE WHEN NOT (wr.is_estimated AND ev.has_metered_power) THEN wr.power_w END AS power_w,
+    wr.interval_wh,
+    wr.temperature_c,
+    wr.is_estimated,
+    wr.has_soc,
+    wr.kind,
+    ws.rated_power_w,
+    ws.rated_power_w * extract(EPOCH FROM we.ended_at - ws.started_at)::double precision / 3600 * 1.05 AS limit_wh
+FROM work_reading AS wr
+INNER JOIN work_session AS ws ON wr.transaction_id = ws.transaction_id
+INNER JOIN work_end AS we ON wr.transaction_id = we.transaction_id
+INNER JOIN work_evidence AS ev ON wr.transaction_id = ev.transaction_id
+WHERE
+    wr.sampled_at <= we.ended_at + INTERVAL '10 minutes'
+    AND CASE wr.kind WHEN 0 THEN TRUE WHEN 1 THEN NOT ev.has_periodic ELSE NOT ev.has_own END;
+
+-- name: make_work_reach
+-- Per session: how many readings, whether they hold power, how long a pause is a gap.
+CREATE TEMPORARY TABLE work_reach ON COMMIT DROP AS
+WITH counted AS (
+    SELECT
+        wu.transaction_id,
+        count(*)::integer AS readings,
+        bool_or(wu.power_w IS NOT NULL) AS has_power,
+        bool_or(wu.is_estimated AND wu.power_w IS NOT NULL) AS is_estimated,
+        bool_or(wu.has_soc) AS has_soc,
+        bool_or(wu.kind = 2) AS is_borrowed,
+        count(wu.energy_wh) AS registers,
+        count(wu.interval_wh) AS intervals,
+        max(wu.temperature_c) AS temperature_max_c,
+        max(wu.power_w) AS peak_power_w,
+        extract(EPOCH FROM max(wu.at) - min(wu.at)) AS span_s
+    FROM work_used AS wu
+    GROUP BY wu.transaction_id
+),
+
+-- A median above 100 s needs a mean above 50 s: only then it is worth computing.
+sparse AS (
+    SELECT pause.transaction_id, percentile_cont(0.5) WITHIN GROUP (ORDER BY pause.length_s) AS period_s
+    FROM (
+        SELECT
+            wu.transaction_id,
+            extract(EPOCH FROM wu.at - lag(wu.at) OVER (PARTITION BY wu.transaction_id ORDER BY wu.at)) AS length_s
+        FROM work_used AS wu
+        INNER JOIN counted ON wu.transaction_id = counted.transaction_id
+        WHERE counted.span_s > 50 * counted.readings AND (wu.power_w IS NOT NULL OR NOT counted.has_power)
+    ) AS pause
+    WHERE pause.length_s > 0
+    GROUP BY pause.transaction_id
+)
+
+SELECT
+    counted.*,
+    greatest(300, 3 * coalesce(sparse.period_s, 0)) AS gap_limit_s
+FROM counted
+LEFT JOIN sparse ON counted.transaction_id = sparse.transaction_id;
