@@ -77,7 +77,8 @@ def check(action: str, payload: dict[str, Any]) -> dict[str, Any]:
         raise UnknownAction(f"no action {action!r}")
     # Fields with one decimal are checked as decimals: 21.4 is no multiple of 0.1 in binary.
     instance = json.loads(json.dumps(payload), parse_float=Decimal)
-    error = best_match(_validator(action).iter_errors(instance))
+    errors = _validator(action).iter_errors(instance)
+    error: ValidationError | None = best_match(errors)  # type: ignore[no-untyped-call]
     if error is not None:
         raise InvalidPayload(_complaint(action, error))
     if action == "ChangeConfiguration" and payload["key"].strip().lower() == "authorizationkey":
@@ -106,9 +107,9 @@ def authorization_key(value: str) -> str:
     )
 
 
-def _validator(action: str) -> Draft4Validator:
-    schema = get_validator(MessageType.Call, action, "1.6", Decimal).schema
-    return Draft4Validator(schema, format_checker=_FORMATS)
+def _validator(action: str) -> Any:
+    standard: Any = get_validator(MessageType.Call, action, "1.6", Decimal)
+    return Draft4Validator(standard.schema, format_checker=_FORMATS)
 
 
 def _complaint(action: str, error: ValidationError) -> str:
@@ -119,8 +120,8 @@ def _complaint(action: str, error: ValidationError) -> str:
             missing = [name for name in error.validator_value if name not in error.instance]
             return f"{action}: {_place([*error.absolute_path, missing[0]])}: is missing"
         case "additionalProperties":
-            known = error.schema.get("properties", {})
-            unknown = next(name for name in error.instance if name not in known)
+            schema: Any = error.schema
+            unknown = next(name for name in error.instance if name not in schema["properties"])
             place = _place([*error.absolute_path, unknown])
             return f"{action}: {place}: {error.instance[unknown]!r:.80}: there is no such field"
         case "enum":

@@ -6,7 +6,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ingest.frames import CallError, CallResult, call_text
+from websockets.exceptions import ConnectionClosed
+
+from ingest.frames import CallError, CallResult
 
 
 class CallFailed(Exception):
@@ -34,13 +36,14 @@ class Calls:
     """The CALLs of one socket.
 
     Attributes:
-        send: Puts a frame on the wire.
-        on_late: Told of answers that came after their CALL had timed out, by message id.
+        send: Puts a CALL on the wire, from its id, action and payload.
+        on_late: Told of answers that came after their CALL had timed out.
+        turn: Held by whoever has a CALL outstanding; ``call`` takes it, ``call_now`` needs it.
     """
 
-    send: Callable[[str, str, str], Awaitable[None]]
-    on_late: Callable[[str, dict[str, Any]], None] = lambda message_id, payload: None
-    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    send: Callable[[str, str, dict[str, Any]], Awaitable[None]]
+    on_late: Callable[[CallResult | CallError], None] = lambda frame: None
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _pending: _Pending | None = None
     _late: dict[str, str] = field(default_factory=dict)
     _closed: bool = False
@@ -58,28 +61,38 @@ class Calls:
             CallFailed: On a CALLERROR, no answer within ``timeout_s`` of sending, or a
                 socket that dies, at once.
         """
-        async with self._lock:
-            if self._closed:
-                raise CallFailed("ConnectionClosed", "the charge point disconnected")
-            message_id = message_id or str(uuid.uuid4())
-            done: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-            self._pending = _Pending(message_id, action, done)
-            try:
-                await self.send(call_text(message_id, action, payload), action, message_id)
-                return await asyncio.wait_for(done, timeout_s)
-            except TimeoutError:
-                self._remember_late(message_id, action)
-                raise CallFailed("Timeout", f"no answer within {timeout_s:g} s") from None
-            finally:
-                self._pending = None
+        async with self.turn:
+            return await self.call_now(action, payload, timeout_s, message_id or str(uuid.uuid4()))
+
+    async def call_now(
+        self, action: str, payload: dict[str, Any], timeout_s: float, message_id: str
+    ) -> dict[str, Any]:
+        """Do as ``call``, for one who holds ``turn``."""
+        assert self.turn.locked(), "another CALL may be outstanding"
+        if self._closed:
+            raise CallFailed("ConnectionClosed", "the charge point disconnected")
+        done: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._pending = _Pending(message_id, action, done)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self.send(message_id, action, payload)
+                return await done
+        except TimeoutError:
+            self._remember_late(message_id, action)
+            raise CallFailed("Timeout", f"no answer within {timeout_s:g} s") from None
+        except ConnectionClosed:
+            raise CallFailed("ConnectionClosed", "the charge point disconnected") from None
+        finally:
+            self._pending = None
+            _retrieve(done)
 
     def answer(self, frame: CallResult | CallError) -> str | None:
         """Hand an answer to its CALL; return the action it answers, None if it was never made."""
         pending = self._pending
         if pending is None or pending.message_id != frame.message_id:
             action = self._late.pop(frame.message_id, None)
-            if action and isinstance(frame, CallResult):
-                self.on_late(frame.message_id, frame.payload)
+            if action:
+                self.on_late(frame)
             return action
         if not pending.done.done():
             if isinstance(frame, CallResult):
@@ -93,8 +106,12 @@ class Calls:
         if self._pending and self._pending.message_id == message_id:
             self._end(CallFailed("FormationViolation", reason))
 
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
     def close(self) -> None:
-        """End the waiting CALL: its socket is gone."""
+        """End the waiting CALL, and refuse further ones: the socket is gone."""
         self._closed = True
         self._end(CallFailed("ConnectionClosed", "the charge point disconnected"))
 
@@ -106,3 +123,9 @@ class Calls:
         self._late[message_id] = action
         while len(self._late) > 8:
             self._late.pop(next(iter(self._late)))
+
+
+def _retrieve(done: asyncio.Future[dict[str, Any]]) -> None:
+    """Take note of a failure that nobody waits for any more."""
+    if done.done() and not done.cancelled():
+        done.exception()

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -21,23 +22,27 @@ from ingest.frames import (
     CallError,
     CallResult,
     Unreadable,
+    call_text,
     clean,
     error_text,
     read_frame,
+    result_text,
 )
 from ingest.meanings import OpenTransaction, Situation, meaning_of
 from ingest.metrics import Metrics
 from ingest.readings import SetAside
+from ingest.redaction import without_secrets
 from ingest.store import Closing, Message, Opening
 from ingest.writer import DatabaseAway, NotStored, Writer
 
 logger = logging.getLogger(__name__)
 
 _MOST_WAITING = 32  # CALLs read ahead of a pipelining charge point; then we stop reading
-_SEND_PATIENCE_S = 30
 # A repeat of one of these under the same id is answered again, not stored again. The answers to
 # the others are made anew: they carry the time, or a verdict that may have changed.
 _ANSWERED_AGAIN = {"MeterValues", "StartTransaction", "StopTransaction", "StatusNotification"}
+# What makes us ask something in return, once our answer has left.
+_FOLLOWED_UP = {"BootNotification", "SignCertificate"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,10 @@ class Registration:
 class ChargePoint:
     """The session of one connected charge point.
 
+    Attributes:
+        follow_up: Told of a CALL that asks for more than an answer, after the answer left; it
+            must not wait for the charge point.
+
     CALLs are handled in the order they came, one at a time, because a charge point that
     pipelines still means them in order; answers to our own CALLs pass them by.
     """
@@ -65,6 +74,7 @@ class ChargePoint:
     writer: Writer
     metrics: Metrics
     situation: Situation
+    follow_up: Callable[["ChargePoint", Call], None] = lambda charge_point, call: None
     opened_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     closed_because: str | None = None
     calls: Calls = field(init=False)
@@ -101,6 +111,7 @@ class ChargePoint:
     async def close(self, code: int, reason: str) -> None:
         """Close the socket and remember why."""
         self.closed_because = self.closed_because or reason
+        self.calls.close()  # the closing handshake may take seconds, an answer will not come
         await self.websocket.close(code, reason)
 
     async def _end(self) -> None:
@@ -139,9 +150,6 @@ class ChargePoint:
                 await self._handle(call, raw, received_at)
             except (ConnectionClosed, DatabaseAway):
                 return  # the charge point keeps what we did not confirm
-            except TimeoutError:
-                await self.close(1008, "answers are not read")
-                return
             self._inbox.popleft()
             self._room.set()
 
@@ -165,9 +173,10 @@ class ChargePoint:
             self._log(
                 Message(self.known.charge_point_id, received_at, raw, CALL, "i"), call, answer
             )
-        async with asyncio.timeout(_SEND_PATIENCE_S):
-            await self.websocket.send(answer)
+        await self.websocket.send(answer)
         self.metrics.answered(call.action, received_at)
+        if call.action in _FOLLOWED_UP and answer.startswith("[3"):
+            self.follow_up(self, call)
 
     def _message(self, call: Call, raw: str, received_at: datetime) -> Message:
         meaning = meaning_of(call, self.situation, received_at)
@@ -225,6 +234,10 @@ class ChargePoint:
         if action is None:
             logger.warning("%s: an answer to no CALL of ours", self.identity)
         kind = CALL_RESULT if isinstance(frame, CallResult) else CALL_ERROR
+        if isinstance(frame, CallResult):
+            shown = without_secrets(frame.payload)
+            if shown is not frame.payload:
+                raw = result_text(frame.message_id, shown)
         self.writer.note(
             Message(
                 self.known.charge_point_id, received_at, raw, kind, "i", action, frame.message_id
@@ -254,19 +267,13 @@ class ChargePoint:
         if message.answer:
             await self.websocket.send(message.answer)
 
-    async def _send_call(self, text: str, action: str, message_id: str) -> None:
+    async def _send_call(self, message_id: str, action: str, payload: dict[str, Any]) -> None:
+        shown = call_text(message_id, action, without_secrets(payload))
+        now = datetime.now(UTC)
         self.writer.note(
-            Message(
-                self.known.charge_point_id,
-                datetime.now(UTC),
-                text,
-                CALL,
-                "o",
-                action,
-                message_id,
-            )
+            Message(self.known.charge_point_id, now, shown, CALL, "o", action, message_id)
         )
-        await self.websocket.send(text)
+        await self.websocket.send(call_text(message_id, action, payload))
 
 
 def _address(websocket: ServerConnection) -> str:
