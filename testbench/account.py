@@ -76,7 +76,8 @@ class Account:
             with self._path.open("ab") as lines:
                 lines.write(orjson.dumps(dataclasses.asdict(session)) + b"\n")
 
-    def close_all(self) -> None:
-        """Write down what is unfinished too, as at the end of a simulation."""
+    def close_all(self, charge_point: str) -> None:
+        """Write down what is unfinished too, as when ``charge_point`` is switched off."""
         for session in list(self._open):
-            self.close(session)
+            if session.charge_point == charge_point:
+                self.close(session)

@@ -46,7 +46,7 @@ class Nameplate:
             "chargePointModel": self.model,
             "chargePointSerialNumber": self.serial_number,
             "firmwareVersion": firmware_version or self.firmware_version,
-            "meterType": "DC energy meter",
+            "meterType": "AC meter" if self.outlets[0].phases else "DC meter",
         }
 
 
@@ -138,7 +138,7 @@ class ChargePoint:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
-            self.account.close_all()
+            self.account.close_all(self.charge_point_id)
         for task in ended:
             task.result()  # it should have gone on for ever
 
