@@ -45,9 +45,15 @@ def dashboard(
 
 
 @app.command()
-def demo() -> None:
-    """Run everything on this machine, with a simulated bench: 30 days, then live."""
-    sys.exit(import_module("testbench.demo").main())
+def demo(
+    days: Annotated[int | None, typer.Option(help="Days of sessions to replay first.")] = None,
+    fresh: Annotated[bool, typer.Option(help="Forget what earlier demos stored.")] = False,
+) -> None:
+    """Run everything on this machine, with a simulated bench: 30 days, then live.
+
+    Ports and further settings are ELETROPOSTO_DEMO_* variables, see the README.
+    """
+    sys.exit(import_module("testbench.demo").main(days=days, fresh=fresh))
 
 
 def _mount(name: str, module: str, help_text: str) -> None:

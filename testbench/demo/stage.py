@@ -1,0 +1,168 @@
+"""What the demo does, in order, and how it ends."""
+
+import asyncio
+import contextlib
+import fcntl
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from sql.migrations import migrate
+from testbench.demo.console import Console
+from testbench.demo.programs import FIRST_FLOWS, Programs
+from testbench.demo.registration import register
+from testbench.demo.settings import CannotStart, Settings, check_ports, read_settings
+from testbench.demo.supervisor import ProgramFailed, Supervisor
+from testbench.embedded import EmbeddedPostgres, EmbeddedUnavailable, host, runtime
+
+_KEPT_OVER_FRESH = {"lock", "logs"}
+
+
+def main(days: int | None = None, fresh: bool = False) -> int:
+    """Run the demo until it is interrupted; the exit code is 1 if it could not go on.
+
+    Args:
+        days: Of history; None: as ELETROPOSTO_DEMO_DAYS says.
+        fresh: Forget what earlier demos stored.
+    """
+    try:
+        settings = read_settings(days=days)
+        check_ports(settings)
+        with _alone(settings):
+            if fresh:
+                _forget(settings)
+            return asyncio.run(_run(settings))
+    except (CannotStart, EmbeddedUnavailable) as exc:
+        print(f"eletroposto demo: {exc}", file=sys.stderr)
+        return 1
+
+
+@contextlib.contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """Hold the demo's folder: two demos would replay their past into one database."""
+    with host.locked(settings.data / "settling"):  # also makes the folder, or says why not
+        lock = (settings.data / "lock").open("w")
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CannotStart(f"another demo uses {settings.data}") from None
+        yield
+
+
+def _forget(settings: Settings) -> None:
+    _database(settings).stop()
+    for path in settings.data.iterdir():
+        if path.is_dir() and path.name not in _KEPT_OVER_FRESH:
+            shutil.rmtree(path)
+
+
+def _database(settings: Settings) -> EmbeddedPostgres:
+    """Ends with this process, yet as durable as a real one."""
+    return EmbeddedPostgres(settings.data / "postgres", ephemeral=True, durable=True)
+
+
+async def _run(settings: Settings) -> int:
+    console, database = Console(), _database(settings)
+    logs = settings.data / "logs"
+    host.make_folder(logs)
+    console.say("demo", f"data and logs in {settings.data}; Ctrl-C stops everything")
+    try:
+        async with Supervisor(logs, console.say) as supervisor:
+            play = asyncio.create_task(_play(settings, database, supervisor, console))
+            await _until_asked_or_failed(play, supervisor)
+            console.say("demo", "stopping")
+        console.say("demo", "stopped")
+        return 0
+    except ProgramFailed as failure:
+        print(f"eletroposto demo: {failure}", file=sys.stderr)
+        return 1
+    finally:
+        await asyncio.to_thread(database.stop)
+
+
+async def _until_asked_or_failed(play: asyncio.Task[None], supervisor: Supervisor) -> None:
+    """Return when a signal asks for the end; a second one no longer waits for anybody."""
+    asked = asyncio.Event()
+
+    def ask() -> None:
+        if asked.is_set():
+            supervisor.kill()
+        asked.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ask)
+    waiting = asyncio.create_task(asked.wait())
+    ends: list[asyncio.Future[Any]] = [play, waiting, supervisor.failed]
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    for task in (waiting, play):
+        task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await play
+    if supervisor.failed.done():
+        supervisor.failed.result()
+
+
+async def _play(
+    settings: Settings, database: EmbeddedPostgres, supervisor: Supervisor, console: Console
+) -> None:
+    """Start everything in the order in which one thing needs another, then keep it running."""
+    url = await _open_database(database, console)
+    supervisor.watch("database", lambda: database.pid is not None)
+    programs = Programs(settings, url)
+    console.say("dashboard", "starting")
+    await asyncio.gather(
+        supervisor.start(programs.dashboard()),
+        supervisor.start(programs.dojot()),
+        supervisor.start(programs.ingest()),
+    )
+    console.table(programs.urls)
+    await supervisor.start(programs.relay())
+    async with asyncio.TaskGroup() as group:
+        prefect = group.create_task(_start_prefect(programs, supervisor, console))
+        group.create_task(_charge(settings, programs, supervisor, console, prefect))
+    await supervisor.failed
+
+
+async def _open_database(database: EmbeddedPostgres, console: Console) -> str:
+    if not runtime.is_installed():
+        console.say("database", "fetching TimescaleDB and Mosquitto, about 40 MB, once")
+    await asyncio.to_thread(database.start)
+    applied = await asyncio.to_thread(migrate, database.url())
+    await asyncio.to_thread(register, database.url())
+    console.say("database", f"serves, {len(applied)} migrations applied")
+    return database.url()
+
+
+async def _charge(
+    settings: Settings,
+    programs: Programs,
+    supervisor: Supervisor,
+    console: Console,
+    prefect: asyncio.Task[bool],
+) -> None:
+    """Tell the past, compute from it what the pages show, and charge from then on."""
+    console.say("history", f"{settings.days} days of sessions through the websocket")
+    await supervisor.run(programs.history())
+    await supervisor.start(programs.live())
+    console.say("live", "a bus charges, a reading every 10 s")
+    has_server = await prefect
+    for name in FIRST_FLOWS:
+        await supervisor.run(programs.flow_run(name))
+    if has_server:
+        await supervisor.start(programs.flows())
+    console.say("flows", "the past is computed, from now on by schedule")
+
+
+async def _start_prefect(programs: Programs, supervisor: Supervisor, console: Console) -> bool:
+    """Return whether it serves; the demo is worth seeing without it."""
+    try:
+        await supervisor.start(programs.prefect())
+    except ProgramFailed as failure:
+        console.say("prefect-server", str(failure))
+        return False
+    console.say("prefect-server", "serves")
+    return True
