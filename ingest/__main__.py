@@ -131,10 +131,13 @@ class Ingest:
 
 def _show(ingest: Ingest) -> None:
     """Put the writer's figures into /metrics; they are read when somebody asks."""
-    from prometheus_client import Gauge
-
     tally = ingest.writer.tally
     for name, help_text, read in (
+        (
+            "connected_charge_points",
+            "Open websockets",
+            lambda: len(ingest.central_system.connected),
+        ),
         ("queued_frames", "Frames waiting for the next commit", lambda: ingest.writer.queued),
         ("database_available", "1 while commits succeed", lambda: int(ingest.writer.available)),
         ("commits", "Batches committed", lambda: tally.batches),
@@ -145,8 +148,7 @@ def _show(ingest: Ingest) -> None:
         ("last_commit_seconds", "Duration of the last batch", lambda: tally.last_commit_s),
         ("largest_batch", "Most items in one commit", lambda: tally.largest_batch),
     ):
-        gauge = Gauge(f"eletroposto_{name}", help_text, registry=ingest.metrics.registry)
-        gauge.set_function(read)
+        ingest.metrics.gauges[name] = (help_text, read)
 
 
 async def _first_end(stop: asyncio.Event, *tasks: asyncio.Task[None]) -> None:

@@ -97,7 +97,7 @@ class CentralSystem:
         try:
             known = await self._admit(request)
         except Refused as exc:
-            self.metrics.refused.labels(str(exc.status.value)).inc()
+            self.metrics.refused[exc.status.value] += 1
             logger.warning("refused %.100r: %d %s", request.path, exc.status, exc)
             response = websocket.respond(exc.status, f"{exc}\n")
             if exc.status == http.HTTPStatus.UNAUTHORIZED:
@@ -154,14 +154,12 @@ class CentralSystem:
         self.connected[known.charge_point_id] = charge_point
         if older is not None:
             asyncio.ensure_future(older.close(1012, "replaced by a newer connection"))  # noqa: RUF006
-        self.metrics.connected.set(len(self.connected))
         logger.info("%s: connected", known.identity)
         try:
             await charge_point.run()
         finally:
             if self.connected.get(known.charge_point_id) is charge_point:
                 del self.connected[known.charge_point_id]
-            self.metrics.connected.set(len(self.connected))
             logger.info("%s: disconnected: %s", known.identity, charge_point.closed_because)
 
 

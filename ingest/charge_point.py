@@ -247,7 +247,7 @@ class ChargePoint:
     async def _take_unreadable(self, frame: Unreadable, raw: str, received_at: datetime) -> None:
         """Keep what could not be read; answer it if it was a CALL."""
         logger.warning("%s: unreadable frame: %s", self.identity, frame.reason)
-        self.metrics.unreadable()
+        self.metrics.unreadable += 1
         if frame.answers is not None:
             self.calls.fail(frame.answers, frame.reason)
         message = Message(

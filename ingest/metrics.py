@@ -1,62 +1,81 @@
 """What /metrics shows of the central system."""
 
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    disable_created_metrics,
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
 )
+from prometheus_client.registry import Collector
 
-disable_created_metrics()
+_BUCKETS_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0)
+_MOST_ACTIONS = 64  # names come from outside: only so many become time series of their own
 
-_BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0)
 
+@dataclass(slots=True, eq=False)
+class Metrics(Collector):
+    """Plain counts, turned into metrics when somebody asks: the hot path only adds.
 
-@dataclass(slots=True)
-class Metrics:
-    """Counts kept by name, so that the hot path does no label look-up."""
+    Attributes:
+        gauges: Name, help text and how to read it, of what others keep.
+    """
 
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
-    connected: Gauge = field(init=False)
-    _frames: Counter = field(init=False)
-    _unreadable: Counter = field(init=False)
-    refused: Counter = field(init=False)
-    _seconds: Histogram = field(init=False)
-    _by_action: dict[str, Counter] = field(default_factory=dict)
+    gauges: dict[str, tuple[str, Callable[[], float]]] = field(default_factory=dict)
+    unreadable: int = 0
+    refused: Counter[int] = field(default_factory=Counter)
+    _answered: Counter[str] = field(default_factory=Counter)
+    _seconds: float = 0.0
+    _buckets: list[int] = field(default_factory=lambda: [0] * (len(_BUCKETS_S) + 1))
 
     def __post_init__(self) -> None:
-        registry = self.registry
-        self.connected = Gauge(
-            "eletroposto_connected_charge_points", "Open websockets", registry=registry
-        )
-        self._frames = Counter(
-            "eletroposto_calls", "CALLs of charge points answered", ["action"], registry=registry
-        )
-        self._unreadable = Counter(
-            "eletroposto_unreadable_frames", "Frames without a usable message", registry=registry
-        )
-        self.refused = Counter(
-            "eletroposto_refused_handshakes", "By HTTP status", ["status"], registry=registry
-        )
-        self._seconds = Histogram(
-            "eletroposto_confirmation_seconds",
-            "From a CALL's arrival to its answer, the commit included",
-            buckets=_BUCKETS,
-            registry=registry,
-        )
+        self.registry.register(self)
 
     def answered(self, action: str, received_at: datetime) -> None:
-        """Count an answer and the time it took."""
-        if (counter := self._by_action.get(action)) is None:
-            # Names come from outside: only so many become time series of their own.
-            name = action if len(self._by_action) < 64 and action.isascii() else "other"
-            counter = self._by_action.setdefault(name[:40], self._frames.labels(name[:40]))
-        counter.inc()
-        self._seconds.observe((datetime.now(UTC) - received_at).total_seconds())
+        """Count the answer to a CALL and the time it took, the commit included."""
+        if action not in self._answered and len(self._answered) >= _MOST_ACTIONS:
+            action = "other"
+        self._answered[action] += 1
+        seconds = (datetime.now(UTC) - received_at).total_seconds()
+        self._seconds += seconds
+        self._buckets[bisect_left(_BUCKETS_S, seconds)] += 1
 
-    def unreadable(self) -> None:
-        self._unreadable.inc()
+    def collect(self) -> Iterable[Metric]:
+        """Return everything as Prometheus wants it."""
+        calls = CounterMetricFamily(
+            "eletroposto_calls", "CALLs of charge points answered", labels=["action"]
+        )
+        for action, count in self._answered.items():
+            calls.add_metric([action[:40]], count)
+        refused = CounterMetricFamily(
+            "eletroposto_refused_handshakes", "By HTTP status", labels=["status"]
+        )
+        for status, count in self.refused.items():
+            refused.add_metric([str(status)], count)
+        yield calls
+        yield refused
+        yield CounterMetricFamily(
+            "eletroposto_unreadable_frames", "Frames without a usable message", self.unreadable
+        )
+        yield self._confirmation_seconds()
+        for name, (help_text, read) in self.gauges.items():
+            yield GaugeMetricFamily(f"eletroposto_{name}", help_text, read())
+
+    def _confirmation_seconds(self) -> Metric:
+        buckets, total = [], 0
+        for bound, count in zip([*_BUCKETS_S, float("inf")], self._buckets, strict=True):
+            total += count
+            buckets.append(("+Inf" if bound == float("inf") else str(bound), float(total)))
+        return HistogramMetricFamily(
+            "eletroposto_confirmation_seconds",
+            "From a CALL's arrival to its answer, the commit included",
+            buckets=buckets,
+            sum_value=self._seconds,
+        )

@@ -1,4 +1,4 @@
-"""The writer: one task, one connection, group commit without a timer.
+"""The writer: one task, one connection in one thread, group commit without a timer.
 
 While one commit runs, the next batch gathers; a frame is confirmed only after the commit that
 holds it. Bad data that got past the readers is set aside, one frame at a time, and confirmed. A
@@ -8,13 +8,16 @@ database is away everything waiting fails and ``available`` is false until a pro
 
 import asyncio
 import logging
+import os
+import socket
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import LiteralString
+from typing import LiteralString, TypeVar
 from uuid import UUID
 
 import psycopg
-from psycopg import AsyncConnection, errors
+from psycopg import Connection, errors
 
 import sql
 from ingest.facts import Meaning, TransactionStart
@@ -38,6 +41,8 @@ _TRANSIENT = (
 _THEIRS = (psycopg.DataError, psycopg.IntegrityError)
 _ANNOUNCE: LiteralString = sql.load("ingest")["announce_replica"]
 _OPTIONS = "-c role=eletroposto_ingest -c statement_timeout=15000 -c timezone=UTC"
+
+_T = TypeVar("_T")
 
 
 class NotStored(Exception):
@@ -86,7 +91,10 @@ class Writer:
     _queue: list[_Waiting] = field(default_factory=list)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _stopping: bool = False
-    _conn: AsyncConnection | None = None
+    _conn: Connection | None = None
+    _thread: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="writer")
+    )
 
     def submit(self, item: Item) -> asyncio.Future[None]:
         """Queue an item; the future ends when it is committed, or fails with ``NotStored``."""
@@ -119,7 +127,8 @@ class Writer:
             batch, self._queue = self._queue[:_LARGEST_BATCH], self._queue[_LARGEST_BATCH:]
             await self._commit(batch)
         if self._conn is not None:
-            await self._conn.close()
+            self._conn.close()
+        self._thread.shutdown()
 
     def stop(self) -> None:
         """Let ``run`` end once everything queued is committed."""
@@ -129,17 +138,29 @@ class Writer:
     async def _connect(self) -> bool:
         """Connect and prove that the database can be written to."""
         try:
-            conn = await AsyncConnection.connect(
-                self.url, autocommit=True, connect_timeout=5, options=_OPTIONS
-            )
-            await self.store.prepare(conn)
-            await conn.execute(_ANNOUNCE, {"replica_id": self.replica_id, "host": self.host})
+            self._conn = await self._in_thread(self._open_connection)
         except psycopg.Error as exc:
             logger.warning("no database yet: %s", str(exc).strip())
             return False
         logger.info("database connected")
-        self._conn, self.available = conn, True
+        self.available = True
         return True
+
+    def _open_connection(self) -> Connection:
+        conn = Connection.connect(self.url, autocommit=True, connect_timeout=5, options=_OPTIONS)
+        self.store.prepare(conn)
+        conn.execute(_ANNOUNCE, {"replica_id": self.replica_id, "host": self.host})
+        return conn
+
+    async def _in_thread(self, function: Callable[..., _T], *args: object) -> _T:
+        """Run what blocks on the database; a server that never answers is hung up on."""
+        loop = asyncio.get_running_loop()
+        work = loop.run_in_executor(self._thread, function, *args)
+        done, _ = await asyncio.wait([work], timeout=_PATIENCE_S)
+        if not done and self._conn is not None:
+            with socket.socket(fileno=os.dup(self._conn.fileno())) as line:
+                line.shutdown(socket.SHUT_RDWR)
+        return await work
 
     async def _commit(self, batch: list[_Waiting]) -> None:
         started = asyncio.get_running_loop().time()
@@ -150,8 +171,8 @@ class Writer:
         except _TRANSIENT as exc:
             logger.warning("batch of %d not stored: %s", len(batch), exc)
             self._fail(batch, NotStored(str(exc)))
-        except (psycopg.Error, TimeoutError) as exc:
-            await self._lose_database(batch, exc)
+        except psycopg.Error as exc:
+            self._lose_database(batch, exc)
         else:
             self.tally.batches += 1
             self.tally.items += len(batch)
@@ -163,23 +184,22 @@ class Writer:
         """Save, twice if the first attempt met contention."""
         assert self._conn is not None
         items = [waiting.item for waiting in batch]
-        async with asyncio.timeout(_PATIENCE_S):
-            try:
-                await self.store.save(self._conn, items)
-            except _TRANSIENT:
-                await self.store.save(self._conn, items)
+        try:
+            await self._in_thread(self.store.save, self._conn, items)
+        except _TRANSIENT:
+            await self._in_thread(self.store.save, self._conn, items)
 
     async def _commit_one_by_one(self, batch: list[_Waiting]) -> None:
         """Find the item the database refuses, so that its neighbours are stored."""
         assert self._conn is not None
         for position, waiting in enumerate(batch):
             try:
-                await self.store.save(self._conn, [waiting.item])
+                await self._in_thread(self.store.save, self._conn, [waiting.item])
             except _THEIRS as exc:
                 if not await self._set_aside(waiting, exc):
                     continue
             except psycopg.Error as exc:
-                await self._lose_database(batch[position:], exc)
+                self._lose_database(batch[position:], exc)
                 return
             _resolve([waiting])
 
@@ -200,20 +220,20 @@ class Writer:
             # A start needs a number that names a stored transaction: there is none to give.
             item.answer = error_text(item.message_id, "PropertyConstraintViolation", reason)
         try:
-            await self.store.save(self._conn, [item])
+            await self._in_thread(self.store.save, self._conn, [item])
         except psycopg.Error as exc:
             self._fail([waiting], NotStored(str(exc)))
             return False
         return True
 
-    async def _lose_database(self, batch: list[_Waiting], exc: Exception) -> None:
-        logger.error("database lost, %d frames unconfirmed: %s", len(batch), exc or "no answer")
+    def _lose_database(self, batch: list[_Waiting], exc: psycopg.Error) -> None:
+        logger.error("database lost, %d frames unconfirmed: %s", len(batch), str(exc).strip())
         self.available = False
         self.tally.outages += 1
         waiting, self._queue = [*batch, *self._queue], []
         self._fail(waiting, DatabaseAway(str(exc)))
         if self._conn is not None:
-            await self._conn.close()
+            self._conn.close()
             self._conn = None
         self.on_away()
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import LiteralString, cast
+from typing import LiteralString
 
 import psycopg
 
@@ -54,7 +54,7 @@ def available() -> list[Migration]:
     return sorted(
         (
             # The text comes from our own files and never from outside.
-            Migration(entry.name, cast(LiteralString, entry.read_text(encoding="utf-8")))
+            Migration(entry.name, entry.read_text(encoding="utf-8"))
             for entry in found
         ),
         key=lambda migration: migration.name,

@@ -99,7 +99,7 @@ CREATE TABLE ocpp_message (
     received_at     timestamptz NOT NULL,
     charge_point_id integer     NOT NULL,
     message_type    smallint,
-    direction       "char"      NOT NULL CHECK (direction IN ('i', 'o')),
+    direction       text        NOT NULL CHECK (direction IN ('i', 'o')),
     action          text,
     message_id      text,
     raw             text        NOT NULL,

@@ -1,0 +1,157 @@
+"""A charge point as cheap as can be made: hand-framed websocket, prepared frames, no library.
+
+It measures other software, so it must cost little beside it. It speaks to any OCPP 1.6J central
+system: the next CALL leaves only after the answer to the one before.
+"""
+
+import asyncio
+import base64
+import os
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import cast
+from urllib.parse import urlsplit
+
+_MEASURANDS = (
+    ("Energy.Active.Import.Register", "Wh", "Outlet"),
+    ("Power.Active.Import", "W", "Outlet"),
+    ("Current.Import", "A", "Outlet"),
+    ("Voltage", "V", "Outlet"),
+    ("SoC", "Percent", "EV"),
+    ("Temperature", "Celsius", "Outlet"),
+    ("Current.Offered", "A", "Outlet"),
+    ("Power.Offered", "W", "Outlet"),
+)
+
+
+class Refused(Exception):
+    """The server did not accept the websocket; the message has its first line."""
+
+
+class Station(asyncio.Protocol):
+    """One websocket. ``on_answer(station, text)`` is called with every text frame received."""
+
+    def __init__(self, url: str, identity: str, on_answer: Callable[["Station", bytes], None]):
+        self.identity = identity
+        self.on_answer = on_answer
+        self.sent_at = 0.0
+        self.calls = 0
+        self.transaction_id = 0
+        self.energy_wh = 0
+        self.clock = datetime.now(UTC) - timedelta(days=1)
+        self.lost = False
+        self._url = urlsplit(url)
+        self._buffer = bytearray()
+        self._open: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._transport: asyncio.Transport | None = None
+
+    async def connect(self) -> None:
+        """Connect and finish the handshake.
+
+        Raises:
+            Refused: If the answer is not 101.
+        """
+        loop = asyncio.get_running_loop()
+        host, port = self._url.hostname, self._url.port or 80
+        await loop.create_connection(lambda: self, host, port)
+        await self._open
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is not a subclass
+        key = base64.b64encode(os.urandom(16)).decode()
+        path = self._url.path.rstrip("/")
+        request = (
+            f"GET {path}/{self.identity} HTTP/1.1\r\nHost: {self._url.netloc}\r\n"
+            "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Protocol: ocpp1.6\r\n\r\n"
+        )
+        transport.write(request.encode())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost = True
+        if not self._open.done():
+            self._open.set_exception(Refused(f"{self.identity}: closed during the handshake"))
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        if not self._open.done() and not self._finish_handshake():
+            return
+        while (frame := self._next_frame()) is not None:
+            opcode, payload = frame
+            if opcode == 1:
+                self.on_answer(self, payload)
+            elif opcode == 9:
+                self._write(0x8A, payload)
+            elif opcode == 8:
+                self.close()
+
+    def call(self, action: str, payload: str) -> None:
+        """Send a CALL; ``payload`` is JSON."""
+        self.calls += 1
+        self.sent_at = time.perf_counter()
+        self._write(0x81, f'[2,"{self.identity}-{self.calls}","{action}",{payload}]'.encode())
+
+    def meter_values(self, step: timedelta = timedelta(seconds=10)) -> None:
+        """Send the next reading of the bench's eight measurands, about 1,100 bytes."""
+        self.clock += step
+        self.energy_wh += 130
+        self.call("MeterValues", self._readings(self.clock.strftime("%Y-%m-%dT%H:%M:%SZ")))
+
+    def _readings(self, at: str) -> str:
+        values = (self.energy_wh, 46800, 71.2, 657.3, 20 + self.calls % 70, 31.5, 125, 50000)
+        samples = ",".join(
+            f'{{"value":"{value}","context":"Sample.Periodic","format":"Raw","measurand":"{name}",'
+            f'"location":"{location}","unit":"{unit}"}}'
+            for value, (name, unit, location) in zip(values, _MEASURANDS, strict=True)
+        )
+        return (
+            f'{{"connectorId":1,"transactionId":{self.transaction_id},'
+            f'"meterValue":[{{"timestamp":"{at}","sampledValue":[{samples}]}}]}}'
+        )
+
+    def _write(self, first: int, payload: bytes) -> None:
+        """Send one frame; a mask of zeros is legal and costs nothing (RFC 6455 5.3)."""
+        assert self._transport is not None
+        size = len(payload)
+        if size < 126:
+            header = bytes((first, 0x80 | size))
+        elif size < 65536:
+            header = bytes((first, 0xFE)) + size.to_bytes(2, "big")
+        else:
+            header = bytes((first, 0xFF)) + size.to_bytes(8, "big")
+        self._transport.write(header + b"\0\0\0\0" + payload)
+
+    def _finish_handshake(self) -> bool:
+        head, found, rest = bytes(self._buffer).partition(b"\r\n\r\n")
+        if not found:
+            return False
+        self._buffer = bytearray(rest)
+        status = head.split(b"\r\n", 1)[0].decode()
+        if " 101 " in status:
+            self._open.set_result(None)
+            return True
+        self._open.set_exception(Refused(f"{self.identity}: {status}"))
+        return False
+
+    def _next_frame(self) -> tuple[int, bytes] | None:
+        """Take one whole server frame off the buffer."""
+        buffer = self._buffer
+        if len(buffer) < 2:
+            return None
+        size, start = buffer[1] & 0x7F, 2
+        if size >= 126:
+            start = 4 if size == 126 else 10
+            if len(buffer) < start:
+                return None
+            size = int.from_bytes(buffer[2:start], "big")
+        if len(buffer) < start + size:
+            return None
+        opcode, payload = buffer[0] & 0x0F, bytes(buffer[start : start + size])
+        del buffer[: start + size]
+        return opcode, payload
