@@ -12,10 +12,6 @@ from flows.scope import Scope
 logger = logging.getLogger(__name__)
 
 
-class ThresholdBroken(RuntimeError):
-    """The data are not as good as they must be; the message is meant for people."""
-
-
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What a run did.
@@ -31,6 +27,14 @@ class Outcome:
     verdict: str
     table: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
     broken: str = ""
+
+
+class ThresholdBroken(RuntimeError):
+    """The data are not as good as they must be; the message is meant for people."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.broken)
+        self.outcome = outcome
 
 
 Compute = Callable[[Connection, Scope], Outcome]
@@ -56,7 +60,7 @@ def run(url: str, flow: str, scope: Scope, compute: Compute, run_url: str | None
         _end(conn, number["flow_run_id"], status, outcome.counts, message)
     logger.info("%s: %s", flow, outcome.verdict)
     if outcome.broken:
-        raise ThresholdBroken(outcome.broken)
+        raise ThresholdBroken(outcome)
     return outcome
 
 

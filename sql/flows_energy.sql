@@ -1,203 +1,203 @@
 -- Sessions: their energy, from the register, from intervals, from power.
+-- Times are seconds since 1970 here; a quarter is one of 900 s.
 
 -- name: make_work_rise
 -- Rises of the register per session and quarter of an hour, spread evenly over the time they took.
 -- A drop is a reset: the new value counts if it could have been delivered since, otherwise nothing.
--- What exceeds anything the session could deliver, or follows a reset and is too steep, counts nothing.
+-- What exceeds anything the session could deliver, or follows a drop and is too steep, counts nothing.
 CREATE TEMPORARY TABLE work_rise ON COMMIT DROP AS
 WITH point AS (
-    SELECT transaction_id, at, 1 AS place, energy_wh, rated_power_w, limit_wh
-    FROM work_used
-    WHERE energy_wh IS NOT NULL
+    SELECT wu.transaction_id, wu.at_s, 1 AS place, wu.energy_wh, reach.rated_power_w, reach.limit_wh
+    FROM work_used AS wu
+    INNER JOIN work_reach AS reach ON wu.transaction_id = reach.transaction_id
+    WHERE wu.energy_wh IS NOT NULL
     UNION ALL
-    SELECT
-        ws.transaction_id,
-        edge.at,
-        edge.place,
-        edge.energy_wh,
-        ws.rated_power_w,
-        ws.rated_power_w * extract(EPOCH FROM we.ended_at - ws.started_at)::double precision / 3600 * 1.05
+    SELECT ws.transaction_id, edge.at_s, edge.place, edge.energy_wh, reach.rated_power_w, reach.limit_wh
     FROM work_session AS ws
-    INNER JOIN work_end AS we ON ws.transaction_id = we.transaction_id
+    INNER JOIN work_reach AS reach ON ws.transaction_id = reach.transaction_id
     CROSS JOIN LATERAL (
-        VALUES (ws.started_at, 0, ws.meter_start_wh), (we.ended_at, 2, nullif(ws.meter_stop_wh, 0))
-    ) AS edge (at, place, energy_wh)
+        VALUES (reach.started_s, 0, ws.meter_start_wh), (reach.ended_s, 2, nullif(ws.meter_stop_wh, 0))
+    ) AS edge (at_s, place, energy_wh)
     WHERE edge.energy_wh IS NOT NULL
 ),
 
 pair AS (
     SELECT
         point.*,
-        lag(at) OVER session AS from_at,
-        lag(energy_wh) OVER session AS from_wh,
-        lag(energy_wh, 2) OVER session AS before_wh
+        lag(point.at_s) OVER in_session AS from_s,
+        lag(point.energy_wh) OVER in_session AS from_wh,
+        lag(point.energy_wh, 2) OVER in_session AS earlier_wh
     FROM point
-    WINDOW session AS (PARTITION BY transaction_id ORDER BY at, place, energy_wh)
+    WINDOW in_session AS (PARTITION BY point.transaction_id ORDER BY point.at_s, point.place, point.energy_wh)
 ),
 
 step AS (
     SELECT
         pair.*,
-        energy_wh < from_wh AND place < 2 AS is_reset,
-        energy_wh >= from_wh AND (
-            energy_wh - from_wh > greatest(limit_wh, 1000)
-            OR (
-                before_wh > from_wh
-                AND energy_wh - from_wh > rated_power_w * extract(EPOCH FROM at - from_at) / 3600 * 1.05 + 1000
-            )
-        ) AS is_jump,
-        energy_wh < from_wh AND place = 2 AS is_stop_below,
-        energy_wh <= rated_power_w * extract(EPOCH FROM at - from_at) / 3600 AS is_plausible_anew
+        pair.energy_wh < pair.from_wh AS is_drop,
+        pair.energy_wh - pair.from_wh > greatest(pair.limit_wh, 1000)
+        OR (
+            pair.earlier_wh > pair.from_wh
+            AND pair.energy_wh - pair.from_wh > pair.rated_power_w * (pair.at_s - pair.from_s) / 3600 * 1.05 + 1000
+        ) AS is_jump
     FROM pair
-    WHERE from_at IS NOT NULL
+    WHERE pair.from_s IS NOT NULL
 ),
 
 rise AS (
     SELECT
         step.*,
         CASE
-            WHEN is_jump OR is_stop_below THEN 0
-            WHEN is_reset THEN CASE WHEN is_plausible_anew THEN energy_wh ELSE 0 END
-            ELSE energy_wh - from_wh
+            WHEN step.is_jump THEN 0
+            WHEN NOT step.is_drop THEN step.energy_wh - step.from_wh
+            WHEN step.place < 2 AND step.energy_wh <= step.rated_power_w * (step.at_s - step.from_s) / 3600
+                THEN step.energy_wh
+            ELSE 0
         END AS rise_wh
     FROM step
 ),
 
-running AS MATERIALIZED (
+running AS (
     SELECT
-        transaction_id,
-        from_at,
-        at,
-        rise_wh,
-        is_reset,
-        is_jump,
-        is_stop_below,
-        extract(EPOCH FROM at - from_at)::double precision AS length_s,
-        sum(rise_wh) OVER (PARTITION BY transaction_id ORDER BY at, place, energy_wh ROWS UNBOUNDED PRECEDING) AS total_wh,
-        time_bucket('15 minutes', from_at) AS first_bucket,
-        time_bucket('15 minutes', greatest(from_at, at - INTERVAL '1 microsecond')) AS last_bucket
+        rise.transaction_id,
+        rise.from_s,
+        rise.at_s,
+        rise.rise_wh,
+        rise.is_drop AND rise.place < 2 AS is_reset,
+        rise.is_drop AND rise.place = 2 AS is_stop_below,
+        coalesce(rise.is_jump, FALSE) AS is_jump,
+        rise.rise_wh * 3600 > threshold.value * (rise.at_s - rise.from_s) AS is_charging,
+        sum(rise.rise_wh) OVER (
+            PARTITION BY rise.transaction_id ORDER BY rise.at_s, rise.place, rise.energy_wh ROWS UNBOUNDED PRECEDING
+        ) AS total_wh,
+        floor(rise.from_s / 900) AS first_quarter,
+        greatest(floor(rise.from_s / 900), ceil(rise.at_s / 900) - 1) AS last_quarter
     FROM rise
+    INNER JOIN setting AS threshold ON threshold.name = 'power_threshold_w'
 ),
 
-piece AS (
-    SELECT transaction_id, first_bucket AS bucket, length_s AS piece_s, rise_wh AS piece_wh,
-        from_at, at, rise_wh, total_wh, length_s, is_reset, is_jump, is_stop_below
+-- Only one step can leave a quarter, so what crosses is alone in its group and keeps its times.
+part AS (
+    SELECT
+        running.transaction_id,
+        running.first_quarter,
+        running.last_quarter,
+        min(running.from_s) AS from_s,
+        max(running.at_s) AS at_s,
+        sum(running.rise_wh) AS rise_wh,
+        sum(running.at_s - running.from_s) FILTER (WHERE running.is_charging) AS charging_s,
+        max(running.at_s) FILTER (WHERE running.is_charging) AS last_power_s,
+        min(running.from_s + (100 - running.total_wh + running.rise_wh) / running.rise_wh * (running.at_s - running.from_s))
+            FILTER (WHERE running.rise_wh > 0 AND running.total_wh >= 100 AND running.total_wh - running.rise_wh < 100)
+            AS energised_s,
+        count(*) AS steps,
+        bool_or(running.is_reset) AS is_reset,
+        bool_or(running.is_jump) AS is_jump,
+        bool_or(running.is_stop_below) AS is_stop_below
     FROM running
-    WHERE first_bucket = last_bucket
-    UNION ALL
-    SELECT transaction_id, slot.bucket, part.piece_s, rise_wh * part.piece_s / length_s,
-        from_at, at, rise_wh, total_wh, length_s, is_reset, is_jump, is_stop_below
-    FROM running
-    CROSS JOIN LATERAL generate_series(first_bucket, last_bucket, INTERVAL '15 minutes') AS slot (bucket)
-    CROSS JOIN LATERAL (
-        SELECT
-            extract(
-                EPOCH FROM least(at, slot.bucket + INTERVAL '15 minutes') - greatest(from_at, slot.bucket)
-            )::double precision AS piece_s
-    ) AS part
-    WHERE first_bucket < last_bucket
+    GROUP BY running.transaction_id, running.first_quarter, running.last_quarter
 )
 
 SELECT
-    piece.transaction_id,
-    piece.bucket,
-    sum(piece.piece_wh) AS rise_wh,
-    sum(piece.piece_s) FILTER (WHERE piece.rise_wh * 3600 > threshold.value * piece.length_s) AS charging_s,
-    max(piece.at) FILTER (WHERE piece.rise_wh * 3600 > threshold.value * piece.length_s) AS last_power_at,
-    min(piece.from_at + (100 - piece.total_wh + piece.rise_wh) / piece.rise_wh * piece.length_s * INTERVAL '1 second')
-        FILTER (WHERE piece.rise_wh > 0 AND piece.total_wh >= 100 AND piece.total_wh - piece.rise_wh < 100) AS energised_at,
-    count(*) AS steps,
-    bool_or(piece.is_reset) AS is_reset,
-    bool_or(piece.is_jump) AS is_jump,
-    bool_or(piece.is_stop_below) AS is_stop_below
-FROM piece
-INNER JOIN setting AS threshold ON threshold.name = 'power_threshold_w'
-GROUP BY piece.transaction_id, piece.bucket;
+    part.transaction_id,
+    to_timestamp(slot.quarter * 900) AS bucket,
+    sum(part.rise_wh * share.portion) AS rise_wh,
+    sum(part.charging_s * share.portion) AS charging_s,
+    to_timestamp(max(part.last_power_s)) AS last_power_at,
+    to_timestamp(min(part.energised_s)) AS energised_at,
+    sum(part.steps) AS steps,
+    bool_or(part.is_reset) AS is_reset,
+    bool_or(part.is_jump) AS is_jump,
+    bool_or(part.is_stop_below) AS is_stop_below
+FROM part
+CROSS JOIN LATERAL generate_series(part.first_quarter::bigint, part.last_quarter::bigint) AS slot (quarter)
+CROSS JOIN LATERAL (
+    SELECT
+        CASE
+            WHEN part.first_quarter = part.last_quarter THEN 1
+            ELSE
+                (least(part.at_s, slot.quarter * 900 + 900) - greatest(part.from_s, slot.quarter * 900))
+                / (part.at_s - part.from_s)
+        END AS portion
+) AS share
+GROUP BY part.transaction_id, slot.quarter;
 
 -- name: make_work_power
 -- Trapezoid of the power per session and quarter of an hour; pauses longer than the limit are gaps.
 CREATE TEMPORARY TABLE work_power ON COMMIT DROP AS
 WITH point AS (
-    SELECT wu.transaction_id, wu.at, 1 AS place, wu.power_w, reach.gap_limit_s
+    SELECT wu.transaction_id, wu.at_s, 1 AS place, wu.power_w, reach.gap_limit_s
     FROM work_used AS wu
     INNER JOIN work_reach AS reach ON wu.transaction_id = reach.transaction_id
     WHERE wu.power_w IS NOT NULL OR NOT reach.has_power
     UNION ALL
-    SELECT ws.transaction_id, edge.at, edge.place, NULL, reach.gap_limit_s
-    FROM work_session AS ws
-    INNER JOIN work_reach AS reach ON ws.transaction_id = reach.transaction_id
-    INNER JOIN work_end AS we ON ws.transaction_id = we.transaction_id
-    CROSS JOIN LATERAL (VALUES (ws.started_at, 0), (we.ended_at, 2)) AS edge (at, place)
+    SELECT reach.transaction_id, edge.at_s, edge.place, NULL, reach.gap_limit_s
+    FROM work_reach AS reach
+    CROSS JOIN LATERAL (VALUES (reach.started_s, 0), (reach.ended_s, 2)) AS edge (at_s, place)
+    WHERE reach.readings > 0
 ),
 
 pair AS (
     SELECT
         point.*,
-        lag(at) OVER session AS from_at,
-        lag(power_w) OVER session AS from_w
+        lag(point.at_s) OVER in_session AS from_s,
+        lag(point.power_w) OVER in_session AS from_w
     FROM point
-    WINDOW session AS (PARTITION BY transaction_id ORDER BY at, place, power_w)
+    WINDOW in_session AS (PARTITION BY point.transaction_id ORDER BY point.at_s, point.place, point.power_w)
 ),
 
 step AS (
     SELECT
-        transaction_id,
-        from_at,
-        at,
-        power_w,
-        from_w,
-        gap_limit_s,
-        extract(EPOCH FROM at - from_at)::double precision AS length_s
+        pair.transaction_id,
+        pair.from_s,
+        pair.at_s,
+        pair.power_w,
+        pair.at_s - pair.from_s AS length_s,
+        pair.at_s - pair.from_s > pair.gap_limit_s AS is_gap,
+        CASE WHEN pair.at_s - pair.from_s <= pair.gap_limit_s THEN (pair.from_w + pair.power_w) / 2 END AS mean_w,
+        floor(pair.from_s / 900) AS first_quarter,
+        greatest(floor(pair.from_s / 900), ceil(pair.at_s / 900) - 1) AS last_quarter
     FROM pair
-    WHERE from_at IS NOT NULL
+    WHERE pair.from_s IS NOT NULL
 ),
 
-running AS MATERIALIZED (
+part AS (
     SELECT
-        transaction_id,
-        from_at,
-        at,
-        power_w,
-        length_s,
-        length_s > gap_limit_s AS is_gap,
-        CASE WHEN length_s <= gap_limit_s THEN (from_w + power_w) / 2 END AS mean_w,
-        time_bucket('15 minutes', from_at) AS first_bucket,
-        time_bucket('15 minutes', greatest(from_at, at - INTERVAL '1 microsecond')) AS last_bucket
+        step.transaction_id,
+        step.first_quarter,
+        step.last_quarter,
+        min(step.from_s) AS from_s,
+        max(step.at_s) AS at_s,
+        sum(step.mean_w * step.length_s) / 3600 AS integral_wh,
+        sum(step.length_s) FILTER (WHERE step.is_gap) AS gap_s,
+        sum(step.length_s) FILTER (WHERE step.mean_w > threshold.value) AS charging_s,
+        max(step.at_s) FILTER (WHERE step.mean_w > threshold.value) AS last_power_s,
+        max(step.power_w) AS max_power_w
     FROM step
-),
-
-piece AS (
-    SELECT transaction_id, first_bucket AS bucket, length_s AS piece_s, at, power_w, is_gap, mean_w
-    FROM running
-    WHERE first_bucket = last_bucket
-    UNION ALL
-    SELECT
-        transaction_id,
-        slot.bucket,
-        extract(
-            EPOCH FROM least(at, slot.bucket + INTERVAL '15 minutes') - greatest(from_at, slot.bucket)
-        )::double precision,
-        at,
-        CASE WHEN slot.bucket = last_bucket THEN power_w END,
-        is_gap,
-        mean_w
-    FROM running
-    CROSS JOIN LATERAL generate_series(first_bucket, last_bucket, INTERVAL '15 minutes') AS slot (bucket)
-    WHERE first_bucket < last_bucket
+    INNER JOIN setting AS threshold ON threshold.name = 'power_threshold_w'
+    GROUP BY step.transaction_id, step.first_quarter, step.last_quarter
 )
 
 SELECT
-    piece.transaction_id,
-    piece.bucket,
-    sum(piece.mean_w * piece.piece_s) / 3600 AS integral_wh,
-    sum(piece.piece_s) FILTER (WHERE piece.is_gap) AS gap_s,
-    sum(piece.piece_s) FILTER (WHERE piece.mean_w > threshold.value) AS charging_s,
-    max(piece.at) FILTER (WHERE piece.mean_w > threshold.value) AS last_power_at,
-    max(piece.power_w) AS max_power_w,
-    count(piece.power_w) AS steps
-FROM piece
-INNER JOIN setting AS threshold ON threshold.name = 'power_threshold_w'
-GROUP BY piece.transaction_id, piece.bucket;
+    part.transaction_id,
+    to_timestamp(slot.quarter * 900) AS bucket,
+    sum(part.integral_wh * share.portion) AS integral_wh,
+    sum(part.gap_s * share.portion) AS gap_s,
+    sum(part.charging_s * share.portion) AS charging_s,
+    to_timestamp(max(part.last_power_s)) AS last_power_at,
+    max(part.max_power_w) FILTER (WHERE slot.quarter = part.last_quarter) AS max_power_w
+FROM part
+CROSS JOIN LATERAL generate_series(part.first_quarter::bigint, part.last_quarter::bigint) AS slot (quarter)
+CROSS JOIN LATERAL (
+    SELECT
+        CASE
+            WHEN part.first_quarter = part.last_quarter THEN 1
+            ELSE
+                (least(part.at_s, slot.quarter * 900 + 900) - greatest(part.from_s, slot.quarter * 900))
+                / (part.at_s - part.from_s)
+        END AS portion
+) AS share
+GROUP BY part.transaction_id, slot.quarter;
 
 -- name: make_work_interval
 -- Energy.Active.Import.Interval: each value covers the time since the one before.
@@ -205,33 +205,32 @@ CREATE TEMPORARY TABLE work_interval ON COMMIT DROP AS
 WITH point AS (
     SELECT
         wu.transaction_id,
-        wu.at,
+        wu.at_s,
         greatest(wu.interval_wh, 0) AS interval_wh,
-        coalesce(lag(wu.at) OVER (PARTITION BY wu.transaction_id ORDER BY wu.at), ws.started_at) AS from_at
+        coalesce(lag(wu.at_s) OVER (PARTITION BY wu.transaction_id ORDER BY wu.at_s), reach.started_s) AS from_s
     FROM work_used AS wu
-    INNER JOIN work_session AS ws ON wu.transaction_id = ws.transaction_id
+    INNER JOIN work_reach AS reach ON wu.transaction_id = reach.transaction_id
     WHERE wu.interval_wh IS NOT NULL
 )
 
 SELECT
     point.transaction_id,
-    slot.bucket,
+    to_timestamp(slot.quarter * 900) AS bucket,
     sum(
         CASE
-            WHEN point.at = point.from_at THEN point.interval_wh
+            WHEN point.at_s = point.from_s THEN point.interval_wh
             ELSE
-                point.interval_wh * extract(
-                    EPOCH FROM least(point.at, slot.bucket + INTERVAL '15 minutes') - greatest(point.from_at, slot.bucket)
-                )::double precision / extract(EPOCH FROM point.at - point.from_at)::double precision
+                point.interval_wh
+                * (least(point.at_s, slot.quarter * 900 + 900) - greatest(point.from_s, slot.quarter * 900))
+                / (point.at_s - point.from_s)
         END
     ) AS interval_wh
 FROM point
 CROSS JOIN LATERAL generate_series(
-    time_bucket('15 minutes', point.from_at),
-    time_bucket('15 minutes', greatest(point.from_at, point.at - INTERVAL '1 microsecond')),
-    INTERVAL '15 minutes'
-) AS slot (bucket)
-GROUP BY point.transaction_id, slot.bucket;
+    floor(point.from_s / 900)::bigint,
+    greatest(floor(point.from_s / 900), ceil(point.at_s / 900) - 1)::bigint
+) AS slot (quarter)
+GROUP BY point.transaction_id, slot.quarter;
 
 -- name: make_work_energy
 -- The energy of a session and where it comes from, in the order of the documentation.
@@ -281,16 +280,16 @@ known AS (
         ws.stopped_at,
         ws.meter_start_wh,
         ws.meter_stop_wh,
-        extract(EPOCH FROM we.ended_at - ws.started_at)::double precision AS duration_s,
-        ws.rated_power_w * extract(EPOCH FROM we.ended_at - ws.started_at)::double precision / 3600 * 1.05 AS limit_wh,
+        reach.duration_s,
+        reach.limit_wh,
         ws.meter_stop_wh = 0 AND rise.series_wh > 0 AS is_stop_zero,
-        coalesce(reach.readings, 0) AS readings,
-        coalesce(reach.registers, 0) AS registers,
-        coalesce(reach.intervals, 0) AS intervals,
-        coalesce(reach.has_power, FALSE) AS has_power,
-        coalesce(reach.is_estimated, FALSE) AS is_estimated,
-        coalesce(reach.is_borrowed, FALSE) AS is_borrowed,
-        coalesce(reach.has_soc, FALSE) AS has_soc,
+        reach.readings,
+        reach.registers,
+        reach.intervals,
+        reach.has_power,
+        reach.is_estimated,
+        reach.is_borrowed,
+        reach.has_soc,
         reach.temperature_max_c,
         reach.peak_power_w,
         rise.series_wh,
@@ -308,8 +307,7 @@ known AS (
         END AS charging_s,
         CASE WHEN reach.has_power THEN power.last_power_at ELSE rise.last_power_at END AS last_power_at
     FROM work_session AS ws
-    INNER JOIN work_end AS we ON ws.transaction_id = we.transaction_id
-    LEFT JOIN work_reach AS reach ON ws.transaction_id = reach.transaction_id
+    INNER JOIN work_reach AS reach ON ws.transaction_id = reach.transaction_id
     LEFT JOIN rise ON ws.transaction_id = rise.transaction_id
     LEFT JOIN power ON ws.transaction_id = power.transaction_id
     LEFT JOIN interval_sum ON ws.transaction_id = interval_sum.transaction_id

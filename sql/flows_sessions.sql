@@ -226,20 +226,18 @@ FROM evidence;
 
 -- name: make_work_used
 -- The readings a session is computed from, times held within the session (values up to 10 min late
--- count at its edge), and the limits that go with them.
+-- count at its edge). at_s: seconds since 1970, as arithmetic on timestamps is slow.
 CREATE TEMPORARY TABLE work_used ON COMMIT DROP AS
 SELECT
     wr.transaction_id,
-    greatest(least(wr.sampled_at, we.ended_at), ws.started_at) AS at,
+    date_part('epoch', greatest(least(wr.sampled_at, we.ended_at), ws.started_at)) AS at_s,
     wr.energy_wh,
     CASE WHEN NOT (wr.is_estimated AND ev.has_metered_power) THEN wr.power_w END AS power_w,
     wr.interval_wh,
     wr.temperature_c,
     wr.is_estimated,
     wr.has_soc,
-    wr.kind,
-    ws.rated_power_w,
-    ws.rated_power_w * extract(EPOCH FROM we.ended_at - ws.started_at)::double precision / 3600 * 1.05 AS limit_wh
+    wr.kind
 FROM work_reading AS wr
 INNER JOIN work_session AS ws ON wr.transaction_id = ws.transaction_id
 INNER JOIN work_end AS we ON wr.transaction_id = we.transaction_id
@@ -249,7 +247,8 @@ WHERE
     AND CASE wr.kind WHEN 0 THEN TRUE WHEN 1 THEN NOT ev.has_periodic ELSE NOT ev.has_own END;
 
 -- name: make_work_reach
--- Per session: how many readings, whether they hold power, how long a pause is a gap.
+-- Per session: its length and the most energy it can have had, how many readings it has, whether
+-- they hold power, how long a pause is a gap.
 CREATE TEMPORARY TABLE work_reach ON COMMIT DROP AS
 WITH counted AS (
     SELECT
@@ -263,18 +262,20 @@ WITH counted AS (
         count(wu.interval_wh) AS intervals,
         max(wu.temperature_c) AS temperature_max_c,
         max(wu.power_w) AS peak_power_w,
-        extract(EPOCH FROM max(wu.at) - min(wu.at)) AS span_s
+        max(wu.at_s) - min(wu.at_s) AS span_s
     FROM work_used AS wu
     GROUP BY wu.transaction_id
 ),
 
 -- A median above 100 s needs a mean above 50 s: only then it is worth computing.
 sparse AS (
-    SELECT pause.transaction_id, percentile_cont(0.5) WITHIN GROUP (ORDER BY pause.length_s) AS period_s
+    SELECT
+        pause.transaction_id,
+        percentile_cont(0.5) WITHIN GROUP (ORDER BY pause.length_s) AS period_s
     FROM (
         SELECT
             wu.transaction_id,
-            extract(EPOCH FROM wu.at - lag(wu.at) OVER (PARTITION BY wu.transaction_id ORDER BY wu.at)) AS length_s
+            wu.at_s - lag(wu.at_s) OVER (PARTITION BY wu.transaction_id ORDER BY wu.at_s) AS length_s
         FROM work_used AS wu
         INNER JOIN counted ON wu.transaction_id = counted.transaction_id
         WHERE counted.span_s > 50 * counted.readings AND (wu.power_w IS NOT NULL OR NOT counted.has_power)
@@ -284,7 +285,23 @@ sparse AS (
 )
 
 SELECT
-    counted.*,
+    ws.transaction_id,
+    date_part('epoch', ws.started_at) AS started_s,
+    date_part('epoch', we.ended_at) AS ended_s,
+    date_part('epoch', we.ended_at - ws.started_at) AS duration_s,
+    ws.rated_power_w,
+    ws.rated_power_w * date_part('epoch', we.ended_at - ws.started_at) / 3600 * 1.05 AS limit_wh,
+    coalesce(counted.readings, 0) AS readings,
+    coalesce(counted.has_power, FALSE) AS has_power,
+    coalesce(counted.is_estimated, FALSE) AS is_estimated,
+    coalesce(counted.has_soc, FALSE) AS has_soc,
+    coalesce(counted.is_borrowed, FALSE) AS is_borrowed,
+    coalesce(counted.registers, 0) AS registers,
+    coalesce(counted.intervals, 0) AS intervals,
+    counted.temperature_max_c,
+    counted.peak_power_w,
     greatest(300, 3 * coalesce(sparse.period_s, 0)) AS gap_limit_s
-FROM counted
-LEFT JOIN sparse ON counted.transaction_id = sparse.transaction_id;
+FROM work_session AS ws
+INNER JOIN work_end AS we ON ws.transaction_id = we.transaction_id
+LEFT JOIN counted ON ws.transaction_id = counted.transaction_id
+LEFT JOIN sparse ON ws.transaction_id = sparse.transaction_id;
