@@ -1,11 +1,14 @@
-"""Loads on a central system: saturating, paced, storms. Neutral: only OCPP 1.6J goes over the wire."""
+"""Loads on a central system: saturating, paced, storms.
+
+Neutral: only OCPP 1.6J goes over the wire.
+"""
 
 import asyncio
 import json
 import random
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from benchmarks.station import Station
@@ -194,7 +197,7 @@ async def paced(url: str, prefix: str, count: int, interval_s: float, seconds: f
 
 async def _settle(outcome: Outcome, sent: int) -> None:
     end = time.perf_counter() + _PATIENCE_S
-    while outcome.confirmed + outcome.errors < sent and time.perf_counter() < end:
+    while outcome.confirmed + outcome.errors < sent and time.perf_counter() < end:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
 
 
@@ -247,7 +250,3 @@ async def reconnect_storm(url: str, prefix: str, count: int, times: int) -> Outc
                 station.close()
     outcome.seconds = time.perf_counter() - began
     return outcome
-
-
-def as_json(outcome: Outcome) -> str:
-    return json.dumps(outcome.summary() | {"raw": asdict(outcome)["latencies_s"][:0]})

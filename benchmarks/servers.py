@@ -1,0 +1,151 @@
+"""What is measured, as processes of their own on a durable database of their own."""
+
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from benchmarks.load import Failed
+from sql.migrations import migrate
+from testbench.embedded import EmbeddedPostgres, host
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """A central system under load.
+
+    Attributes:
+        count: A query that returns how many readings it stored.
+    """
+
+    name: str
+    url: str
+    pid: int
+    database_url: str
+    count: str
+
+
+@contextmanager
+def database_server() -> Iterator[EmbeddedPostgres]:
+    """A new TimescaleDB with fsync on; gone afterwards."""
+    with (
+        host.temporary_folder() as folder,
+        EmbeddedPostgres(folder / "postgres", ephemeral=True, durable=True) as server,
+    ):
+        yield server
+
+
+@contextmanager
+def ours(server: EmbeddedPostgres, name: str = "ours", **settings: str) -> Iterator[System]:
+    """The product's ingest, accepting whoever comes."""
+    database = server.create_database(f"bench_{name}_{time.monotonic_ns()}")
+    migrate(database)
+    port, health = free_port(), free_port()
+    environment = os.environ | {
+        "ELETROPOSTO_DATABASE_URL": database,
+        "ELETROPOSTO_OCPP_PORT": str(port),
+        "ELETROPOSTO_HEALTH_PORT": str(health),
+        "ELETROPOSTO_UNKNOWN_CHARGE_POINTS": "accept",
+        "ELETROPOSTO_UNKNOWN_ID_TAGS": "accept",
+        "ELETROPOSTO_CONFIGURE_ON_BOOT": "false",
+        "ELETROPOSTO_LOG_LEVEL": "ERROR",
+        **settings,
+    }
+    with process([sys.executable, "-m", "ingest"], environment) as pid:
+        wait_until_up(f"http://127.0.0.1:{health}/healthz")
+        yield System(
+            name,
+            f"ws://127.0.0.1:{port}/ocpp",
+            pid,
+            database,
+            "SELECT count(*) FROM meter_value WHERE energy_wh > 0 AND soc_percent > 0",
+        )
+
+
+@contextmanager
+def naive(server: EmbeddedPostgres) -> Iterator[System]:
+    """The naive reference."""
+    database = server.create_database(f"bench_naive_{time.monotonic_ns()}")
+    port = free_port()
+    command = [sys.executable, "-m", "benchmarks.naive", str(port), database]
+    with process(command, dict(os.environ)) as pid:
+        wait_for_port(port)
+        yield System(
+            "naive",
+            f"ws://127.0.0.1:{port}",
+            pid,
+            database,
+            "SELECT count(*) / 8 FROM value",
+        )
+
+
+@contextmanager
+def process(command: list[str], environment: dict[str, str]) -> Iterator[int]:
+    """Run a command; ends it and waits."""
+    running = subprocess.Popen(command, env=environment, cwd=Path(__file__).parent.parent)
+    try:
+        yield running.pid
+        if running.poll() is not None:
+            raise Failed(f"{' '.join(command[:3])} ended with {running.returncode} during the load")
+    finally:
+        running.send_signal(signal.SIGTERM)
+        try:
+            running.wait(30)
+        except subprocess.TimeoutExpired:
+            running.kill()
+            running.wait()
+
+
+def stored(system: System) -> int:
+    with psycopg.connect(system.database_url) as conn:
+        row = conn.execute(system.count.encode()).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until_up(url: str, seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    raise Failed(f"{url} did not answer within {seconds:g} s")
+
+
+def wait_for_port(port: int, seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise Failed(f"nothing listens on port {port} after {seconds:g} s")
+
+
+def want_descriptors(count: int) -> None:
+    """Raise the limit of open files, or say that it is too low for the load."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count + 200
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        raise Failed(f"{count} sockets need {wanted} file descriptors, the limit is {hard}")
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
