@@ -10,8 +10,6 @@ from testbench.demo.supervisor import Probe, Program
 
 _ELETROPOSTO = (sys.executable, "-m", "eletroposto")
 _PREFECT = (sys.executable, "-m", "prefect")
-# In the order in which each needs the one before.
-FIRST_FLOWS = ("sessions", "availability", "soc", "consumption", "quality", "reconcile_dojot")
 # Prefect would report to its makers and show advertisements.
 _QUIET = {
     "DO_NOT_TRACK": "1",
@@ -84,8 +82,9 @@ class Programs:
         )
 
     def history(self) -> Program:
-        days = ("--days", str(self._settings.days))
-        return Program("history", (*self._bench("history"), *days), environment(), is_shown=True)
+        # Of the latest day every reading has a frame of its own, as live ones have.
+        options = ("--days", str(self._settings.days), "--single-days", "1")
+        return Program("history", (*self._bench("history"), *options), environment(), is_shown=True)
 
     def live(self) -> Program:
         return Program("live", self._bench("live"), environment())
@@ -118,11 +117,16 @@ class Programs:
             stop_within_s=15,
         )
 
-    def flow_run(self, name: str) -> Program:
-        """One run of a flow, now."""
+    def update(self) -> Program:
+        """Compute what is new, without Prefect: that takes seconds less to begin."""
         return Program(
-            f"flow-{name}", (*_ELETROPOSTO, "flows", "run", name), self._prefect_environment()
+            "update", (*_ELETROPOSTO, "flows", "run", "update"), environment(**self._database)
         )
+
+    def reconcile(self) -> Program:
+        """A run for people to look at in Prefect; the schedule goes on from there."""
+        command = (*_ELETROPOSTO, "flows", "run", "reconcile_dojot")
+        return Program("reconcile", command, self._prefect_environment())
 
     def _prefect_environment(self) -> Mapping[str, str]:
         return environment(

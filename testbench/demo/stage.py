@@ -6,17 +6,22 @@ import fcntl
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
+import psycopg
+
 from sql.migrations import migrate
 from testbench.demo.console import Console
-from testbench.demo.programs import FIRST_FLOWS, Programs
+from testbench.demo.programs import Programs
 from testbench.demo.registration import register
 from testbench.demo.settings import CannotStart, Settings, check_ports, read_settings
 from testbench.demo.supervisor import ProgramFailed, Supervisor
 from testbench.embedded import EmbeddedPostgres, EmbeddedUnavailable, host, runtime
 
+_UPDATE_S = 15
+_RELAY_S = 120
 _KEPT_OVER_FRESH = {"lock", "logs"}
 
 
@@ -121,9 +126,13 @@ async def _play(
     )
     console.table(programs.urls)
     await supervisor.start(programs.relay())
-    async with asyncio.TaskGroup() as group:
-        prefect = group.create_task(_start_prefect(programs, supervisor, console))
-        group.create_task(_charge(settings, programs, supervisor, console, prefect))
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_charge(settings, programs, supervisor, console))
+            group.create_task(_schedule(programs, supervisor, console))
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    await _reconcile(url, programs, supervisor, console)
     await supervisor.failed
 
 
@@ -138,31 +147,54 @@ async def _open_database(database: EmbeddedPostgres, console: Console) -> str:
 
 
 async def _charge(
-    settings: Settings,
-    programs: Programs,
-    supervisor: Supervisor,
-    console: Console,
-    prefect: asyncio.Task[bool],
+    settings: Settings, programs: Programs, supervisor: Supervisor, console: Console
 ) -> None:
     """Tell the past, compute from it what the pages show, and charge from then on."""
     console.say("history", f"{settings.days} days of sessions through the websocket")
+    updates = asyncio.create_task(_update_often(programs, supervisor))
     await supervisor.run(programs.history())
+    updates.cancel()
     await supervisor.start(programs.live())
     console.say("live", "a bus charges, a reading every 10 s")
-    has_server = await prefect
-    for name in FIRST_FLOWS:
-        await supervisor.run(programs.flow_run(name))
-    if has_server:
-        await supervisor.start(programs.flows())
-    console.say("flows", "the past is computed, from now on by schedule")
+    await supervisor.run(programs.update())
+    console.say("flows", "the past is computed: sessions, energy, availability")
 
 
-async def _start_prefect(programs: Programs, supervisor: Supervisor, console: Console) -> bool:
-    """Return whether it serves; the demo is worth seeing without it."""
+async def _update_often(programs: Programs, supervisor: Supervisor) -> None:
+    """Let the pages fill while the past is being told."""
+    while True:
+        await asyncio.sleep(_UPDATE_S)
+        with contextlib.suppress(ProgramFailed):  # the update after the history tells
+            await supervisor.run(programs.update())
+
+
+async def _schedule(programs: Programs, supervisor: Supervisor, console: Console) -> None:
+    """Start Prefect and the flows on their schedules; the demo is worth seeing without."""
     try:
         await supervisor.start(programs.prefect())
+        console.say("prefect-server", "serves")
+        await supervisor.start(programs.flows())
     except ProgramFailed as failure:
-        console.say("prefect-server", str(failure))
-        return False
-    console.say("prefect-server", "serves")
-    return True
+        console.say("prefect-server", f"{failure}\n  the rest goes on without it")
+
+
+async def _reconcile(
+    url: str, programs: Programs, supervisor: Supervisor, console: Console
+) -> None:
+    """Compare both sides once the relay has handed over the past."""
+    await _wait_until_relayed(url)
+    try:
+        await supervisor.run(programs.reconcile())
+        console.say("reconcile", "what DOJOT has agrees with the database")
+    except ProgramFailed as failure:
+        console.say("reconcile", str(failure))
+
+
+async def _wait_until_relayed(url: str) -> None:
+    give_up = time.monotonic() + _RELAY_S
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+        while time.monotonic() < give_up:
+            waiting = await connection.execute("SELECT 1 FROM dojot_outbox LIMIT 1")
+            if await waiting.fetchone() is None:
+                return
+            await asyncio.sleep(1)

@@ -139,7 +139,9 @@ class Supervisor:
             ProgramFailed: If its exit code is not 0.
         """
         running = await self._spawn(program)
-        if code := await running.process.wait():
+        code = await running.process.wait()
+        self._forget(running)
+        if code:
             raise running.failure(f"ended with exit code {code}")
 
     def watch(self, name: str, is_alive: Callable[[], bool]) -> None:
@@ -166,6 +168,11 @@ class Supervisor:
             self._watch(self._show(running))
         return running
 
+    def _forget(self, running: _Running) -> None:
+        """Kill what it left behind now: later its number may be somebody else's."""
+        running.kill()
+        self._running.remove(running)
+
     def _watch(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)
         self._watching.add(task)
@@ -175,6 +182,7 @@ class Supervisor:
         code = await running.process.wait()
         if running.is_stopping:
             return
+        self._forget(running)
         failure = running.failure(f"ended by itself with exit code {code}")
         if not running.program.is_required:
             self._say(running.program.name, f"{failure}\n  the rest goes on without it")
