@@ -128,3 +128,9 @@ class Meaning:
     readings: list[Reading] = field(default_factory=list)
     aside: list[SetAside] = field(default_factory=list)
     error: tuple[str, str] | None = None
+
+    def place_readings(self, connector_id: int, transaction_id: int | None) -> None:
+        """Say where the readings of a stop were taken, once its transaction is known."""
+        for reading in self.readings:
+            reading.connector_id = connector_id
+            reading.transaction_id = transaction_id or reading.transaction_id

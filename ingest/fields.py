@@ -1,56 +1,68 @@
 """Single fields as charge points really send them, coerced to what the standard meant. Pure."""
 
-import math
+import json
 import re
 from typing import Any
 
 MOST_CONNECTORS = 99  # beyond it a connector id is noise, not a connector
-_LARGEST = 2**63 - 1
+LONGEST_KEY = 255  # what is indexed must fit an index; the raw log has the whole
+_LARGEST_INT = 2**63 - 1
+# Beyond it a number is noise too, and products of two would overflow the database's arithmetic.
+_LARGEST_FLOAT = 1e19
+_SMALLEST_FLOAT = 1e-19
 _NOTHING = {"", "null", "none"}
-_WHOLE = re.compile(r"[+-]?\d{1,19}(?:\.0+)?$")
+_WHOLE = re.compile(r"[+-]?\d{1,19}(?:\.0+)?")
 
 
 def read_text(value: Any) -> str | None:
-    """Return the trimmed text; None for absent, blank, and the literals ``null`` and ``None``."""
+    """Return the trimmed text; None for absent, blank, and the literals ``null`` and ``None``.
+
+    What is no text becomes JSON.
+    """
     if value is None:
         return None
-    text = value if isinstance(value, str) else str(value)
-    if "\x00" in text:
-        text = text.replace("\x00", "")
-    text = text.strip()
+    text = (value if isinstance(value, str) else to_json(value)).strip()
     return None if text.lower() in _NOTHING else text
+
+
+def read_key(value: Any) -> str | None:
+    """Return the text as ``read_text`` does, cut to what an index can hold."""
+    text = read_text(value)
+    return text[:LONGEST_KEY] if text else None
 
 
 def read_int(value: Any) -> int | None:
     """Return the whole number, also of a text; None when there is none in 64 bits."""
-    if isinstance(value, bool):
-        return None
     if isinstance(value, str):
-        if not _WHOLE.match(value.strip()):
-            return None
-        value = int(value.strip().split(".")[0])
-    if isinstance(value, float):
-        if not value.is_integer():
-            return None
+        text = value.strip()
+        value = int(text.partition(".")[0]) if _WHOLE.fullmatch(text) else None
+    elif isinstance(value, float) and value.is_integer():
         value = int(value)
-    return value if isinstance(value, int) and -_LARGEST <= value <= _LARGEST else None
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return value if -_LARGEST_INT <= value <= _LARGEST_INT else None
 
 
 def read_float(value: Any) -> float | None:
-    """Return the finite number, also of a text with blanks or a decimal comma; else None."""
+    """Return the number, also of a text with blanks or a decimal comma.
+
+    None for what is no number, not finite, or beyond 1e19; next to nothing becomes 0.
+    """
     if isinstance(value, bool):
         return None
-    if isinstance(value, str):
-        text = value.strip()
-        if "," in text and "." not in text and text.count(",") == 1:
-            text = text.replace(",", ".")
-        # float() also reads "1_000" and "infinity"; no meter means those.
-        value = text if text and "_" not in text else None
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
+        return _read_decimal_comma(value)
+    if _SMALLEST_FLOAT < (size := abs(number)) <= _LARGEST_FLOAT:
+        return number
+    return 0.0 if size <= _SMALLEST_FLOAT else None  # NaN is not either
+
+
+def _read_decimal_comma(value: Any) -> float | None:
+    if isinstance(value, str) and value.count(",") == 1 and "." not in value:
+        return read_float(value.replace(",", "."))
+    return None
 
 
 def read_connector_id(value: Any) -> int | None:
@@ -65,6 +77,12 @@ def read_transaction_id(value: Any) -> int | None:
     return number if number is not None and number >= 1 else None
 
 
+def read_small_int(value: Any) -> int | None:
+    """Return the number if it is one of the standard's 32-bit integers."""
+    number = read_int(value)
+    return number if number is not None and -(2**31) <= number < 2**31 else None
+
+
 def as_list(value: Any) -> list[Any]:
     """Return the list; a lone object becomes a list of one, nothing an empty one."""
     if isinstance(value, list):
@@ -72,7 +90,16 @@ def as_list(value: Any) -> list[Any]:
     return [] if value is None else [value]
 
 
-def choose(value: Any, known: dict[str, str]) -> str | None:
+def choose(text: str | None, known: dict[str, str]) -> str | None:
     """Return the standard's spelling of an enumeration value, whatever its case; else None."""
-    text = read_text(value)
     return None if text is None else known.get(text.lower())
+
+
+def choose_or_keep(text: str | None, known: dict[str, str]) -> str | None:
+    """Return the standard's spelling, or the text itself where it is none of the standard's."""
+    return None if text is None else known.get(text.lower(), text)
+
+
+def to_json(value: Any) -> str:
+    """Return the JSON text of anything that came as JSON."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)

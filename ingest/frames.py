@@ -13,9 +13,11 @@ import orjson
 
 CALL, CALL_RESULT, CALL_ERROR = 2, 3, 4
 
-# What a frame that is not JSON may still tell: that it is a CALL, and its id.
-_CALL_ID = re.compile(r'^\s*\[\s*2\s*,\s*"((?:[^"\\]|\\.){1,255})"')
+# What a frame that is not JSON may still tell: its type and its id.
+_TYPE_AND_ID = re.compile(r'\s*\[\s*([234])\s*,\s*"([^"\\]{1,255})"')
 _ESCAPED_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+# Deeper frames mean nothing in OCPP, and what we write (JSON within JSON) must end before the
+# 254 levels that the encoder allows.
 _DEEPEST = 64
 
 
@@ -61,11 +63,10 @@ Frame: TypeAlias = Call | CallResult | CallError | Unreadable
 def read_frame(raw: bytes) -> Frame:
     """Return the message in one websocket frame; never raises."""
     try:
-        message = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        message = _read_leniently(raw)
-    if isinstance(message, Unreadable):
-        return message
+        message = _parse(raw)
+    except (ValueError, RecursionError) as exc:
+        deep = isinstance(exc, RecursionError)
+        return _unreadable("nested too deeply" if deep else f"not JSON: {exc}", raw)
     if not isinstance(message, list) or not message:
         return Unreadable("not a JSON array with a message type")
     if (message_type := message[0]) == CALL and len(message) >= 4:
@@ -105,30 +106,63 @@ def call_text(message_id: str, action: str, payload: dict[str, Any]) -> str:
     return orjson.dumps([CALL, message_id, action, payload]).decode()
 
 
-def _read_leniently(raw: bytes) -> Any:
-    """Read what the strict parser refuses: control characters, NaN, lone surrogates."""
-    text = raw.decode("utf-8", "replace").replace("\x00", "")
+def _parse(raw: bytes) -> Any:
+    """Return the JSON value, or raise ValueError or RecursionError."""
     try:
-        return _without_surrogates(json.loads(text, strict=False, parse_constant=str), _DEEPEST)
-    except (ValueError, RecursionError) as exc:
-        found = _CALL_ID.match(text)
-        reason = "nested too deeply" if isinstance(exc, RecursionError) else f"not JSON: {exc}"
-        return Unreadable(reason, found.group(1) if found else None)
+        message = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return _parse_leniently(raw)
+    # Few brackets cannot nest deeply: nearly every frame is spared the walk.
+    if raw.count(b"[") + raw.count(b"{") > _DEEPEST:
+        _check_depth(message, _DEEPEST)
+    return message
 
 
-def _without_surrogates(value: Any, levels: int) -> Any:
-    """Return the value with half characters replaced: no UTF-8 text can hold them."""
+def _parse_leniently(raw: bytes) -> Any:
+    """Read what the strict parser refuses: control characters, NaN, lone surrogates, a BOM."""
+    text = raw.decode("utf-8", "replace").replace("\x00", "").lstrip("\ufeff")
+    message = json.loads(text, strict=False, parse_constant=str, parse_int=_read_whole)
+    _check_depth(message, _DEEPEST)
+    return _without_surrogates(message)
+
+
+def _unreadable(reason: str, raw: bytes) -> Unreadable:
+    """Return what a frame beyond parsing still tells: whom to answer, or which CALL it ends."""
+    found = _TYPE_AND_ID.match(raw[:1024].decode("utf-8", "replace").lstrip("\ufeff"))
+    if found is None:
+        return Unreadable(reason)
+    if found.group(1) == "2":
+        return Unreadable(reason, message_id=found.group(2))
+    return Unreadable(reason, answers=found.group(2))
+
+
+def _read_whole(digits: str) -> int | float:
+    """Read a whole number as the strict parser does: what 64 bits cannot hold becomes a float."""
+    number = int(digits) if len(digits) <= 20 else 2**64
+    return number if -(2**63) <= number < 2**64 else float(digits)
+
+
+def _check_depth(value: Any, levels: int) -> None:
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list):
+        return
     if levels == 0:
         raise RecursionError
+    for item in value:
+        _check_depth(item, levels - 1)
+
+
+def _without_surrogates(value: Any) -> Any:
+    """Return the value with half characters replaced: no UTF-8 text can hold them."""
     match value:
         case str():
             return value.encode("utf-8", "replace").decode()
         case list():
-            return [_without_surrogates(item, levels - 1) for item in value]
+            return [_without_surrogates(item) for item in value]
         case dict():
             return {
-                _without_surrogates(key, levels - 1): _without_surrogates(item, levels - 1)
-                for key, item in value.items()
+                _without_surrogates(key): _without_surrogates(item) for key, item in value.items()
             }
     return value
 
@@ -142,29 +176,32 @@ def _read_rest(message_type: Any, message: list[Any]) -> Frame:
             return _read_result(message)
         case 4:
             return _read_error(message)
-    return Unreadable(f"message type {message_type!r} is not 2, 3 or 4")
+    return Unreadable(f"message type {message_type!r:.40} is not 2, 3 or 4")
 
 
 def _broken_call(message: list[Any]) -> Unreadable:
     message_id = message[1] if len(message) > 1 else None
-    if not isinstance(message_id, str | int | float) or isinstance(message_id, bool):
-        # Nothing to echo, yet a CALL is owed an answer: -1 is the id of OCPP-J for this case.
-        return Unreadable(f"message id {message_id!r} is not text", "-1")
-    if not isinstance(message_id, str) or not message_id:
-        return Unreadable(f"message id {message_id!r} is not text", message_id or "-1")
+    if isinstance(message_id, int | float) and not isinstance(message_id, bool):
+        return Unreadable(f"message id {message_id!r} is a number, not text", message_id)
+    if not isinstance(message_id, str):
+        # Nothing to echo, yet a CALL is owed an answer: later OCPP-J uses -1 for this.
+        return Unreadable(f"message id {message_id!r:.40} is not text", "-1")
+    if not message_id:
+        return Unreadable("the message id is empty", message_id)
     if len(message) < 4:
         return Unreadable(f"a CALL has 4 elements, not {len(message)}", message_id)
     if not isinstance(message[2], str):
-        return Unreadable(f"action {message[2]!r} is not text", message_id)
+        return Unreadable(f"action {message[2]!r:.40} is not text", message_id)
     return Unreadable(f"payload is {type(message[3]).__name__}, not an object", message_id)
 
 
 def _read_result(message: list[Any]) -> Frame:
     if len(message) < 2 or not isinstance(message[1], str):
         return Unreadable("a CALLRESULT without an id")
-    payload = message[2] if len(message) > 2 else None
-    if payload is None or isinstance(payload, dict):
-        return CallResult(message[1], payload or {})
+    if len(message) < 3:
+        return Unreadable("a CALLRESULT without a payload", answers=message[1])
+    if message[2] is None or isinstance(message[2], dict):
+        return CallResult(message[1], message[2] or {})
     return Unreadable("the payload of a CALLRESULT is not an object", answers=message[1])
 
 

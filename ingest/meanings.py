@@ -8,10 +8,10 @@ again and blocks what is behind it).
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
+from enum import StrEnum
 from typing import Any
 
-import orjson
-from ocpp.v16.enums import ChargePointErrorCode, ChargePointStatus, Reason
+from ocpp.v16.enums import Action, ChargePointErrorCode, ChargePointStatus, Reason
 
 from ingest.facts import (
     Authorization,
@@ -25,19 +25,28 @@ from ingest.facts import (
 )
 from ingest.fields import (
     choose,
+    choose_or_keep,
     read_connector_id,
     read_float,
-    read_int,
+    read_key,
+    read_small_int,
     read_text,
     read_transaction_id,
+    to_json,
 )
 from ingest.frames import Call
 from ingest.readings import SetAside, read_meter_values
 from ingest.timestamps import Instant, read_instant, wire_time
 
-_STATUSES = {str(member.value).lower(): str(member.value) for member in ChargePointStatus}
-_ERROR_CODES = {str(member.value).lower(): str(member.value) for member in ChargePointErrorCode}
-_REASONS = {str(member.value).lower(): str(member.value) for member in Reason}
+
+def _by_lower_case(enum: type[StrEnum]) -> dict[str, str]:
+    return {member.value.lower(): member.value for member in enum}
+
+
+_STATUSES = _by_lower_case(ChargePointStatus)
+_ERROR_CODES = _by_lower_case(ChargePointErrorCode)
+_REASONS = _by_lower_case(Reason)
+_OF_THE_CENTRAL_SYSTEM = {action.value for action in Action}
 
 
 @dataclass(slots=True)
@@ -54,10 +63,12 @@ class Situation:
         zone: Of its timestamps without one.
         open_transactions: By transaction id; kept by the socket, loaded when it opened.
         heartbeat_interval: Seconds, told at boot.
+        signs: Whether a signing request (CSR in PEM) can be signed here.
     """
 
     zone: tzinfo = UTC
     heartbeat_interval: int = 300
+    signs: Callable[[str], bool] = lambda csr: False
     open_transactions: dict[int, OpenTransaction] = field(default_factory=dict)
 
     def transaction_at(self, connector_id: int, at: datetime) -> int | None:
@@ -72,10 +83,11 @@ class Situation:
 
 def meaning_of(call: Call, situation: Situation, received_at: datetime) -> Meaning:
     """Return what to store and what to answer for a CALL."""
-    read = MEANINGS.get(call.action)
-    if read is None:
-        return Meaning(error=("NotImplemented", f"{call.action[:50]} is no action of OCPP 1.6"))
-    return read(call.payload, situation, received_at)
+    if (read := MEANINGS.get(call.action)) is not None:
+        return read(call.payload, situation, received_at)
+    if call.action in _OF_THE_CENTRAL_SYSTEM:
+        return Meaning(error=("NotSupported", f"{call.action} is for us to ask"))
+    return Meaning(error=("NotImplemented", f"{call.action[:50]!r} is no action of OCPP 1.6"))
 
 
 def _boot(payload: dict[str, Any], situation: Situation, received_at: datetime) -> Meaning:
@@ -101,34 +113,34 @@ def _heartbeat(payload: dict[str, Any], situation: Situation, received_at: datet
 
 def _status(payload: dict[str, Any], situation: Situation, received_at: datetime) -> Meaning:
     connector_id = read_connector_id(payload.get("connectorId"))
-    written = read_text(payload.get("status"))
+    written = read_key(payload.get("status"))
     if connector_id is None:
         return _set_aside(f"no connector {payload.get('connectorId')!r:.40}", payload)
     if written is None:
         return _set_aside("the status is empty", payload)
-    status = _STATUSES.get(written.lower())
-    code = read_text(payload.get("errorCode"))
-    error_code = choose(code, _ERROR_CODES) if code else None
-    instant = Instant(received_at)
-    if read_text(payload.get("timestamp")):
-        instant = read_instant(payload["timestamp"], received_at, situation.zone)
-    odd = status != written or (code is not None and error_code != code)
+    status = choose_or_keep(written, _STATUSES) or written
+    code = read_key(payload.get("errorCode"))
+    error_code = choose(code, _ERROR_CODES)
+    instant = _when(payload, situation, received_at)
+    flags = _flags(instant)
+    if (status, error_code) != (written, code) or status not in _STATUSES.values():
+        flags.append("value")
     change = StatusChange(
         at=instant.at,
         connector_id=connector_id,
-        status=status or written,
+        status=status,
         error_code=error_code or ("OtherError" if code else None),
         info=read_text(payload.get("info")),
         vendor_id=read_text(payload.get("vendorId")),
-        vendor_error_code=read_text(payload.get("vendorErrorCode"))
-        or (code if code and not error_code else None),
-        flags=[flag for flag in (instant.flag, "value" if odd else None) if flag],
+        vendor_error_code=read_key(payload.get("vendorErrorCode"))
+        or (code if error_code is None else None),
+        flags=flags,
     )
     return Meaning({}, [change])
 
 
 def _authorize(payload: dict[str, Any], situation: Situation, received_at: datetime) -> Meaning:
-    question = Authorization(read_text(payload.get("idTag")))
+    question = Authorization(read_key(payload.get("idTag")))
     return Meaning(lambda: {"idTagInfo": _id_tag_info(question.verdict)}, [question])
 
 
@@ -136,17 +148,17 @@ def _start(payload: dict[str, Any], situation: Situation, received_at: datetime)
     connector_id = read_connector_id(payload.get("connectorId"))
     meter_start_wh = read_float(payload.get("meterStart"))
     instant = read_instant(payload.get("timestamp"), received_at, situation.zone)
-    flags = [instant.flag] if instant.flag else []
+    flags = _flags(instant)
     if connector_id is None:
         flags.append("connector")
     if meter_start_wh is None:
         flags.append("meter_start")
     start = TransactionStart(
         connector_id=connector_id or 0,
-        id_tag=read_text(payload.get("idTag")),
+        id_tag=read_key(payload.get("idTag")),
         started_at=instant.at,
         meter_start_wh=meter_start_wh,
-        reservation_id=_small(read_int(payload.get("reservationId"))),
+        reservation_id=read_small_int(payload.get("reservationId")),
         flags=flags,
     )
 
@@ -159,22 +171,20 @@ def _start(payload: dict[str, Any], situation: Situation, received_at: datetime)
 def _stop(payload: dict[str, Any], situation: Situation, received_at: datetime) -> Meaning:
     transaction_id = read_transaction_id(payload.get("transactionId"))
     instant = read_instant(payload.get("timestamp"), received_at, situation.zone)
-    written = read_text(payload.get("reason"))
-    flags = [instant.flag] if instant.flag else []
+    flags = _flags(instant)
     if (meter_stop_wh := read_float(payload.get("meterStop"))) is None:
         flags.append("meter_stop")
     stop = TransactionStop(
         transaction_id=transaction_id,
-        id_tag=read_text(payload.get("idTag")),
+        id_tag=read_key(payload.get("idTag")),
         stopped_at=instant.at,
         meter_stop_wh=meter_stop_wh,
-        reason=(_REASONS.get(written.lower()) or written) if written else "Local",
+        reason=choose_or_keep(read_key(payload.get("reason")), _REASONS) or "Local",
         flags=flags,
     )
-    known = situation.open_transactions.get(transaction_id or 0)
     readings, aside = read_meter_values(
         payload.get("transactionData"),
-        connector_id=known.connector_id if known else 0,
+        connector_id=0,  # the store knows the connector with the transaction
         transaction_id=transaction_id,
         received_at=received_at,
         zone=situation.zone,
@@ -218,17 +228,15 @@ def _report(
     """Return the reader of a notification that has a status and perhaps a request."""
 
     def read(payload: dict[str, Any], situation: Situation, received_at: datetime) -> Meaning:
-        status = read_text(payload.get("status")) or read_text(payload.get("type"))
+        status = read_key(payload.get("status")) or read_key(payload.get("type"))
         if status is None:
             return _set_aside("the status is empty", payload)
-        instant = Instant(received_at)
-        if read_text(payload.get("timestamp")):
-            instant = read_instant(payload["timestamp"], received_at, situation.zone)
+        instant = _when(payload, situation, received_at)
         report = Report(
             kind=kind,
             status=status,
             at=instant.at,
-            request_id=_small(read_int(payload.get("requestId"))),
+            request_id=read_small_int(payload.get("requestId")),
             detail=read_text(payload.get("techInfo")),
         )
         return Meaning(answer or {}, [report])
@@ -239,7 +247,9 @@ def _report(
 def _sign_certificate(
     payload: dict[str, Any], situation: Situation, received_at: datetime
 ) -> Meaning:
-    return Meaning({"status": "Rejected"})
+    csr = payload.get("csr")
+    is_signed = isinstance(csr, str) and situation.signs(csr)
+    return Meaning({"status": "Accepted" if is_signed else "Rejected"})
 
 
 MEANINGS: dict[str, Callable[[dict[str, Any], Situation, datetime], Meaning]] = {
@@ -271,10 +281,16 @@ def _id_tag_info(verdict: Verdict | None) -> dict[str, Any]:
 
 
 def _set_aside(reason: str, payload: dict[str, Any]) -> Meaning:
-    raw = orjson.dumps(payload, default=str).decode().replace("\\u0000", "")
-    return Meaning({}, aside=[SetAside(reason, raw)])
+    return Meaning({}, aside=[SetAside(reason, to_json(payload))])
 
 
-def _small(number: int | None) -> int | None:
-    """Return the number if it is one of the standard's 32-bit integers."""
-    return number if number is not None and -(2**31) <= number < 2**31 else None
+def _when(payload: dict[str, Any], situation: Situation, received_at: datetime) -> Instant:
+    """Return the time of a message that need not have one: without, it is now."""
+    written = payload.get("timestamp")
+    if read_text(written) is None:
+        return Instant(received_at)
+    return read_instant(written, received_at, situation.zone)
+
+
+def _flags(instant: Instant) -> list[str]:
+    return [instant.flag] if instant.flag else []
