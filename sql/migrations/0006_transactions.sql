@@ -12,6 +12,22 @@ WHERE stopped_at IS NULL AND superseded_at IS NULL;
 
 CREATE TYPE id_tag_verdict AS (status text, expiry_at timestamptz, parent_id_tag text);
 
+CREATE FUNCTION without_serial(tag text) RETURNS text
+LANGUAGE sql STABLE
+RETURN CASE
+    WHEN
+        strpos(tag, '_') > 1
+        AND NOT EXISTS (SELECT FROM id_tag AS known WHERE known.id_tag_key = upper(btrim(tag)))
+        AND EXISTS (
+            SELECT FROM charge_point AS cp
+            WHERE upper(substring(btrim(tag) FROM '[^_]*$')) IN (upper(cp.serial_number), upper(cp.identity))
+        )
+        THEN regexp_replace(btrim(tag), '_[^_]*$', '')
+    ELSE tag
+END;
+COMMENT ON FUNCTION without_serial IS
+'The id_tag that was read, where a charge point hung its serial number or identity on it: TAG_SERIAL';
+
 CREATE FUNCTION judge_id_tag(tag text, unknown_status text) RETURNS id_tag_verdict
 LANGUAGE sql STABLE
 RETURN (
@@ -23,10 +39,10 @@ RETURN (
                 WHEN known.expiry_at <= now() THEN 'Expired'
                 ELSE 'Accepted'
             END,
-            known.expiry_at,
+            CASE WHEN isfinite(known.expiry_at) THEN known.expiry_at END,
             known.parent_id_tag
         )::id_tag_verdict
-    FROM (SELECT upper(btrim(tag)) AS id_tag_key) AS asked
+    FROM (SELECT upper(btrim(without_serial(tag))) AS id_tag_key) AS asked
     LEFT JOIN id_tag AS known ON asked.id_tag_key = known.id_tag_key
 );
 COMMENT ON FUNCTION judge_id_tag IS 'What to answer about an id_tag; unknown_status is the verdict on one we do not know';
@@ -47,6 +63,33 @@ RETURN EXISTS (
         )
 );
 
+CREATE FUNCTION repeated_start(
+    cp integer, connector integer, tag text, began timestamptz, register_wh double precision, remarks text[]
+)
+RETURNS transaction
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    found_one transaction;
+BEGIN
+    SELECT tx.* INTO found_one FROM transaction AS tx
+    WHERE
+        tx.charge_point_id = cp AND tx.connector_id = connector AND tx.started_at = began
+        AND tx.meter_start_wh IS NOT DISTINCT FROM register_wh AND tx.id_tag IS NOT DISTINCT FROM tag;
+    IF NOT FOUND AND 'clock' = ANY(remarks) THEN
+        -- Its clock is not set and our time stands in, another one each time.
+        SELECT tx.* INTO found_one FROM transaction AS tx
+        WHERE
+            tx.charge_point_id = cp AND tx.connector_id = connector
+            AND tx.stopped_at IS NULL AND tx.superseded_at IS NULL AND 'clock' = ANY(tx.flags)
+            AND tx.meter_start_wh IS NOT DISTINCT FROM register_wh AND tx.id_tag IS NOT DISTINCT FROM tag
+        ORDER BY tx.started_at DESC
+        LIMIT 1;
+    END IF;
+    RETURN found_one;
+END;
+$$;
+COMMENT ON FUNCTION repeated_start IS 'The transaction of a start that came before: our answer was lost and it came again';
+
 CREATE FUNCTION start_transaction(
     cp integer, connector smallint, tag text, began timestamptz, register_wh double precision,
     reservation integer, remarks text[], unknown_status text,
@@ -55,37 +98,41 @@ CREATE FUNCTION start_transaction(
 LANGUAGE plpgsql AS $$
 DECLARE
     verdict id_tag_verdict := judge_id_tag(tag, unknown_status);
+    read_tag text := without_serial(tag);
+    known transaction := repeated_start(cp, connector, read_tag, began, register_wh, remarks);
 BEGIN
     expiry_at := verdict.expiry_at;
     parent_id_tag := verdict.parent_id_tag;
-    SELECT tx.transaction_id, tx.id_tag_status INTO number, status
-    FROM transaction AS tx
-    WHERE
-        tx.charge_point_id = cp AND tx.connector_id = connector AND tx.started_at = began
-        AND tx.meter_start_wh IS NOT DISTINCT FROM register_wh AND tx.id_tag IS NOT DISTINCT FROM tag;
-    IF FOUND THEN
-        RETURN;  -- our answer was lost and the start came again
-    END IF;
     status := verdict.status;
-    IF status = 'Accepted' AND has_too_many_active(tag) THEN
-        status := 'ConcurrentTx';
-    END IF;
-    INSERT INTO transaction AS tx (
-        charge_point_id, connector_id, id_tag, id_tag_status, reservation_id, started_at, meter_start_wh,
-        flags, superseded_at
-    )
-    SELECT
-        cp, connector, tag, status, reservation, began, register_wh, remarks,
-        (
-            SELECT min(later.started_at) FROM transaction AS later
-            WHERE later.charge_point_id = cp AND later.connector_id = connector AND later.started_at > began
+    IF known.transaction_id IS NULL THEN
+        IF status = 'Accepted' AND has_too_many_active(read_tag) THEN
+            status := 'ConcurrentTx';
+        END IF;
+        INSERT INTO transaction AS tx (
+            charge_point_id, connector_id, id_tag, id_tag_status, reservation_id, started_at, meter_start_wh,
+            flags, superseded_at
         )
-    RETURNING tx.transaction_id INTO number;
-    UPDATE transaction AS earlier SET superseded_at = began, changed_at = now()
-    WHERE
-        earlier.charge_point_id = cp AND earlier.connector_id = connector
-        AND earlier.stopped_at IS NULL AND earlier.superseded_at IS NULL
-        AND earlier.started_at <= began AND earlier.transaction_id <> number;
+        SELECT
+            cp, connector, read_tag, status, reservation, began, register_wh, remarks,
+            (
+                SELECT min(later.started_at) FROM transaction AS later
+                WHERE later.charge_point_id = cp AND later.connector_id = connector AND later.started_at > began
+            )
+        ON CONFLICT ON CONSTRAINT transaction_start DO NOTHING
+        RETURNING tx.transaction_id INTO number;
+        IF number IS NOT NULL THEN
+            UPDATE transaction AS earlier SET superseded_at = began, changed_at = now()
+            WHERE
+                earlier.charge_point_id = cp AND earlier.connector_id = connector
+                AND earlier.stopped_at IS NULL AND earlier.superseded_at IS NULL
+                AND earlier.started_at <= began AND earlier.transaction_id <> number;
+            RETURN;
+        END IF;
+        -- Another replica stored the same start in this moment.
+        known := repeated_start(cp, connector, read_tag, began, register_wh, remarks);
+    END IF;
+    number := known.transaction_id;
+    status := known.id_tag_status;
 END;
 $$;
 COMMENT ON FUNCTION start_transaction IS
@@ -94,11 +141,12 @@ COMMENT ON FUNCTION start_transaction IS
 CREATE FUNCTION stop_transaction(
     cp integer, asked bigint, tag text, ended timestamptz, register_wh double precision,
     why text, remarks text[], unknown_status text, received timestamptz,
-    OUT number bigint, OUT status text, OUT expiry_at timestamptz, OUT parent_id_tag text
+    OUT number bigint, OUT connector smallint, OUT status text, OUT expiry_at timestamptz, OUT parent_id_tag text
 )
 LANGUAGE plpgsql AS $$
 DECLARE
     verdict id_tag_verdict := judge_id_tag(tag, unknown_status);
+    read_tag text := without_serial(tag);
     known transaction;
 BEGIN
     IF tag IS NOT NULL THEN
@@ -107,37 +155,44 @@ BEGIN
         parent_id_tag := verdict.parent_id_tag;
     END IF;
     SELECT * INTO known FROM transaction AS tx WHERE tx.transaction_id = asked AND tx.charge_point_id = cp;
-    IF FOUND AND known.stopped_at = ended AND known.meter_stop_wh IS NOT DISTINCT FROM register_wh THEN
-        number := known.transaction_id;  -- our answer was lost and the stop came again
-        RETURN;
-    END IF;
     IF NOT FOUND THEN
-        known := the_only_open_transaction(cp, ended, register_wh);
+        known := meant_transaction(cp, ended, register_wh);
         remarks := remarks || 'matched'::text;
     END IF;
-    IF known.transaction_id IS NULL OR known.stopped_at IS NOT NULL THEN
-        INSERT INTO orphan_stop (received_at, charge_point_id, transaction_id, id_tag, stopped_at, meter_stop_wh, reason)
-        VALUES (received, cp, asked, tag, ended, register_wh, why)
-        ON CONFLICT DO NOTHING;
-        RETURN;
+    connector := known.connector_id;
+    IF known.stopped_at IS NULL THEN
+        UPDATE transaction AS tx
+        SET
+            stopped_at = ended, meter_stop_wh = register_wh, stop_id_tag = read_tag, reason = why,
+            flags = tx.flags || remarks, changed_at = now()
+        WHERE tx.transaction_id = known.transaction_id
+        RETURNING tx.transaction_id INTO number;
+    ELSIF known.meter_stop_wh IS NOT DISTINCT FROM register_wh
+        AND (known.stopped_at = ended OR 'clock' = ANY(remarks)) THEN
+        number := known.transaction_id;  -- our answer was lost and the stop came again
     END IF;
-    UPDATE transaction AS tx
-    SET
-        stopped_at = ended, meter_stop_wh = register_wh, stop_id_tag = tag, reason = why,
-        flags = tx.flags || remarks, changed_at = now()
-    WHERE tx.transaction_id = known.transaction_id;
-    number := known.transaction_id;
+    IF number IS NULL THEN
+        INSERT INTO orphan_stop (received_at, charge_point_id, transaction_id, id_tag, stopped_at, meter_stop_wh, reason)
+        VALUES (received, cp, asked, read_tag, ended, register_wh, why)
+        ON CONFLICT DO NOTHING;
+    END IF;
 END;
 $$;
 COMMENT ON FUNCTION stop_transaction IS
 'Close a transaction; a stop nobody is open for is kept as orphan_stop and number is NULL. Idempotent';
 
-CREATE FUNCTION the_only_open_transaction(cp integer, ended timestamptz, register_wh double precision)
+CREATE FUNCTION meant_transaction(cp integer, ended timestamptz, register_wh double precision)
 RETURNS transaction
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     found_one transaction;
 BEGIN
+    SELECT tx.* INTO found_one FROM transaction AS tx
+    WHERE
+        tx.charge_point_id = cp AND tx.stopped_at = ended AND tx.meter_stop_wh IS NOT DISTINCT FROM register_wh;
+    IF FOUND THEN
+        RETURN found_one;  -- our answer was lost and the stop came again
+    END IF;
     SELECT tx.* INTO STRICT found_one FROM transaction AS tx
     WHERE
         tx.charge_point_id = cp AND tx.stopped_at IS NULL AND tx.superseded_at IS NULL
@@ -148,8 +203,9 @@ EXCEPTION WHEN no_data_found OR too_many_rows THEN
     RETURN NULL;
 END;
 $$;
-COMMENT ON FUNCTION the_only_open_transaction IS
-'The transaction that a stop without a usable id can only mean: one open, begun before, with a register not above';
+COMMENT ON FUNCTION meant_transaction IS
+'The transaction that a stop without a usable id can only mean: one it closed before, or the only open one, begun
+before it, with a register not above';
 
 CREATE TABLE charge_point_report (
     at              timestamptz NOT NULL,
