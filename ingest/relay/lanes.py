@@ -1,0 +1,106 @@
+"""From the outbox to the sessions: a lane for what is fresh and one for what is left behind.
+
+The fresh lane takes the newest rows first, so that DOJOT is up to date at once after any pause.
+Rows it has no time for, that were committed out of order, or that were there before this relay
+came are backlog: the other lane walks through them from the oldest on, at the pace that DOJOT's
+queues bear (a burst over 10,000 messages is lost there without a sign).
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from ingest.relay.metrics import Metrics
+from ingest.relay.outbox import Message, Outbox, Row
+from ingest.relay.pacing import Pace
+
+_FRESH_TIMES = 5  # the fresh lane may be so many times faster than the backlog lane
+_MOST_ROWS = 2000  # of one pass
+_MOST_SECONDS_IN_FLIGHT = 1.0  # of a lane's pace: not more is read than can be sent soon
+_BUSY_S, _IDLE_S, _END_S = 0.03, 0.15, 1.0
+
+
+class Lanes:
+    """The two lanes of one outbox; ``deliver`` gets every message.
+
+    Args:
+        shards: The shards this relay may read from just now.
+        blocked: Charge points that cannot be served just now.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        rate: float,
+        metrics: Metrics,
+        shards: Callable[[], frozenset[int]],
+        blocked: Callable[[], list[int]],
+        deliver: Callable[[Message], None],
+    ) -> None:
+        self._outbox = outbox
+        self._paces = {"fresh": Pace(rate * _FRESH_TIMES), "backlog": Pace(rate)}
+        self._metrics = metrics
+        self._shards = shards
+        self._blocked = blocked
+        self._deliver = deliver
+        self._newest: int | None = None
+        self._reached = 0
+
+    async def fresh_pass(self) -> float:
+        """Send some of the newest rows and return how many seconds to rest."""
+        if self._newest is None:
+            self._newest = await self._outbox.newest()
+        room, shards = self._room("fresh"), self._shards()
+        if room < 1 or not shards:
+            return _BUSY_S
+        rows = await self._outbox.fresh(
+            self._newest, sorted(shards), self._blocked(), min(room, _MOST_ROWS)
+        )
+        if not rows:
+            return _IDLE_S
+        self._newest = rows[0].row_id
+        await self._send("fresh", _fitting(rows, room))
+        return _BUSY_S
+
+    async def backlog_pass(self) -> float:
+        """Send some of the oldest rows and return how many seconds to rest."""
+        room, shards = self._room("backlog"), self._shards()
+        if room < 1 or not shards or self._newest is None:
+            return _BUSY_S
+        rows = await self._outbox.backlog(
+            self._reached, self._newest, sorted(shards), self._blocked(), min(room, _MOST_ROWS)
+        )
+        if not rows:
+            self._reached = 0  # from the start again: what came back or was committed late
+            return _END_S
+        waiting = [row for row in rows if row.row_id not in self._outbox.in_flight]
+        taken = _fitting(waiting, room)
+        self._reached = taken[-1].row_id if taken else rows[-1].row_id
+        await self._send("backlog", taken)
+        return _BUSY_S
+
+    def _room(self, lane: str) -> int:
+        """How many messages the lane may read now: by its pace, and by what is still in flight."""
+        pace = self._paces[lane]
+        waiting = self._outbox.loads[lane]
+        return min(pace.budget, int(pace.rate * _MOST_SECONDS_IN_FLIGHT) - waiting)
+
+    async def _send(self, lane: str, rows: Sequence[Row]) -> None:
+        if not rows:
+            return
+        messages = await self._outbox.take(rows)
+        self._paces[lane].spend(len(messages))
+        self._metrics.published.labels(lane).inc(len(messages))
+        for message in messages:
+            self._deliver(message)
+        await asyncio.sleep(0)
+
+
+def _fitting(rows: Sequence[Row], room: int) -> list[Row]:
+    """The first rows whose readings fit, and at least one."""
+    fitting: list[Row] = []
+    for row in rows:
+        room -= row.readings
+        if fitting and room < 0:
+            break
+        fitting.append(row)
+    return fitting

@@ -1,0 +1,315 @@
+"""The composition root of the relay: the only place that builds things."""
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import uvloop
+from psycopg.types.json import Jsonb
+from psycopg_pool import AsyncConnectionPool
+from pydantic import ValidationError
+
+import sql
+from ingest.health import serve_health
+from ingest.relay.claims import RENEW_EVERY_S, Claims
+from ingest.relay.dojot_api import DojotApi
+from ingest.relay.lanes import Lanes
+from ingest.relay.metrics import Metrics
+from ingest.relay.orders import NotAnOrder, UnusableOrder, read_orders
+from ingest.relay.outbox import Message, Outbox
+from ingest.relay.registrar import Registrar
+from ingest.relay.sessions import Device, Sessions
+from ingest.relay.settings import RelaySettings
+from ingest.relay.shares import SHARDS
+
+logger = logging.getLogger("ingest.relay")
+
+_QUERIES = sql.load("relay")
+# A deletion that a crash of the database undoes is a message sent twice, so nobody waits for it.
+_OPTIONS = (
+    "-c role=eletroposto_ingest -c timezone=UTC -c synchronous_commit=off"
+    " -c statement_timeout=30000"
+)
+_MEASURE_EVERY_S = 10.0
+_LISTEN_EVERY_S = 5.0
+_FRAMES_EVERY_S = 1.0
+_RETRY_S = 1.0
+_DRAIN_S = 5.0
+_ORDERS_AT_MOST = 1000
+
+
+class Relay:
+    """Everything of one relay process."""
+
+    def __init__(self, settings: RelaySettings) -> None:
+        self.relay_id = uuid4()
+        self.metrics = Metrics()
+        self._settings = settings
+        self._database_ok = False
+        self._orders: asyncio.Queue[tuple[Device, bytes]] = asyncio.Queue(_ORDERS_AT_MOST)
+        self._pool = AsyncConnectionPool(
+            settings.database_url.get_secret_value(),
+            min_size=1,
+            max_size=5,
+            timeout=5,
+            open=False,
+            kwargs={"autocommit": True, "options": _OPTIONS},
+        )
+        self._claims = Claims(self._pool, self.relay_id, self._is_empty)
+        self._api = DojotApi(
+            settings.dojot_url, settings.dojot_user, settings.dojot_password.get_secret_value()
+        )
+        self.sessions = Sessions(
+            settings.mqtt_address,
+            settings.dojot_connections,
+            self.relay_id,
+            self.metrics,
+            on_config=self._on_config,
+            on_refused=lambda charge_point_id: self.registrar.block(charge_point_id, "refused"),
+        )
+        self.registrar = Registrar(
+            self._api,
+            (settings.dojot_url, settings.dojot_user),
+            self._pool,
+            self.metrics,
+            on_found=self._on_found,
+            on_lost=self.sessions.drop,
+        )
+        self._outboxes = [
+            Outbox(kind, self._pool, self.metrics, settings.dojot_retention)
+            for kind in ("readings", "events")
+        ]
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Relay until ``stop`` is set; whatever is away then or later is waited for."""
+        settings = self._settings
+        await self._pool.open()
+        health = await serve_health(
+            settings.relay_health_host,
+            settings.relay_health_port,
+            self.metrics.registry,
+            self.state,
+        )
+        tasks = [asyncio.create_task(coroutine, name=name) for name, coroutine in self._work()]
+        try:
+            await _until(stop, tasks)
+        finally:
+            await self._end(tasks)
+            health.close()
+            await self._api.close()
+            await self._pool.close()
+
+    def state(self) -> dict[str, Any]:
+        """What /healthz tells; DOJOT may be away for a week without making us ill."""
+        return {
+            "ok": self._database_ok,
+            "database": "connected" if self._database_ok else "away",
+            "broker": "away" if self.sessions.broker_is_away else "not known to be away",
+            "blocked_charge_points": len(self.registrar.blocked),
+            "in_flight": self._in_flight(),
+            "shards": sorted(self._claims.shards),
+            "relay": str(self.relay_id),
+        }
+
+    def _work(self) -> list[tuple[str, Any]]:
+        repeated: list[tuple[str, Callable[[], Awaitable[float]]]] = [
+            ("claims", self._claim),
+            ("measure", self._measure),
+            ("listen", self._listen),
+            ("orders", self._pass_on_orders),
+        ]
+        if self._settings.dojot_frame_log:
+            repeated.append(("frames", self._queue_frames))
+        for outbox in self._outboxes:
+            lanes = Lanes(
+                outbox,
+                self._settings.dojot_rate,
+                self.metrics,
+                shards=lambda: self._claims.shards,
+                blocked=lambda: list(self.registrar.blocked),
+                deliver=self._deliver,
+            )
+            repeated += [
+                (f"fresh {outbox.kind}", lanes.fresh_pass),
+                (f"backlog {outbox.kind}", lanes.backlog_pass),
+                (f"settle {outbox.kind}", outbox.settle),
+            ]
+        return [
+            ("registrar", self.registrar.run()),
+            ("keep alive", self.sessions.keep_alive()),
+            *((name, self._repeat(name, step)) for name, step in repeated),
+        ]
+
+    async def _repeat(self, name: str, step: Callable[[], Awaitable[float]]) -> None:
+        """Do one step after the other, each at its own pace; wait for an absent database."""
+        while True:
+            try:
+                rest_s = await step()
+            except psycopg.OperationalError as error:
+                if self._database_ok:
+                    logger.warning("%s: the database is away: %s", name, str(error).strip())
+                self._database_ok = False
+                self.metrics.error("database")
+                rest_s = _RETRY_S
+            except psycopg.Error as error:
+                logger.error("%s: the database refuses: %s", name, str(error).strip())
+                self.metrics.error("database_refuses")
+                rest_s = _RETRY_S
+            await asyncio.sleep(rest_s)
+
+    def _deliver(self, message: Message) -> None:
+        if device := self.registrar.devices.get(message.charge_point_id):
+            self.sessions.send(device, message)
+        else:
+            self.registrar.want(message)
+
+    def _on_found(self, device: Device, messages: list[Message]) -> None:
+        for message in messages:
+            self.sessions.send(device, message)
+
+    def _on_config(self, device: Device, payload: bytes) -> None:
+        try:
+            self._orders.put_nowait((device, payload))
+        except asyncio.QueueFull:
+            self.metrics.commands.labels("too many").inc()
+
+    def _is_empty(self, shard: int) -> bool:
+        return all(
+            row.shard != shard for outbox in self._outboxes for row in outbox.in_flight.values()
+        )
+
+    def _in_flight(self) -> int:
+        return sum(sum(outbox.loads.values()) for outbox in self._outboxes)
+
+    async def _claim(self) -> float:
+        if not self._database_ok:
+            async with self._pool.connection() as conn:
+                await conn.execute(_QUERIES["start_feed"])
+        before = self._claims.shards
+        await self._claims.renew()
+        self._database_ok = True
+        if (shards := self._claims.shards) != before:
+            logger.info("shards %s", sorted(shards))
+            await self.registrar.load(shards)
+        self.metrics.shards.set(len(shards))
+        return RENEW_EVERY_S
+
+    async def _listen(self) -> float:
+        """Be there for orders to charge points that send nothing."""
+        shards = self._claims.shards
+        self.sessions.keep_only(shards, SHARDS)
+        self.sessions.listen(
+            device
+            for number, device in self.registrar.devices.items()
+            if number % SHARDS in shards and number not in self.registrar.blocked
+        )
+        return _LISTEN_EVERY_S if shards else _RETRY_S
+
+    async def _pass_on_orders(self) -> float:
+        device, payload = await self._orders.get()
+        try:
+            orders = read_orders(payload)
+        except NotAnOrder:
+            self.metrics.commands.labels("ignored").inc()
+            return 0
+        except UnusableOrder as error:
+            self.metrics.commands.labels("unusable").inc()
+            logger.warning("%s: %s", device.user, error)
+            return 0
+        await self._insert_commands(device, orders)
+        return 0
+
+    async def _insert_commands(
+        self, device: Device, orders: list[tuple[str, dict[str, Any]]]
+    ) -> None:
+        async with self._pool.connection() as conn, conn.transaction():
+            for action, payload in orders:
+                values = {
+                    "charge_point_id": device.charge_point_id,
+                    "action": action,
+                    "payload": Jsonb(payload),
+                    "requested_by": f"dojot:{device.tenant}",
+                }
+                await conn.execute(_QUERIES["insert_command"], values)
+                logger.info("%s: DOJOT asks for %s", device.user, action)
+        self.metrics.commands.labels("queued").inc(len(orders))
+
+    async def _queue_frames(self) -> float:
+        if shards := self._claims.shards:
+            async with self._pool.connection() as conn:
+                await conn.execute(_QUERIES["queue_frames"], {"shards": sorted(shards)})
+        return _FRAMES_EVERY_S
+
+    async def _measure(self) -> float:
+        async with self._pool.connection() as conn:
+            row = await (await conn.execute(_QUERIES["backlog"])).fetchone()
+        assert row is not None
+        self.metrics.rows.set(row[0])
+        self.metrics.readings.set(row[1])
+        self.metrics.oldest.set(row[2] or 0)
+        self.metrics.in_flight.set(self._in_flight())
+        return _MEASURE_EVERY_S
+
+    async def _end(self, tasks: list[asyncio.Task[None]]) -> None:
+        """Read no more, let what is in flight arrive, hand over the shards."""
+        settling = [task for task in tasks if task.get_name().startswith("settle")]
+        for task in tasks:
+            if task not in settling:
+                task.cancel()
+        patience = asyncio.get_running_loop().time() + _DRAIN_S
+        while self._in_flight() and asyncio.get_running_loop().time() < patience:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        for task in settling:
+            task.cancel()
+        self.sessions.close()
+        await asyncio.wait(tasks)
+        try:
+            await self._claims.release()
+        except psycopg.Error as error:
+            logger.warning("the shards are not released: %s", str(error).strip())
+
+
+async def _until(stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> None:
+    """Wait for the stop signal; a task that ends before it is a defect and is raised."""
+    waiting = asyncio.create_task(stop.wait())
+    done, _ = await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    for task in done - {waiting}:
+        task.result()
+
+
+async def run_relay(settings: RelaySettings, stop: asyncio.Event | None = None) -> None:
+    """Relay until ``stop`` is set, or SIGINT or SIGTERM comes if none is given."""
+    if not settings.dojot_url:
+        logger.warning("ELETROPOSTO_DOJOT_URL is empty: there is nothing to relay to")
+        return
+    if stop is None:
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await Relay(settings).run(stop)
+
+
+def run(settings: RelaySettings) -> None:
+    """Run the relay in a loop of its own, until it is interrupted."""
+    uvloop.run(run_relay(settings))
+
+
+def main() -> int:
+    """Run with the settings of the environment; the exit code is 2 if they do not fit."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        settings = RelaySettings()
+    except ValidationError as error:
+        for problem in error.errors():
+            variable = f"ELETROPOSTO_{problem['loc'][0]}".upper()
+            print(f"relay: {variable}: {problem['msg']}", file=sys.stderr)
+        return 2
+    run(settings)
+    return 0

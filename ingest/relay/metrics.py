@@ -1,0 +1,35 @@
+"""What /metrics shows of the relay."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+_PREFIX = "eletroposto_relay"
+
+
+class Metrics:
+    """One registry per relay, so that several may live in one process."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.published = self._counter("published", "Messages for the broker, by lane", "lane")
+        self.acknowledged = self._counter("acknowledged", "Messages the broker confirmed", "lane")
+        self.passed_over = self._counter(
+            "passed_over", "Readings not sent: expired, deleted, empty or set aside", "why"
+        )
+        self.errors = self._counter("errors", "What went wrong, by name", "error")
+        self.commands = self._counter("commands", "What config topics brought", "outcome")
+        self.rows = self._gauge("backlog_rows", "Rows in the outbox, counted up to 100,000")
+        self.readings = self._gauge("backlog_readings", "Readings in those rows")
+        self.oldest = self._gauge("backlog_oldest_seconds", "Age of the oldest of them")
+        self.in_flight = self._gauge("in_flight", "Messages read from the database and not settled")
+        self.connections = self._gauge("connections", "Open MQTT sessions")
+        self.shards = self._gauge("shards", "Shards this relay has, of 8")
+        self.blocked = self._gauge("blocked_charge_points", "Charge points that cannot be served")
+
+    def _counter(self, name: str, help_text: str, label: str) -> Counter:
+        return Counter(f"{_PREFIX}_{name}", help_text, [label], registry=self.registry)
+
+    def _gauge(self, name: str, help_text: str) -> Gauge:
+        return Gauge(f"{_PREFIX}_{name}", help_text, registry=self.registry)
+
+    def error(self, name: str) -> None:
+        self.errors.labels(name).inc()

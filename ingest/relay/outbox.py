@@ -1,0 +1,218 @@
+"""The rows that wait for DOJOT: reading them, and what becomes of each."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from time import time
+from typing import Any
+
+import orjson
+import psycopg
+from psycopg.types.json import Jsonb
+from psycopg_pool import AsyncConnectionPool
+
+import sql
+from ingest.relay.metrics import Metrics
+
+logger = logging.getLogger(__name__)
+
+_QUERIES = sql.load("relay")
+
+# A later timestamp ends DOJOT's persister, and with it all of its history. A smaller number than
+# the first of these it takes for seconds.
+_FIRST_MS = 2_147_483_648
+_END_MS = 253_402_300_800_000
+
+LANES = ("fresh", "backlog")
+_ROUNDING_S = 0.001
+_GATHER_S = 0.05  # deletions that come together are one statement
+
+
+@dataclass(slots=True, eq=False)
+class Row:
+    """A row of the outbox on its way.
+
+    Attributes:
+        since, until: Bounds of its readings in seconds since 1970.
+        left: Messages not settled yet.
+        back: Positions of readings that could not be sent and stay in the row.
+    """
+
+    row_id: int
+    shard: int
+    readings: int
+    since: float
+    until: float
+    lane: str
+    outbox: "Outbox"
+    left: int = 0
+    back: list[int] = field(default_factory=list)
+
+    def settle(self, back: int | None = None) -> None:
+        """One message less to wait for; ``back`` is the position of one that was not sent."""
+        self.left -= 1
+        if back is not None:
+            self.back.append(back)
+        if not self.left:
+            self.outbox.settled(self)
+
+
+@dataclass(slots=True, eq=False)
+class Message:
+    """One publication. Whoever holds it calls exactly one of ``sent`` and ``give_back``."""
+
+    row: Row
+    position: int
+    charge_point_id: int
+    payload: bytes
+
+    def sent(self) -> None:
+        self.row.outbox.acknowledged[self.row.lane].inc()
+        self.row.settle()
+
+    def give_back(self) -> None:
+        """It cannot be sent now: the row keeps it for later."""
+        self.row.settle(back=self.position)
+
+
+class Outbox:
+    """One of the tables whose rows wait, ``readings`` or ``events``.
+
+    A row stays in the database until all its messages are acknowledged, and in ``in_flight``
+    until that deletion is committed: killed at any moment, the relay sends twice but never loses.
+    """
+
+    def __init__(
+        self, kind: str, pool: AsyncConnectionPool, metrics: Metrics, retention: timedelta
+    ) -> None:
+        self.kind = kind
+        self.in_flight: dict[int, Row] = {}
+        self.loads: Counter[str] = Counter()  # messages in flight, by lane
+        self.acknowledged = {lane: metrics.acknowledged.labels(lane) for lane in LANES}
+        self._pool = pool
+        self._metrics = metrics
+        self._retention_ms = retention.total_seconds() * 1000
+        self._settled: list[Row] = []
+        self._wake = asyncio.Event()
+
+    async def newest(self) -> int:
+        return int((await self._fetch("newest", None))[0][0])
+
+    async def fresh(
+        self, after: int, shards: list[int], blocked: list[int], limit: int
+    ) -> list[Row]:
+        """Return the newest rows behind ``after``, newest first."""
+        values = {"after": after, "shards": shards, "blocked": blocked, "rows": limit}
+        return self._rows("fresh", await self._fetch("fresh", values))
+
+    async def backlog(
+        self, after: int, until: int, shards: list[int], blocked: list[int], limit: int
+    ) -> list[Row]:
+        """Return the oldest rows between ``after`` and ``until``, also those in flight."""
+        values = {"after": after, "until": until, "shards": shards, "blocked": blocked}
+        return self._rows("backlog", await self._fetch("backlog", {**values, "rows": limit}))
+
+    def _rows(self, lane: str, found: list[tuple[Any, ...]]) -> list[Row]:
+        return [
+            Row(row_id, shard, readings, since, until, lane, self)
+            for row_id, shard, readings, since, until in found
+        ]
+
+    async def take(self, rows: Sequence[Row]) -> list[Message]:
+        """Put rows in flight and return their messages, without those that need not be sent."""
+        by_id = {row.row_id: row for row in rows}
+        self._put_in_flight(rows)  # before the first await: the other lane must see it
+        bounds = {
+            "since": min(row.since for row in rows) - _ROUNDING_S,
+            "until": max(row.until for row in rows) + _ROUNDING_S,
+        }
+        try:
+            found = await self._fetch("read", {"ids": list(by_id), **bounds})
+            messages, aside = self._messages(by_id, found)
+            await self._set_aside(aside)
+        except psycopg.Error:
+            self._take_out(rows)
+            raise
+        for message in messages:
+            message.row.left += 1
+        for row in rows:
+            row.settle()
+        return messages
+
+    def _put_in_flight(self, rows: Iterable[Row]) -> None:
+        for row in rows:
+            row.left = 1  # until all its messages are counted, so that it settles once
+            self.in_flight[row.row_id] = row
+            self.loads[row.lane] += row.readings
+
+    def _take_out(self, rows: Iterable[Row]) -> None:
+        for row in rows:
+            del self.in_flight[row.row_id]
+            self.loads[row.lane] -= row.readings
+
+    def _messages(
+        self, by_id: dict[int, Row], found: Iterable[tuple[Any, ...]]
+    ) -> tuple[list[Message], list[dict[str, Any]]]:
+        messages, aside = [], []
+        passed_over = self._metrics.passed_over
+        oldest_ms = time() * 1000 - self._retention_ms if self._retention_ms else _FIRST_MS
+        for row_id, position, charge_point_id, ms, attrs in found:
+            if attrs is None or attrs == "{}":
+                passed_over.labels("nothing to send").inc()
+            elif ms is None or not _FIRST_MS <= ms < _END_MS:
+                passed_over.labels("set aside").inc()
+                aside.append(_piece(charge_point_id, ms, attrs))
+            elif ms < oldest_ms:
+                passed_over.labels("expired").inc()
+            else:
+                payload = f'{{"timestamp": {ms}, {attrs[1:]}'.encode()
+                messages.append(Message(by_id[row_id], position, charge_point_id, payload))
+        return messages, aside
+
+    async def _set_aside(self, pieces: list[dict[str, Any]]) -> None:
+        if not pieces:
+            return
+        logger.warning("%d %s set aside: no legal timestamp for DOJOT", len(pieces), self.kind)
+        async with self._pool.connection() as conn:
+            await conn.execute(_QUERIES["set_aside"], {"pieces": Jsonb(pieces, dumps=orjson.dumps)})
+
+    def settled(self, row: Row) -> None:
+        self._settled.append(row)
+        self._wake.set()
+
+    async def settle(self) -> float:
+        """Delete what was sent and keep what was not, and return how many seconds to rest.
+
+        Raises psycopg.Error, and may be called again then.
+        """
+        if not self._settled:
+            self._wake.clear()
+            await self._wake.wait()
+        rows = self._settled[:]
+        async with self._pool.connection() as conn, conn.transaction():
+            done = [row.row_id for row in rows if not row.back]
+            await conn.execute(_QUERIES[f"delete_{self.kind}"], {"ids": done})
+            for row in rows:
+                if row.back and len(row.back) < row.readings:
+                    positions = {"id": row.row_id, "positions": sorted(row.back)}
+                    await conn.execute(_QUERIES["keep_readings"], positions)
+        del self._settled[: len(rows)]
+        self._take_out(rows)
+        return _GATHER_S
+
+    async def _fetch(self, name: str, values: dict[str, Any] | None) -> list[tuple[Any, ...]]:
+        # Never prepared: a plan made for any bounds would look into every chunk.
+        query = _QUERIES[f"{name}_{self.kind}"]
+        async with self._pool.connection() as conn:
+            return await (await conn.execute(query, values, prepare=False)).fetchall()
+
+
+def _piece(charge_point_id: int, ms: int | None, attrs: str) -> dict[str, Any]:
+    return {
+        "charge_point_id": charge_point_id,
+        "reason": f"dojot: timestamp {ms} ms is outside of what DOJOT can store",
+        "raw": attrs,
+    }

@@ -1,0 +1,287 @@
+"""Which device of DOJOT is which charge point: found by exact label, created if absent."""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+
+import sql
+from ingest.relay.dojot_api import DojotApi, DojotError, FoundDevice, Template
+from ingest.relay.metrics import Metrics
+from ingest.relay.orders import ACTUATORS
+from ingest.relay.outbox import Message
+from ingest.relay.pacing import Backoff
+from ingest.relay.sessions import Device
+
+logger = logging.getLogger(__name__)
+
+_QUERIES = sql.load("relay")
+_TEMPLATE = "eletroposto-charge-point"
+_LONGEST_LABEL = 128
+_GATHER_S = 0.2  # charge points that come together are looked up together
+_CHECK_EVERY_S = 3600
+_LOOK_UP_AT_MOST = 20  # one by one; more are found in a list of all
+
+
+class Registrar:
+    """Knows the devices of our shards, and asks DOJOT for those it does not know.
+
+    Messages of an unknown charge point wait here while DOJOT is asked. If that fails they go back
+    to the database, and the charge point is blocked until the next attempt.
+    """
+
+    def __init__(
+        self,
+        api: DojotApi,
+        account: tuple[str, str],
+        pool: AsyncConnectionPool,
+        metrics: Metrics,
+        on_found: Callable[[Device, list[Message]], None],
+        on_lost: Callable[[int], None],
+    ) -> None:
+        self.devices: dict[int, Device] = {}
+        self.blocked: dict[int, str] = {}
+        self._api = api
+        self._account = account  # (url, user name)
+        self._pool = pool
+        self._metrics = metrics
+        self._on_found = on_found
+        self._on_lost = on_lost
+        self._tenant: str | None = None
+        self._shards: list[int] = []
+        self._template: Template | None = None
+        self._pending: defaultdict[int, list[Message]] = defaultdict(list)
+        self._backoff = Backoff()
+        self._check_at: float | None = None
+        self._wake = asyncio.Event()
+
+    def want(self, message: Message) -> None:
+        """Find the device of this message's charge point; it is handed on then, or back."""
+        if message.charge_point_id in self.blocked:
+            message.give_back()
+            return
+        self._pending[message.charge_point_id].append(message)
+        self._wake.set()
+
+    def block(self, charge_point_id: int, why: str) -> None:
+        """Serve it no more until the next regular check."""
+        self.blocked[charge_point_id] = why
+        self._metrics.blocked.set(len(self.blocked))
+
+    async def load(self, shards: Iterable[int]) -> None:
+        """Read the devices of these shards, and of no others, from the database."""
+        self._shards = sorted(shards)
+        async with self._pool.connection() as conn:
+            if self._tenant is None:
+                self._tenant = await self._remembered_tenant(conn)
+            if self._tenant is None:
+                return
+            values = {"tenant": self._tenant, "shards": self._shards}
+            rows = await (await conn.execute(_QUERIES["devices"], values)).fetchall()
+        tenant = self._tenant
+        self.devices = {number: Device(number, tenant, device_id) for number, device_id in rows}
+
+    async def _remembered_tenant(self, conn: AsyncConnection) -> str | None:
+        url, username = self._account
+        values = {"url": url, "username": username}
+        row = await (await conn.execute(_QUERIES["tenant"], values)).fetchone()
+        return str(row[0]) if row else None
+
+    async def run(self) -> None:
+        """Serve ``want`` for ever, and see once an hour that the known devices still exist."""
+        while True:
+            await self._work_to_do()
+            try:
+                await self._pass()
+                self._backoff.succeeded()
+            except (DojotError, psycopg.Error) as error:
+                await self._fail(error)
+
+    async def _work_to_do(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._check_at is None:
+            self._check_at = loop.time()  # at once: it also tells whether DOJOT knows us
+        try:
+            async with asyncio.timeout_at(self._check_at):
+                await self._wake.wait()
+                await asyncio.sleep(_GATHER_S)
+        except TimeoutError:
+            pass
+        self._wake.clear()
+
+    async def _fail(self, error: DojotError | psycopg.Error) -> None:
+        """Give the waiting messages back and try again later."""
+        asked_s = error.retry_after_s if isinstance(error, DojotError) else 0
+        name = error.name if isinstance(error, DojotError) else "database"
+        wait_s = self._backoff.failed(asked_s)
+        self._metrics.error(name)
+        logger.warning("devices: %s; again in %.0f s", str(error).strip(), wait_s)
+        waiting, self._pending = self._pending, defaultdict(list)
+        for charge_point_id, messages in waiting.items():
+            self.block(charge_point_id, name)
+            for message in messages:
+                message.give_back()
+        await asyncio.sleep(wait_s)
+        self._unblock()
+        self._wake.set()
+
+    def _unblock(self) -> None:
+        self.blocked.clear()
+        self._metrics.blocked.set(0)
+
+    async def _pass(self) -> None:
+        """Find or create the devices of all pending charge points."""
+        async with self._alone() as conn:
+            await self._learn_tenant(conn)
+            template = await self._ensure_template(conn)
+            is_check = asyncio.get_running_loop().time() >= (self._check_at or 0)
+            known = {}
+            if is_check or len(self._pending) > _LOOK_UP_AT_MOST:
+                known = await self._find_all()
+            if is_check:
+                await self._check(conn, known)
+            for charge_point_id, label in await self._labels(conn):
+                found = known.get(label) or await self._create(label, template)
+                await self._remember(conn, charge_point_id, found, template)
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[AsyncConnection]:
+        """Two relays that look at the same time would both create."""
+        async with self._pool.connection() as conn:
+            await conn.execute(_QUERIES["lock_provisioning"])
+            try:
+                yield conn
+            finally:
+                if not conn.closed:
+                    await conn.execute(_QUERIES["unlock_provisioning"])
+
+    async def _learn_tenant(self, conn: AsyncConnection) -> None:
+        tenant = await self._api.tenant()
+        if tenant != self._tenant:
+            url, username = self._account
+            values = {"url": url, "username": username, "tenant": tenant}
+            await conn.execute(_QUERIES["remember_tenant"], values)
+            for charge_point_id in list(self.devices):
+                self._lose(charge_point_id)
+            self._tenant = tenant
+            await self.load(self._shards)
+
+    async def _ensure_template(self, conn: AsyncConnection) -> Template:
+        """The oldest template of our label, with all attributes that we need."""
+        rows = await (await conn.execute(_QUERIES["template"])).fetchall()
+        wanted = {(label, "dynamic"): value_type for label, value_type in rows}
+        wanted |= {(label, "actuator"): "string" for label in ACTUATORS}
+        if self._template and _has(self._template, wanted):
+            return self._template
+        found = await self._api.templates(_TEMPLATE)
+        if len(found) > 1:
+            logger.warning("%d templates %r; using %d", len(found), _TEMPLATE, found[0].id)
+        if not found:
+            self._template = await self._api.create_template(_TEMPLATE, _definitions(wanted))
+        elif not _has(found[0], wanted):
+            self._template = await self._extend(found[0], wanted)
+        else:
+            self._template = found[0]
+        return self._template
+
+    async def _extend(self, template: Template, wanted: dict[tuple[str, str], str]) -> Template:
+        """An update deletes what it does not name, so it names everything."""
+        kept = [attr.definition() for attr in template.attrs]
+        have = {(attr.label, attr.type) for attr in template.attrs}
+        new = {key: value_type for key, value_type in wanted.items() if key not in have}
+        await self._api.update_template(template, [*kept, *_definitions(new)])
+        return (await self._api.templates(_TEMPLATE))[0]
+
+    async def _find_all(self) -> dict[str, FoundDevice]:
+        """Every device by label; of those that share one the oldest counts."""
+        by_label: defaultdict[str, list[FoundDevice]] = defaultdict(list)
+        for device in await self._api.devices():
+            by_label[device.label].append(device)
+        return {label: _oldest(devices) for label, devices in by_label.items()}
+
+    async def _check(self, conn: AsyncConnection, known: dict[str, FoundDevice]) -> None:
+        """Forget devices that somebody deleted: MQTT would go on accepting their data."""
+        ids = {device.id for device in known.values()}
+        gone = [number for number, dev in self.devices.items() if dev.device_id not in ids]
+        if gone:
+            logger.warning("%d devices are no longer in DOJOT", len(gone))
+            self._metrics.error("device_gone")
+            values = {"tenant": self._tenant, "charge_point_ids": gone}
+            await conn.execute(_QUERIES["forget_devices"], values)
+        for charge_point_id in gone:
+            self._lose(charge_point_id)
+        self._unblock()
+        self._check_at = asyncio.get_running_loop().time() + _CHECK_EVERY_S
+
+    def _lose(self, charge_point_id: int) -> None:
+        del self.devices[charge_point_id]
+        self._on_lost(charge_point_id)
+
+    async def _labels(self, conn: AsyncConnection) -> list[tuple[int, str]]:
+        """(charge point, label) of those pending; one that can have no label is blocked."""
+        values = {"charge_point_ids": list(self._pending)}
+        rows = await (await conn.execute(_QUERIES["labels"], values)).fetchall()
+        for label, charge_point_id in rows:
+            if len(label) > _LONGEST_LABEL:
+                logger.error("%s: too long for a label of DOJOT", label)
+                self._metrics.error("label_too_long")
+                self.block(charge_point_id, "label_too_long")
+                for message in self._pending.pop(charge_point_id):
+                    message.give_back()
+        return [(number, label) for label, number in rows if len(label) <= _LONGEST_LABEL]
+
+    async def _create(self, label: str, template: Template) -> FoundDevice:
+        """Look by label first, and again after a failure: a 500 can mean created."""
+        if found := await self._look_up(label):
+            return found
+        try:
+            return await self._api.create_device(label, template.id)
+        except DojotError as error:
+            if error.maybe_done and (found := await self._look_up(label)):
+                self._metrics.error(error.name)
+                logger.warning("%s: created in spite of %s", label, error)
+                return found
+            raise
+
+    async def _look_up(self, label: str) -> FoundDevice | None:
+        same = [device for device in await self._api.devices(label) if device.label == label]
+        return _oldest(same) if same else None
+
+    async def _remember(
+        self, conn: AsyncConnection, charge_point_id: int, found: FoundDevice, template: Template
+    ) -> None:
+        assert self._tenant is not None
+        values = {
+            "charge_point_id": charge_point_id,
+            "tenant": self._tenant,
+            "device_id": found.id,
+            "label": found.label,
+            "template_id": str(template.id),
+        }
+        await conn.execute(_QUERIES["remember_device"], values)
+        device = Device(charge_point_id, self._tenant, found.id)
+        self.devices[charge_point_id] = device
+        self._on_found(device, self._pending.pop(charge_point_id, []))
+
+
+def _oldest(devices: list[FoundDevice]) -> FoundDevice:
+    """Always the same one of several with one label."""
+    if len(devices) > 1:
+        logger.warning("%d devices are labelled %r", len(devices), devices[0].label)
+    return min(devices, key=lambda device: (device.created, device.id))
+
+
+def _has(template: Template, wanted: dict[tuple[str, str], str]) -> bool:
+    return wanted.keys() <= {(attr.label, attr.type) for attr in template.attrs}
+
+
+def _definitions(wanted: dict[tuple[str, str], str]) -> list[dict[str, str]]:
+    return [
+        {"label": label, "type": kind, "value_type": value_type}
+        for (label, kind), value_type in wanted.items()
+    ]

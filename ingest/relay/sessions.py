@@ -1,0 +1,272 @@
+"""The MQTT sessions of all devices: one each, at most so many open, the least used goes first."""
+
+import asyncio
+import logging
+import random
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from uuid import UUID
+
+from ingest.relay.metrics import Metrics
+from ingest.relay.mqtt import ConnectFailed, Connection
+from ingest.relay.outbox import Message
+from ingest.relay.pacing import Backoff
+
+logger = logging.getLogger(__name__)
+
+_IN_FLIGHT = 20  # per device, as the bridge behind the broker has it
+_DIALLING = 64  # at one time
+_REST_S = 2.0  # longest pause before a device that was cut comes back
+_FRUITLESS = 3  # closed so often with messages and no acknowledgement: it is refused
+_KEEPALIVE_EVERY_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device of DOJOT and the charge point behind it."""
+
+    charge_point_id: int
+    tenant: str
+    device_id: str
+
+    @property
+    def user(self) -> str:
+        return f"{self.tenant}:{self.device_id}"
+
+
+class Session:
+    """Messages of one device wait here until the broker has acknowledged them."""
+
+    def __init__(self, device: Device, sessions: "Sessions") -> None:
+        self.device = device
+        self.queue: deque[Message] = deque()
+        self.unacknowledged: dict[int, Message] = {}
+        self.connection: Connection | None = None
+        self.opening: asyncio.Task[None] | None = None
+        self.fruitless = 0
+        self._sessions = sessions
+        self._pumping = False
+
+    @property
+    def is_idle(self) -> bool:
+        return not self.queue and not self.unacknowledged
+
+    def pump(self) -> None:
+        """Publish as much as may be in flight."""
+        self._pumping = False
+        if self.connection is None:
+            return
+        while self.queue and len(self.unacknowledged) < _IN_FLIGHT:
+            message = self.queue.popleft()
+            self.unacknowledged[self.connection.publish(message.payload)] = message
+        if self.is_idle:
+            self._sessions.rests(self)
+
+    def pump_soon(self) -> None:
+        """Once for all the acknowledgements or messages of this turn of the loop."""
+        if not self._pumping:
+            self._pumping = True
+            asyncio.get_running_loop().call_soon(self.pump)
+
+    def acknowledged(self, message_id: int) -> None:
+        if message := self.unacknowledged.pop(message_id, None):
+            self.fruitless = 0
+            message.sent()
+        self.pump_soon()
+
+    def received(self, payload: bytes) -> None:
+        self._sessions.on_config(self.device, payload)
+
+    def closed(self) -> None:
+        """What was not acknowledged is sent again: it may arrive twice, but it arrives."""
+        self.connection = None
+        self.fruitless += bool(self.unacknowledged)
+        self.queue.extendleft(reversed(self.unacknowledged.values()))
+        self.unacknowledged.clear()
+        self._sessions.closed(self)
+
+    def give_back(self) -> None:
+        """Return every message to the database."""
+        for message in [*self.unacknowledged.values(), *self.queue]:
+            message.give_back()
+        self.unacknowledged.clear()
+        self.queue.clear()
+
+    def end(self) -> None:
+        if self.opening is not None:
+            self.opening.cancel()
+            self.opening = None
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None
+
+
+class Sessions:
+    """Opens and closes sessions.
+
+    Args:
+        on_config: Called with each message of a device's config topic.
+        on_refused: Called with a charge point whose connection the broker keeps closing.
+    """
+
+    def __init__(
+        self,
+        address: tuple[str, int],
+        limit: int,
+        relay_id: UUID,
+        metrics: Metrics,
+        on_config: Callable[[Device, bytes], None],
+        on_refused: Callable[[int], None],
+    ) -> None:
+        self.on_config = on_config
+        self.broker_is_away = False
+        self._address = address
+        self._limit = limit
+        self._client_id = relay_id.hex[:12]
+        self._metrics = metrics
+        self._on_refused = on_refused
+        self._sessions: dict[int, Session] = {}
+        self._open: OrderedDict[Session, None] = OrderedDict()  # open or opening, least used first
+        self._waiting: OrderedDict[Session, None] = OrderedDict()  # for a place among them
+        self._dialling = asyncio.Semaphore(_DIALLING)
+        self._gate = Backoff(first_s=1, longest_s=15)
+        self._not_before = 0.0
+
+    def send(self, device: Device, message: Message) -> None:
+        session = self._session(device)
+        session.queue.append(message)
+        if session.connection is not None:
+            self._open.move_to_end(session)
+            session.pump_soon()
+        else:
+            self._want(session)
+
+    def listen(self, devices: Iterable[Device]) -> None:
+        """Open sessions for orders from DOJOT, as long as there is room beside those that send."""
+        for device in devices:
+            if len(self._open) >= self._limit:
+                return
+            self._want(self._session(device))
+
+    def drop(self, charge_point_id: int) -> None:
+        """Forget the session of a charge point; its messages go back to the database."""
+        if session := self._sessions.pop(charge_point_id, None):
+            session.end()
+            self._leave(session)
+            session.give_back()
+
+    def keep_only(self, shards: frozenset[int], count: int) -> None:
+        """Close idle sessions of charge points that other relays serve."""
+        for charge_point_id, session in list(self._sessions.items()):
+            if charge_point_id % count not in shards and session.is_idle:
+                self.drop(charge_point_id)
+
+    def close(self) -> None:
+        for session in list(self._sessions.values()):
+            session.end()
+
+    async def keep_alive(self) -> None:
+        """Ping and notice silent brokers; runs for ever."""
+        while True:
+            await asyncio.sleep(_KEEPALIVE_EVERY_S)
+            for session in list(self._open):
+                if session.connection is not None:
+                    session.connection.keep_alive()
+
+    def _session(self, device: Device) -> Session:
+        session = self._sessions.get(device.charge_point_id)
+        if session is None or session.device != device:
+            self.drop(device.charge_point_id)
+            session = self._sessions[device.charge_point_id] = Session(device, self)
+        return session
+
+    def _want(self, session: Session) -> None:
+        """Open a session now, or when one of the others rests."""
+        if session in self._open or session in self._waiting:
+            return
+        if len(self._open) >= self._limit and not self._evict():
+            self._waiting[session] = None
+            return
+        self._open[session] = None
+        self._metrics.connections.set(len(self._open))
+        session.opening = asyncio.create_task(self._keep_opening(session))
+
+    def _evict(self) -> bool:
+        """Close the least used session that has nothing to do."""
+        for session in self._open:
+            if session.is_idle:
+                session.end()
+                self._leave(session)
+                return True
+        return False
+
+    def _leave(self, session: Session) -> None:
+        self._open.pop(session, None)
+        self._waiting.pop(session, None)
+        self._metrics.connections.set(len(self._open))
+        if self._waiting and len(self._open) < self._limit:
+            following, _ = self._waiting.popitem(last=False)
+            self._want(following)
+
+    def rests(self, session: Session) -> None:
+        """A session has sent everything: its place is free if another one waits."""
+        if self._waiting and session in self._open:
+            session.end()
+            self._leave(session)
+
+    def closed(self, session: Session) -> None:
+        """A connection broke, which DOJOT does to each of them every 30 minutes."""
+        self._metrics.error("connection_closed")
+        if session.fruitless >= _FRUITLESS:
+            self._refuse(session)
+        elif session in self._open:
+            pause_s = random.uniform(0, _REST_S)
+            session.opening = asyncio.create_task(self._keep_opening(session, pause_s))
+
+    def _refuse(self, session: Session) -> None:
+        self._metrics.error("device_refused")
+        logger.error("%s: the broker closes whenever we publish", session.device.user)
+        self.drop(session.device.charge_point_id)
+        self._on_refused(session.device.charge_point_id)
+
+    async def _keep_opening(self, session: Session, pause_s: float = 0) -> None:
+        """Try until it is open; while the broker is away all sessions wait for one gate."""
+        loop = asyncio.get_running_loop()
+        while session.connection is None:
+            if (closed_for_s := self._not_before - loop.time()) > 0:
+                pause_s = closed_for_s + random.uniform(0, _REST_S)
+            if pause_s:
+                await asyncio.sleep(pause_s)
+            pause_s = 0
+            async with self._dialling:
+                if self._not_before <= loop.time():
+                    await self._open_once(session)
+        session.opening = None
+        session.pump()
+
+    async def _open_once(self, session: Session) -> None:
+        client_id = f"{self._client_id}-{session.device.user}"[:100]
+        connection = Connection(session.device.user, client_id, session)
+        try:
+            await connection.open(*self._address)
+        except ConnectFailed as error:
+            self._gate_closes(error)
+        else:
+            session.connection = connection
+            self._gate_opens()
+
+    def _gate_closes(self, error: ConnectFailed) -> None:
+        self._metrics.error("broker_unreachable")
+        now = asyncio.get_running_loop().time()
+        if self._not_before <= now:  # the first of those that tried together
+            self._not_before = now + self._gate.failed()
+        if not self.broker_is_away:
+            logger.warning("the broker is away: %s", error)
+        self.broker_is_away = True
+
+    def _gate_opens(self) -> None:
+        if self.broker_is_away:
+            logger.info("the broker is back")
+        self.broker_is_away = False
+        self._gate.succeeded()

@@ -1,0 +1,49 @@
+"""Settings of the relay, from ``ELETROPOSTO_*`` environment variables only."""
+
+from datetime import timedelta
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class RelaySettings(BaseSettings):
+    """An empty ``dojot_url`` means that there is nothing to relay to."""
+
+    model_config = SettingsConfigDict(env_prefix="ELETROPOSTO_", extra="ignore", frozen=True)
+
+    database_url: SecretStr = Field(min_length=1)
+    dojot_url: str = ""
+    dojot_mqtt: str = "127.0.0.1:1883"
+    dojot_user: str = "admin"
+    dojot_password: SecretStr = SecretStr("")
+    relay_health_host: str = "127.0.0.1"
+    relay_health_port: int = Field(9465, ge=0, le=65535)
+    dojot_connections: int = Field(2000, ge=1)  # open MQTT sessions, the least used closes first
+    dojot_rate: float = Field(1000, gt=0)  # backlog messages per second, fresh: 5 times it
+    dojot_retention: timedelta = timedelta(days=7)  # older readings are not sent; 0: all
+    dojot_frame_log: bool = False
+
+    @field_validator("dojot_url")
+    @classmethod
+    def _without_slash(cls, url: str) -> str:
+        return url.rstrip("/")
+
+    @field_validator("dojot_mqtt")
+    @classmethod
+    def _has_a_port(cls, address: str) -> str:
+        host, _, port = address.rpartition(":")
+        if not host or not port.isdigit():
+            raise ValueError("host:port is needed")
+        return address
+
+    @field_validator("dojot_retention", mode="before")
+    @classmethod
+    def _days(cls, value: object) -> object:
+        """A bare number is a number of days."""
+        text = str(value).removesuffix("days").removesuffix("d").strip()
+        return timedelta(days=float(text)) if text.replace(".", "", 1).isdigit() else value
+
+    @property
+    def mqtt_address(self) -> tuple[str, int]:
+        host, _, port = self.dojot_mqtt.rpartition(":")
+        return host.strip("[]"), int(port)

@@ -1,0 +1,238 @@
+-- The relay's statements. Every list parameter is an array.
+
+-- name: start_feed
+-- From now on commits fill the outbox.
+INSERT INTO dojot_feed DEFAULT VALUES ON CONFLICT DO NOTHING;
+
+-- name: announce_relay
+INSERT INTO dojot_relay (relay_id, host)
+VALUES (%(relay_id)s, %(host)s)
+ON CONFLICT (relay_id) DO UPDATE SET seen_at = now();
+
+-- name: forget_relays
+DELETE FROM dojot_relay
+WHERE relay_id = %(relay_id)s OR seen_at < now() - INTERVAL '1 day';
+
+-- name: count_relays
+SELECT count(*) FROM dojot_relay
+WHERE seen_at > now() - %(lease)s::interval;
+
+-- name: shards
+-- Who has which shard; locked, so that relays decide one after the other.
+SELECT shard, CASE WHEN claimed_until > now() THEN relay_id END AS relay_id
+FROM dojot_shard
+ORDER BY shard
+FOR UPDATE;
+
+-- name: hold_shards
+UPDATE dojot_shard
+SET relay_id = %(relay_id)s, claimed_until = now() + %(lease)s::interval
+WHERE shard = ANY(%(shards)s);
+
+-- name: release_shards
+UPDATE dojot_shard
+SET relay_id = NULL, claimed_until = NULL
+WHERE relay_id = %(relay_id)s AND shard = ANY(%(shards)s);
+
+-- name: newest_readings
+SELECT coalesce(max(outbox_id), 0) FROM dojot_outbox;
+
+-- name: fresh_readings
+-- Newest first: what does not fit into one pass is backlog from then on.
+SELECT
+    outbox_id,
+    shard,
+    cardinality(charge_point_ids),
+    (SELECT extract(EPOCH FROM min(s))::float8 FROM unnest(sampled_ats) AS s),
+    (SELECT extract(EPOCH FROM max(s))::float8 FROM unnest(sampled_ats) AS s)
+FROM dojot_outbox
+WHERE
+    outbox_id > %(after)s
+    AND shard = ANY(%(shards)s)
+    AND NOT charge_point_ids <@ %(blocked)s::integer []
+ORDER BY outbox_id DESC
+LIMIT %(rows)s;
+
+-- name: backlog_readings
+-- Oldest first, of what the fresh lane left behind.
+SELECT
+    outbox_id,
+    shard,
+    cardinality(charge_point_ids),
+    (SELECT extract(EPOCH FROM min(s))::float8 FROM unnest(sampled_ats) AS s),
+    (SELECT extract(EPOCH FROM max(s))::float8 FROM unnest(sampled_ats) AS s)
+FROM dojot_outbox
+WHERE
+    outbox_id > %(after)s
+    AND outbox_id <= %(until)s
+    AND shard = ANY(%(shards)s)
+    AND NOT charge_point_ids <@ %(blocked)s::integer []
+ORDER BY outbox_id
+LIMIT %(rows)s;
+
+-- name: read_readings
+-- The readings behind the keys. The bounds let the planner leave out chunks, which costs 3 us a chunk and reading
+-- otherwise; they are seconds, since a charge point may send years that no client can hold. LIMIT keeps it to
+-- look-ups by key. attrs is NULL for a reading that was deleted since.
+SELECT
+    o.outbox_id,
+    k.position::integer,
+    k.charge_point_id,
+    dojot_timestamp_ms(k.sampled_at),
+    reading.attrs
+FROM dojot_outbox AS o
+CROSS JOIN LATERAL unnest(o.charge_point_ids, o.sampled_ats, o.connector_ids, o.contexts)
+WITH ORDINALITY AS k (charge_point_id, sampled_at, connector_id, context, position)
+LEFT JOIN LATERAL (
+    SELECT dojot_attributes(mv)::text AS attrs
+    FROM meter_value AS mv
+    WHERE
+        mv.charge_point_id = k.charge_point_id
+        AND mv.sampled_at = k.sampled_at
+        AND mv.connector_id = k.connector_id
+        AND mv.context = k.context
+        AND mv.sampled_at BETWEEN to_timestamp(%(since)s::float8) AND to_timestamp(%(until)s::float8)
+    ORDER BY mv.sampled_at
+    LIMIT 1
+) AS reading ON TRUE
+WHERE o.outbox_id = ANY(%(ids)s);
+
+-- name: delete_readings
+DELETE FROM dojot_outbox
+WHERE outbox_id = ANY(%(ids)s);
+
+-- name: keep_readings
+-- Leave only these positions of a row: the others were sent.
+UPDATE dojot_outbox AS o
+SET
+    charge_point_ids = ARRAY(SELECT o.charge_point_ids[p] FROM unnest(%(positions)s::integer []) AS p),
+    sampled_ats = ARRAY(SELECT o.sampled_ats[p] FROM unnest(%(positions)s::integer []) AS p),
+    connector_ids = ARRAY(SELECT o.connector_ids[p] FROM unnest(%(positions)s::integer []) AS p),
+    contexts = ARRAY(SELECT o.contexts[p] FROM unnest(%(positions)s::integer []) AS p)
+WHERE o.outbox_id = %(id)s;
+
+-- name: newest_events
+SELECT coalesce(max(event_id), 0) FROM dojot_event;
+
+-- name: fresh_events
+SELECT event_id, shard, 1 AS readings, 0 AS since, 0 AS until
+FROM dojot_event
+WHERE
+    event_id > %(after)s
+    AND shard = ANY(%(shards)s)
+    AND charge_point_id <> ALL(%(blocked)s::integer [])
+ORDER BY event_id DESC
+LIMIT %(rows)s;
+
+-- name: backlog_events
+SELECT event_id, shard, 1 AS readings, 0 AS since, 0 AS until
+FROM dojot_event
+WHERE
+    event_id > %(after)s
+    AND event_id <= %(until)s
+    AND shard = ANY(%(shards)s)
+    AND charge_point_id <> ALL(%(blocked)s::integer [])
+ORDER BY event_id
+LIMIT %(rows)s;
+
+-- name: read_events
+SELECT event_id, 1, charge_point_id, dojot_timestamp_ms(at), attrs::text
+FROM dojot_event
+WHERE event_id = ANY(%(ids)s);
+
+-- name: delete_events
+DELETE FROM dojot_event
+WHERE event_id = ANY(%(ids)s);
+
+-- name: set_aside
+INSERT INTO set_aside (received_at, charge_point_id, reason, raw)
+SELECT now(), p.charge_point_id, p.reason, p.raw
+FROM jsonb_to_recordset(%(pieces)s) AS p (charge_point_id integer, reason text, raw text);
+
+-- name: tenant
+SELECT tenant FROM dojot_tenant
+WHERE url = %(url)s AND username = %(username)s;
+
+-- name: remember_tenant
+INSERT INTO dojot_tenant (url, username, tenant)
+VALUES (%(url)s, %(username)s, %(tenant)s)
+ON CONFLICT (url, username) DO UPDATE SET tenant = excluded.tenant;
+
+-- name: devices
+SELECT charge_point_id, device_id FROM dojot_device
+WHERE tenant = %(tenant)s AND mod(charge_point_id, 8) = ANY(%(shards)s);
+
+-- name: labels
+-- The charge points that are to be found in DOJOT, by the label they have there.
+SELECT identity, charge_point_id FROM charge_point
+WHERE charge_point_id = ANY(%(charge_point_ids)s);
+
+-- name: remember_device
+INSERT INTO dojot_device (charge_point_id, tenant, device_id, label, template_id)
+VALUES (%(charge_point_id)s, %(tenant)s, %(device_id)s, %(label)s, %(template_id)s)
+ON CONFLICT (charge_point_id, tenant) DO UPDATE
+SET
+    device_id = excluded.device_id, label = excluded.label, template_id = excluded.template_id, found_at = now();
+
+-- name: forget_devices
+DELETE FROM dojot_device
+WHERE tenant = %(tenant)s AND charge_point_id = ANY(%(charge_point_ids)s);
+
+-- name: lock_provisioning
+SELECT pg_advisory_lock(hashtext('dojot provisioning'));
+
+-- name: unlock_provisioning
+SELECT pg_advisory_unlock(hashtext('dojot provisioning'));
+
+-- name: template
+-- The dynamic attributes a template must have for the connectors we know, and always for 0, 1 and 2.
+SELECT t.label, t.value_type
+FROM dojot_template(ARRAY(
+    SELECT generate_series(0, greatest(2, (SELECT max(least(con.connector_id, 32)) FROM connector AS con)))::smallint
+)) AS t;
+
+-- name: insert_command
+INSERT INTO command (charge_point_id, action, payload, requested_by)
+VALUES (%(charge_point_id)s, %(action)s, %(payload)s, %(requested_by)s);
+
+-- name: queue_frames
+-- Move the frame log on by a window that no transaction can still be writing to; two seconds is far above a commit.
+WITH span AS (
+    SELECT s.shard, coalesce(cur.received_at, feed.since) AS since, now() - INTERVAL '2 seconds' AS until
+    FROM unnest(%(shards)s::smallint []) AS s (shard)
+    CROSS JOIN dojot_feed AS feed
+    LEFT JOIN dojot_frame_cursor AS cur ON s.shard = cur.shard
+),
+
+moved AS (
+    INSERT INTO dojot_frame_cursor (shard, received_at)
+    SELECT shard, greatest(since, until) FROM span
+    ON CONFLICT (shard) DO UPDATE SET received_at = excluded.received_at
+)
+
+INSERT INTO dojot_event (shard, charge_point_id, at, attrs)
+SELECT
+    span.shard,
+    msg.charge_point_id,
+    msg.received_at,
+    jsonb_strip_nulls(jsonb_build_object(
+        'ocpp_frame_in', CASE WHEN msg.direction = 'i' THEN msg.raw END,
+        'ocpp_frame_out', CASE WHEN msg.direction = 'o' THEN msg.raw ELSE msg.answer END
+    ))
+FROM span
+INNER JOIN ocpp_message AS msg
+    ON
+        span.since < msg.received_at
+        AND span.until >= msg.received_at
+        AND span.shard = mod(msg.charge_point_id, 8)
+WHERE length(msg.raw) + coalesce(length(msg.answer), 0) < 100000;
+
+-- name: backlog
+-- How much waits, counted up to 100,000 rows, and since when.
+SELECT count(*), coalesce(sum(waiting.readings), 0), extract(EPOCH FROM now() - min(waiting.created_at))
+FROM (
+    SELECT cardinality(charge_point_ids) AS readings, created_at
+    FROM dojot_outbox
+    ORDER BY outbox_id
+    LIMIT 100000
+) AS waiting;

@@ -1,0 +1,169 @@
+"""What the tests of the relay share: a database with readings in it, a DOJOT to find them in."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+import psycopg
+
+import sql
+from ingest.relay import RelaySettings
+from ingest.relay.main import Relay
+from testbench.dojot import StandIn
+
+_WRITER = sql.load("ingest")
+_COPY = """
+    COPY incoming_reading (
+        sampled_at, charge_point_id, connector_id, transaction_id, context, origin,
+        energy_wh, power_w, current_a, voltage_v, soc_percent, temperature_c,
+        current_offered_a, power_offered_w, extra
+    ) FROM STDIN"""
+
+Tally = Counter[tuple[int, int, float]]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A reading as a test thinks of it; ``ms`` is its time since 1970."""
+
+    charge_point_id: int
+    ms: int
+    power_w: float
+    connector_id: int = 1
+
+    def row(self) -> tuple[Any, ...]:
+        at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=self.ms)
+        values = (None, self.power_w, None, None, None, None, None, None)
+        return (at, self.charge_point_id, self.connector_id, None, 0, 0, *values, None)
+
+
+def now_ms() -> int:
+    return int(datetime.now(UTC).timestamp() * 1000)
+
+
+def samples(charge_points: Iterable[int], count: int, since_ms: int | None = None) -> list[Sample]:
+    """``count`` readings of each charge point, a tenth of a second apart, no two alike."""
+    first = now_ms() - count * 100 if since_ms is None else since_ms
+    return [
+        Sample(charge_point, first + 100 * number, charge_point * 100_000 + number)
+        for number in range(count)
+        for charge_point in charge_points
+    ]
+
+
+def add_charge_points(url: str, count: int, prefix: str = "CP") -> list[int]:
+    with psycopg.connect(url) as conn:
+        rows = conn.execute(
+            "INSERT INTO charge_point (identity)"
+            " SELECT %s || '-' || i FROM generate_series(1, %s) AS i RETURNING charge_point_id",
+            [prefix, count],
+        )
+        return [row[0] for row in rows]
+
+
+def start_feed(url: str) -> None:
+    """As a relay did that was here before."""
+    with psycopg.connect(url) as conn:
+        conn.execute("INSERT INTO dojot_feed DEFAULT VALUES ON CONFLICT DO NOTHING")
+
+
+def store(url: str, stored: Sequence[Sample], per_commit: int = 50) -> None:
+    """Store readings with the statements of the writer, so many in a commit."""
+    with psycopg.connect(url) as conn:
+        conn.execute(_WRITER["prepare_staging"])
+        for start in range(0, len(stored), per_commit):
+            with conn.cursor().copy(_COPY) as copy:
+                for sample in stored[start : start + per_commit]:
+                    copy.write_row(sample.row())
+            conn.execute(_WRITER["store_readings"])
+            conn.commit()
+
+
+def waiting(url: str) -> int:
+    """Rows that wait for DOJOT."""
+    readings = ask(url, "SELECT count(*) FROM dojot_outbox")
+    return int(readings + ask(url, "SELECT count(*) FROM dojot_event"))
+
+
+def ask(url: str, query: str) -> Any:
+    """The first column of the first row."""
+    with psycopg.connect(url) as conn:
+        row = conn.execute(query.encode()).fetchone()
+    return row[0] if row else None
+
+
+def found(url: str, dojot: StandIn, attribute: str = "power_w_1") -> Tally:
+    """(charge point, ms, value) of every stored message with this attribute, with its number."""
+    with psycopg.connect(url) as conn:
+        rows = conn.execute("SELECT device_id, charge_point_id FROM dojot_device").fetchall()
+    known = dict(rows)
+    messages = dojot.store.rows("SELECT device_id, ts_ms, attrs FROM message")
+    tally: Tally = Counter()
+    for device_id, ts_ms, text in messages:
+        attrs = orjson.loads(text)
+        if attribute in attrs:
+            tally[known[device_id], ts_ms, attrs[attribute]] += 1
+    return tally
+
+
+def expected(stored: Iterable[Sample]) -> set[tuple[int, int, float]]:
+    return {(sample.charge_point_id, sample.ms, sample.power_w) for sample in stored}
+
+
+def environment(url: str, dojot_url: str, mqtt: str, **changes: str) -> dict[str, str]:
+    return {
+        "ELETROPOSTO_DATABASE_URL": url,
+        "ELETROPOSTO_DOJOT_URL": dojot_url,
+        "ELETROPOSTO_DOJOT_MQTT": mqtt,
+        "ELETROPOSTO_DOJOT_USER": "admin",
+        "ELETROPOSTO_DOJOT_PASSWORD": "admin",
+        "ELETROPOSTO_RELAY_HEALTH_PORT": "0",
+        **{f"ELETROPOSTO_{name.upper()}": value for name, value in changes.items()},
+    }
+
+
+def settings_of(url: str, dojot: StandIn, **changes: Any) -> RelaySettings:
+    values = environment(url, dojot.url, dojot.mqtt)
+    chosen = {name.removeprefix("ELETROPOSTO_").lower(): value for name, value in values.items()}
+    return RelaySettings(**{**chosen, **changes})
+
+
+@asynccontextmanager
+async def relaying(url: str, dojot: StandIn, **changes: Any) -> AsyncIterator[Relay]:
+    """A relay on this loop."""
+    relay, stop = Relay(settings_of(url, dojot, **changes)), asyncio.Event()
+    task = asyncio.create_task(relay.run(stop))
+    try:
+        yield relay
+    finally:
+        stop.set()
+        await task
+
+
+@contextmanager
+def relay_process(url: str, dojot: StandIn, **changes: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A relay in a process of its own, which the test may kill."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ingest.relay"],
+        env=os.environ | environment(url, dojot.url, dojot.mqtt, **changes),
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+async def until(condition: Callable[[], Any], timeout_s: float = 20) -> None:
+    """Wait for what a test claims will happen."""
+    async with asyncio.timeout(timeout_s):
+        while not condition():  # noqa: ASYNC110  # looks from outside, there is nothing to await
+            await asyncio.sleep(0.02)
