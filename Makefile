@@ -16,8 +16,9 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
-lock: pyproject.toml  ## compile requirements.lock anew (exact versions, hashes, no index address)
+lock: pyproject.toml  ## compile the locks anew (exact versions, hashes, no index address)
 	$(BIN)/uv pip compile --quiet --universal --all-extras --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --extra login --extra scale --generate-hashes --no-emit-index-url --no-header --constraints requirements.lock pyproject.toml -o requirements.runtime.lock
 
 demo: setup  ## everything on this machine: http://localhost:8501
 	@$(BIN)/eletroposto demo

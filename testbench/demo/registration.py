@@ -1,5 +1,6 @@
 """What an operator would enter before the first charger connects: who may connect and charge."""
 
+import os
 from dataclasses import dataclass
 
 import psycopg
@@ -77,3 +78,7 @@ def _add_tariff(connection: psycopg.Connection) -> None:
         connection.execute(
             "SELECT report.add_tariff(%s, %s, %s)", [Jsonb(_TARIFF), Jsonb(_PERIODS), _AUTHOR]
         )
+
+
+if __name__ == "__main__":
+    register(os.environ["ELETROPOSTO_DATABASE_URL"])

@@ -5,13 +5,15 @@ MQTT 5, does not close the connection of a forbidden publish, grants every subsc
 no limit for the age of a connection.
 """
 
+import os
 import secrets
 from pathlib import Path
 
 from testbench.embedded import EmbeddedMosquitto
 
-# No password is asked for, so the bridge's right to every topic lies in a name nobody can guess.
-BRIDGE_USER = f"bridge-{secrets.token_hex(8)}"
+# No password is asked for, so the bridge's right to every topic lies in a name nobody can guess;
+# the configuration of a broker that somebody else runs has to name it.
+BRIDGE_USER = os.environ.get("ELETROPOSTO_STANDIN_BRIDGE") or f"bridge-{secrets.token_hex(8)}"
 
 # "attrs/more" is accepted, though nobody reads it.
 _ACL = f"""\
@@ -24,12 +26,28 @@ topic readwrite #
 """
 
 
-def broker_in(folder: Path) -> EmbeddedMosquitto:
-    """Return a broker, not yet started, whose files are in ``folder``."""
-    return EmbeddedMosquitto(folder)
+class NeighbourBroker:
+    """A broker of the loopback interface that somebody else runs: it lives without us."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    def stop(self) -> None: ...
+
+    def kill(self) -> None: ...
 
 
-def start_broker(broker: EmbeddedMosquitto) -> None:
+Broker = EmbeddedMosquitto | NeighbourBroker
+
+
+def broker_in(folder: Path, port: int | None = None) -> Broker:
+    """Return the broker at ``port``, or one not yet started whose files are in ``folder``."""
+    return EmbeddedMosquitto(folder) if port is None else NeighbourBroker(port)
+
+
+def start_broker(broker: Broker) -> None:
+    if isinstance(broker, NeighbourBroker):
+        return
     acl = broker.folder / "acl"
     broker.folder.mkdir(parents=True, exist_ok=True)
     broker.folder.chmod(0o755)

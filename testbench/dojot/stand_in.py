@@ -38,14 +38,14 @@ class StandIn:
     password = "admin"
     tenant = "admin"
 
-    def __init__(self, folder: Path, store: Store) -> None:
+    def __init__(self, folder: Path, store: Store, broker_port: int | None = None) -> None:
         self.faults = Faults()
         self.counters: Counter[str] = Counter()
         self.store = store
         self.persister = Persister(store, self.faults, self.counters)
         self.proxy = Proxy(self.faults, self.counters)
         self.bridge = Bridge(self.persister, self.counters)
-        self.broker = broker_in(folder)
+        self.broker = broker_in(folder, broker_port)
         self.auth = Auth(store, self.faults)
         self.devices = Devices(store, self.bridge.send_config, self.bridge.actuate)
         self.history = History(store, self.devices, self.faults)
@@ -83,30 +83,37 @@ class StandIn:
 
 @asynccontextmanager
 async def running(
-    folder: Path, *, database: str = ":memory:", http_port: int = 0, mqtt_port: int = 0
+    folder: Path,
+    *,
+    database: str = ":memory:",
+    http_port: int = 0,
+    mqtt_port: int = 0,
+    host: str = _HOST,
+    broker_port: int | None = None,
 ) -> AsyncIterator[StandIn]:
     """Run a stand-in inside the current event loop.
 
     ``folder`` holds the files of the broker, which runs as another user when we are root; a
-    ``database`` file keeps devices and history over restarts.
+    ``database`` file keeps devices and history over restarts. ``host`` is where it listens;
+    ``broker_port`` that of a broker which runs already, instead of one of its own.
     """
     async with AsyncExitStack() as stack:
         store = Store(database)
         stack.callback(store.close)
-        stand_in = StandIn(folder, store)
-        await _run_mqtt(stand_in, mqtt_port, stack)
-        await _run_http(stand_in, http_port, stack)
+        stand_in = StandIn(folder, store, broker_port)
+        await _run_mqtt(stand_in, host, mqtt_port, stack)
+        await _run_http(stand_in, host, http_port, stack)
         yield stand_in
 
 
-async def _run_mqtt(stand_in: StandIn, port: int, stack: AsyncExitStack) -> None:
+async def _run_mqtt(stand_in: StandIn, host: str, port: int, stack: AsyncExitStack) -> None:
     stack.callback(stand_in.broker.stop)
     await asyncio.to_thread(start_broker, stand_in.broker)
     stand_in.proxy.broker_port = stand_in.broker.port
     stand_in.bridge.connect(stand_in.broker.port)
     stack.callback(stand_in.bridge.close)
     await stand_in.bridge.wait_subscribed()
-    stand_in.mqtt = f"{_HOST}:{await stand_in.proxy.listen(_HOST, port)}"
+    stand_in.mqtt = f"{host}:{await stand_in.proxy.listen(host, port)}"
     stack.callback(stand_in.proxy.close)
     for coroutine in (stand_in.bridge.run, stand_in.persister.run, stand_in.proxy.cut_old):
         stack.push_async_callback(_cancel, asyncio.create_task(coroutine()))
@@ -117,9 +124,9 @@ async def _cancel(task: asyncio.Task[None]) -> None:
     await asyncio.wait([task])
 
 
-async def _run_http(stand_in: StandIn, port: int, stack: AsyncExitStack) -> None:
-    listening = socket.create_server((_HOST, port))
-    stand_in.url = f"http://{_HOST}:{listening.getsockname()[1]}"
+async def _run_http(stand_in: StandIn, host: str, port: int, stack: AsyncExitStack) -> None:
+    listening = socket.create_server((host, port))
+    stand_in.url = f"http://{host}:{listening.getsockname()[1]}"
     routes = routes_of(stand_in.auth, stand_in.devices, stand_in.history)
     controls = Controls(stand_in).routes()
     app = application([*routes, *controls], stand_in.auth, stand_in.faults)
