@@ -1,6 +1,7 @@
 """One batch of frames, one transaction: every write that charge points cause."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -115,7 +116,7 @@ class Store:
         messages = [item for item in items if isinstance(item, Message)]
         meant = [message for message in messages if message.meaning is not None]
         marks: set[tuple[int, int]] = set()
-        with conn.transaction():
+        with _taken_back_on_failure(meant), conn.transaction():
             self._open(conn, [item for item in items if isinstance(item, Opening)])
             self._save_facts(conn, meant)
             for message in meant:
@@ -176,9 +177,11 @@ class Store:
                 "unknown_status": self._unknown_status,
             },
         )
-        for (_, stop), row in zip(found, cursor.fetchall(), strict=True):
-            stop.matched_id = row[0]
-            stop.verdict = Verdict(*row[1:]) if row[0] is not None and row[1] else None
+        for (message, stop), row in zip(found, cursor.fetchall(), strict=True):
+            stop.matched_id, connector_id, *verdict = row
+            stop.verdict = Verdict(*verdict) if stop.matched_id is not None and verdict[0] else None
+            if connector_id is not None and message.meaning:
+                message.meaning.place_readings(connector_id, stop.matched_id)
 
     def _insert(
         self, conn: Connection, name: str, found: list[tuple[Message, Any]], row: Any
@@ -317,6 +320,18 @@ class Store:
                 for closing in closings
             ]
             conn.execute(_QUERIES["close_connections"], {"connections": Jsonb(rows)})
+
+
+@contextmanager
+def _taken_back_on_failure(messages: list[Message]) -> Iterator[None]:
+    """Forget the answers written meanwhile: their transaction ids went with the transaction."""
+    unanswered = [message for message in messages if message.answer is None]
+    try:
+        yield
+    except BaseException:
+        for message in unanswered:
+            message.answer = None
+        raise
 
 
 def _answer(message: Message) -> str:

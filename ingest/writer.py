@@ -38,7 +38,12 @@ _TRANSIENT = (
     errors.QueryCanceled,
 )
 # Data the database refuses: theirs, whatever our readers thought of it.
-_THEIRS = (psycopg.DataError, psycopg.IntegrityError)
+_THEIRS = (
+    psycopg.DataError,
+    psycopg.IntegrityError,
+    errors.ProgramLimitExceeded,
+    errors.StatementTooComplex,
+)
 _ANNOUNCE: LiteralString = sql.load("ingest")["announce_replica"]
 _OPTIONS = "-c role=eletroposto_ingest -c statement_timeout=15000 -c timezone=UTC"
 
