@@ -34,19 +34,19 @@ class Sampling:
     than a frame of one.
 
     Attributes:
-        interval_s: Between two readings in the latest ``fine_days``.
+        interval_s: Between two readings in the latest ``single_days``.
         older_interval_s: Between two readings before them.
         per_frame: Readings in one frame before them.
     """
 
     interval_s: float = 10.0
-    fine_days: int = 3
+    single_days: int = 2
     older_interval_s: float = 30.0
     per_frame: int = 10
 
     def at(self, age: timedelta) -> tuple[float, int]:
         """Return the interval and the readings in a frame of a session so long ago."""
-        if age < timedelta(days=self.fine_days):
+        if age < timedelta(days=self.single_days):
             return self.interval_s, 1
         return self.older_interval_s, self.per_frame
 
