@@ -267,9 +267,21 @@ FROM (
         con.error_code AS detail,
         con.transaction_id
     FROM report.connector_now AS con
+    WHERE con.state IN ('Faulted', 'Unavailable')
+    UNION ALL
+    SELECT
+        'offline',
+        cp.charge_point,
+        cp.name,
+        NULL,
+        cp.online_changed_at,
+        NULL,
+        NULL
+    FROM report.charge_point AS cp
     WHERE
-        con.state IN ('Faulted', 'Unavailable')
-        OR (con.state = 'offline' AND con.state_since < now() - INTERVAL '15 minutes')
+        cp.registration = 'registered'
+        AND NOT cp.is_online
+        AND cp.online_changed_at < now() - INTERVAL '15 minutes'
     UNION ALL
     SELECT
         CASE WHEN con.state = 'Charging' THEN 'silent' ELSE 'overstay' END,

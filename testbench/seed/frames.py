@@ -8,6 +8,7 @@ from typing import Any
 from testbench.seed.plan import Reading, Session
 
 _PAUSE = timedelta(milliseconds=7)
+_LATER = timedelta(seconds=4)
 Row = tuple[Any, ...]
 
 
@@ -34,7 +35,7 @@ def frames(session: Session) -> Iterator[Row]:
             "transactionId": number,
             "meterValue": [_meter_value(reading)],
         }
-        yield _frame(session, 10 + index, reading.at, "MeterValues", payload, {})
+        yield _frame(session, 10 + index, reading.at + _LATER, "MeterValues", payload, {})
     if not session.is_open:
         yield from _closing(session)
 
@@ -49,10 +50,10 @@ def _closing(session: Session) -> Iterator[Row]:
         "reason": "Local",
     }
     answer = {"idTagInfo": {"status": "Accepted"}}
-    later = end + timedelta(seconds=1)
+    later = end + timedelta(seconds=5)
     yield _frame(session, 5, later, "StopTransaction", payload, answer)
     yield _frame(
-        session, 6, end + timedelta(seconds=2), *_status(session.connector_id, "Finishing")
+        session, 6, end + timedelta(seconds=6), *_status(session.connector_id, "Finishing")
     )
     if session.unplugged_at:
         yield _frame(session, 7, session.unplugged_at, *_status(session.connector_id, "Available"))

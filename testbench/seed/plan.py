@@ -132,7 +132,7 @@ def _live_day(
 ) -> None:
     """Nights charge the bus, noons a car or two, afternoons see the faults."""
     weekend = day.weekday() >= 5
-    slots = [(1, 0.4, 4.6, 0.9 if not weekend else 0.5), (1, 11.5, 1.6, 0.5), (2, 13.0, 2.8, 0.45)]
+    slots = [(1, 0.4, 4.6, 0.9 if not weekend else 0.5), (1, 11.5, 1.6, 0.5), (2, 16.0, 2.8, 0.45)]
     for connector_id, hour, hours, chance in slots:
         start = _at(day, hour) + timedelta(minutes=random.randint(0, 40))
         length = timedelta(hours=hours * random.uniform(0.55, 1.0))
@@ -148,7 +148,7 @@ def _live_day(
 
 def _outage(made: ChargePoint, day: date, random: Random) -> Outage | None:
     draw = random.random()
-    start = _at(day, 18.2) + timedelta(minutes=random.randint(0, 30))
+    start = _at(day, 20.6) + timedelta(minutes=random.randint(0, 30))
     end = start + timedelta(minutes=random.randint(8, 170))
     if draw < 0.06:
         error = random.choice(["GroundFailure", "HighTemperature", "PowerMeterFailure"])

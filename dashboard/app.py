@@ -1,0 +1,85 @@
+"""The frame of every page: who it is, navigation, header, and what to say when all fails."""
+
+from datetime import datetime
+from pathlib import Path
+
+import streamlit as st
+
+from dashboard import addresses, blocks, data, db, formats, header, signin, visitor
+from dashboard.visitor import t
+
+_HERE = Path(__file__).parent
+# Pages about one thing, or about no period at all, show no filters.
+_BARE = {"estacao", "sessao", "sobre", "cadastros", "operacoes"}
+
+
+def main() -> None:
+    st.set_page_config("eletroposto", str(_HERE / "static/icon.svg"), layout="wide")
+    st.html(_HERE / "static/style.css")
+    st.logo(str(_HERE / "static/icon.svg"), size="large")
+    st.session_state.pop("_shown_from", None)
+    signin.require()
+    page = st.navigation(_pages(), expanded=True)
+    addresses.arrive(page.url_path)
+    banner = st.container()
+    try:
+        header.draw(filters=page.url_path not in _BARE)
+        page.run()
+    except db.NoAnswer as failure:
+        _all_failed(failure)
+    with banner:
+        _old_data()
+    _footer()
+
+
+def _pages() -> dict[str, list[st.Page]]:
+    operation = [
+        _page("overview", "overview", "", default=True),
+        _page("stations", "stations", "estacoes"),
+        _page("sessions", "sessions", "sessoes"),
+        _page("consumption", "consumption", "consumo"),
+    ]
+    hidden = [
+        _page("station", "station", "estacao", hidden=True),
+        _page("session", "session", "sessao", hidden=True),
+    ]
+    return {t("section.operation"): operation + hidden}
+
+
+def _page(
+    view: str, name: str, url_path: str, default: bool = False, hidden: bool = False
+) -> st.Page:
+    return st.Page(
+        _HERE / "views" / f"{view}.py",
+        title=t(f"{name}.title"),
+        url_path=url_path or None,
+        default=default,
+        visibility="hidden" if hidden else "visible",
+    )
+
+
+def _all_failed(failure: db.NoAnswer) -> None:
+    blocks.no_answer(failure)
+    st.button(t("failure.retry"), on_click=db.retry_now, icon=":material/refresh:")
+
+
+def _old_data() -> None:
+    shown_from: datetime | None = st.session_state.get("_shown_from")
+    if shown_from is None:
+        return
+    text = t("failure.kept", clock=formats.instant(shown_from, visitor.language(), seconds=True))
+    st.warning(text, icon=":material/cloud_off:")
+    st.button(t("failure.retry"), on_click=_retry, key="retry_kept", icon=":material/refresh:")
+
+
+def _retry() -> None:
+    db.retry_now()
+    data.forget()
+
+
+def _footer() -> None:
+    with st.sidebar:
+        signin.draw_visitor()
+
+
+main()

@@ -1,0 +1,263 @@
+"""The building blocks of pages: tables, downloads, links and honest empty places."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from html import escape
+from typing import Any, Literal
+
+import pandas as pd
+import streamlit as st
+from plotly.graph_objects import Figure
+
+from dashboard import addresses, data, db, exports, formats, states, visitor
+from dashboard.charts import style
+from dashboard.filters import Selection, presets, today
+from dashboard.visitor import t
+
+Kind = Literal[
+    "text", "integer", "number", "kwh", "kw", "percent", "money", "duration",
+    "instant", "day", "state", "code", "term",
+]  # fmt: skip
+_MARKDOWN = str.maketrans({mark: "\\" + mark for mark in r"\`*_{}[]()#+-.!|~<>$:&"})
+_KEPT_PARAMS = ("de", "ate", "estacao", "lang")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table: its name in the frame, the key of its title, and how to write it."""
+
+    name: str
+    label: str
+    kind: Kind = "text"
+    digits: int = 1
+    terms: str = ""  # of kind term: what the keys of its texts begin with
+
+
+def plain(text: object) -> str:
+    """Text from outside as Markdown that shows it letter by letter."""
+    return str(text).replace("\n", " ")[:300].translate(_MARKDOWN)
+
+
+@contextmanager
+def card(title: str | None = None, help_: str | None = None) -> Iterator[None]:
+    """A part of a page that fails alone: the other parts stay."""
+    if title:
+        st.subheader(title, help=help_, anchor=False)
+    try:
+        yield
+    except db.NoAnswer as failure:
+        no_answer(failure)
+
+
+def no_answer(failure: db.NoAnswer) -> None:
+    """Say in the reader's language why something is missing."""
+    text = t(f"failure.{failure.reason}")
+    if failure.reason == "refused" and failure.detail:
+        text += f" `{plain(failure.detail)}`"
+    st.warning(text, icon=":material/cloud_off:")
+
+
+def link(page: str, label: str, icon: str | None = None, **params: object) -> None:
+    """A link to another page that keeps period, charge points and language."""
+    st.page_link(f"views/{page}.py", label=label, icon=icon, query_params=kept(**params))
+
+
+def leave_for(page: str, **params: object) -> None:
+    """Leave for another page."""
+    st.switch_page(f"views/{page}.py", query_params=kept(**params))
+
+
+def kept(**params: object) -> dict[str, Any]:
+    """What the URL says about period, charge points and language, and ``params``."""
+    found: dict[str, Any] = {
+        name: st.query_params.get_all(name) for name in _KEPT_PARAMS if name in st.query_params
+    }
+    return found | {name: str(value) for name, value in params.items()}
+
+
+def table(
+    frame: pd.DataFrame,
+    columns: Sequence[Column],
+    key: str,
+    select: bool = False,
+    height: int | Literal["auto"] = "auto",
+) -> int | None:
+    """Draw a table; with ``select`` return the position of the row that was chosen."""
+    language = visitor.language()
+    shown = frame[[column.name for column in columns]].copy()
+    for column in columns:
+        shown[column.name] = _prepared(shown[column.name], column)
+    writers = {c.name: _writer(c, language) for c in columns if c.kind in _WRITTEN}
+    event: Any = st.dataframe(
+        shown.style.format(writers),
+        column_config={column.name: _config(column, language) for column in columns},
+        hide_index=True,
+        height=height,
+        key=key,
+        on_select="rerun" if select else "ignore",
+        selection_mode="single-row",
+        placeholder=formats.UNKNOWN,
+        alt=t("table.alt", rows=len(frame), columns=", ".join(t(c.label) for c in columns)),
+    )
+    rows = event["selection"]["rows"] if select else []
+    return rows[0] if rows else None
+
+
+def choose(label: str, key: str, options: Sequence[str], texts: str, default: str) -> str:
+    """A row of choices whose value is in the address; ``texts`` begins the keys of their labels."""
+    addresses.take(key, addresses.one_of(options, default), default)
+    if st.session_state[key] not in options:
+        st.session_state[key] = default
+    st.segmented_control(
+        label,
+        options,
+        required=True,
+        format_func=lambda name: t(f"{texts}{name}"),
+        key=key,
+        label_visibility="collapsed",
+    )
+    chosen = st.session_state[key] or default
+    addresses.show(key, chosen, default)
+    return str(chosen)
+
+
+def plot(figure: Figure, key: str, alt: str, select: bool = False) -> list[Any]:
+    """Draw a figure in the ink of the visitor's theme; with ``select`` return clicked points."""
+    dark = st.context.theme.type == "dark"
+    ink, faint = ("#e4e9ee", "#aeb9c4") if dark else ("#1d2733", "#56626f")
+    figure.update_layout(font_color=ink, legend_font_color=ink, annotationdefaults_font_color=ink)
+    figure.update_xaxes(tickfont_color=faint, title_font_color=faint)
+    figure.update_yaxes(tickfont_color=faint, title_font_color=faint)
+    event: Any = st.plotly_chart(
+        figure,
+        config=style.CONFIG,
+        key=key,
+        on_select="rerun" if select else "ignore",
+        selection_mode="points",
+        alt=alt,
+    )
+    return list(event["selection"]["points"]) if select else []
+
+
+def downloads(
+    name: str, make: Callable[[], pd.DataFrame], columns: Sequence[Column], key: str
+) -> None:
+    """Offer what is on the screen as files, made when asked for."""
+    labels = {column.name: t(column.label) for column in columns}
+    wanted = [column.name for column in columns]
+    ways: Mapping[str, Callable[[pd.DataFrame], bytes]] = {
+        "csv_br": lambda frame: exports.csv_brazil(frame, labels),
+        "csv": exports.csv_international,
+        "xlsx": lambda frame: exports.xlsx(frame, labels, name),
+        "parquet": exports.parquet,
+    }
+    with st.popover(t("download.button"), icon=":material/download:", key=f"{key}_popover"):
+        for way, write in ways.items():
+            st.download_button(
+                t(f"download.{way}"),
+                data=lambda write=write: write(make()[wanted]),  # type: ignore[misc]
+                file_name=f"{name}.{'csv' if way == 'csv_br' else way}",
+                mime="application/octet-stream",
+                key=f"{key}_{way}",
+                on_click="ignore",
+                type="tertiary",
+            )
+
+
+def facts(values: Mapping[str, str]) -> None:
+    """A grid of names and values."""
+    cells = "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
+        for name, value in values.items()
+    )
+    st.html(f'<dl class="ep-facts">{cells}</dl>')
+
+
+def nothing_here(selection: Selection) -> None:
+    """The period holds nothing: say so, and where the nearest data are."""
+    st.info(t("empty.period"), icon=":material/search_off:")
+    nearest = data.nearest_sessions(selection)
+    for key in ("earlier", "later"):
+        if pd.notna(nearest[key]):
+            day = formats.local(nearest[key]).date()
+            label = t(f"empty.{key}", day=formats.day(day, visitor.language()))
+            st.button(label, key=f"nearest_{key}", on_click=_show_day, args=(day,))
+    st.button(t("empty.clear"), key="clear_filters", on_click=clear_filters)
+
+
+def clear_filters() -> None:
+    default = presets(today())["month"]
+    st.session_state["de"], st.session_state["ate"] = default.first, default.last
+    st.session_state["estacao"] = []
+
+
+def _show_day(day: Any) -> None:
+    st.session_state["de"] = st.session_state["ate"] = day
+
+
+def first_run() -> None:
+    """Nothing was ever received: how to begin."""
+    st.info(t("first.title"), icon=":material/waving_hand:")
+    st.markdown(t("first.steps"))
+    st.code("ws://HOST:9000/ocpp/CHARGE_POINT_ID", language=None)
+    st.code("eletroposto charge-point add CHARGE_POINT_ID\nmake demo", language="bash")
+
+
+def state_text(state: str | None, words: Any = None) -> str:
+    """An OCPP state in its own spelling, with its meaning."""
+    speak = words or visitor.words()
+    name = state or "unknown"
+    gloss = speak.known(f"state.{name}", "")
+    return f"{name} – {gloss}" if gloss else name
+
+
+def pretty_json(text: str | None) -> str:
+    """JSON indented; anything else as it came."""
+    try:
+        return json.dumps(json.loads(text or ""), indent=2, ensure_ascii=False)[:20_000]
+    except ValueError:
+        return (text or "")[:20_000]
+
+
+_WRITTEN = {"integer", "number", "kwh", "kw", "percent", "money", "duration"}
+
+
+def _prepared(values: "pd.Series[Any]", column: Column) -> "pd.Series[Any]":
+    if column.kind in ("kwh", "kw"):
+        return values / 1000
+    if column.kind == "term":
+        words = visitor.words()
+        return values.map(lambda name: words.known(column.terms + str(name), str(name)))
+    if column.kind == "state":
+        return values.map(lambda state: f"{states.look(state).symbol} {state_text(state)}")
+    if column.kind == "text":
+        return values.map(lambda v: v[:300] if isinstance(v, str) else v)
+    return values
+
+
+def _writer(column: Column, language: formats.Language) -> Callable[[Any], str]:
+    if column.kind == "money":
+        return lambda value: formats.money(value, language)
+    if column.kind == "duration":
+        return formats.duration
+    digits = 0 if column.kind == "integer" else column.digits
+    return lambda value: formats.number(value, language, digits)
+
+
+def _config(column: Column, language: formats.Language) -> Any:
+    label = t(column.label)
+    kinds = st.column_config
+    if column.kind == "instant":
+        return kinds.DatetimeColumn(
+            label,
+            format=formats.table_instant(language),
+            timezone=str(formats.ZONE),
+            help=str(formats.ZONE),
+        )
+    if column.kind == "day":
+        return kinds.DateColumn(label, format=formats.table_day(language))
+    if column.kind in _WRITTEN:
+        return kinds.NumberColumn(label)
+    return kinds.TextColumn(label)

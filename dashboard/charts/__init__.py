@@ -1,0 +1,1 @@
+"""From a frame to a figure. Pure: no database, no page, no clock."""

@@ -1,0 +1,147 @@
+"""Figures of consumption and demand. Energy comes in Wh and is drawn in kWh, power in kW."""
+
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from dashboard.charts import style
+from dashboard.i18n import Words
+
+POSTOS = ("fora_ponta", "intermediario", "ponta")
+
+
+def by_day(frame: pd.DataFrame, words: Words) -> go.Figure:
+    """Energy by day, stacked by charge point. Columns: day, name, place, energy_wh."""
+    figure = style.base(words.language, 300, barmode="stack")
+    for name, part in frame.groupby(frame["name"].fillna(""), sort=False):
+        place = int(part["place"].iloc[0])
+        figure.add_bar(
+            x=pd.to_datetime(part["day"]),
+            y=part["energy_wh"] / 1000,
+            name=style.safe(name) or words("chart.others"),
+            marker_color=style.PALETTE[min(place, 8) - 1],
+            hovertemplate="%{y:,.1f} kWh",
+        )
+    style.day_axis(figure, words.language, list(frame["day"].unique()))
+    figure.update_yaxes(title="kWh")
+    return figure
+
+
+def week(frame: pd.DataFrame, words: Words) -> go.Figure:
+    """Weekday by hour. Columns: weekday (1 = Monday), hour, energy_wh."""
+    grid = (
+        frame.pivot_table(index="weekday", columns="hour", values="energy_wh", aggfunc="sum")
+        .reindex(index=range(1, 8), columns=range(24))
+        .div(1000)
+    )
+    figure = style.base(words.language, 300)
+    figure.add_heatmap(
+        z=grid.to_numpy(),
+        x=[f"{hour:02d}" for hour in range(24)],
+        y=[words(f"weekday.{day}") for day in range(1, 8)],
+        colorscale=style.HEAT,
+        xgap=1,
+        ygap=1,
+        colorbar={"title": "kWh", "thickness": 10, "outlinewidth": 0},
+        hovertemplate="%{y} %{x} h: %{z:,.1f} kWh<extra></extra>",
+    )
+    figure.update_layout(hovermode="closest")
+    figure.update_yaxes(autorange="reversed", showgrid=False, rangemode="normal", type="category")
+    figure.update_xaxes(type="category", dtick=3)
+    return figure
+
+
+def series(frame: pd.DataFrame, words: Words, width_s: float) -> go.Figure:
+    """Energy in steps of ``width_s`` by tariff period. Columns: at, posto, energy_wh."""
+    figure = style.base(words.language, 360, barmode="stack", bargap=0.05)
+    for posto, part in _by_posto(frame):
+        figure.add_bar(
+            x=style.local(part["at"]) + pd.Timedelta(seconds=width_s / 2),
+            y=part["energy_wh"] / 1000,
+            width=width_s * 1000 * 0.95,
+            **_posto_look(posto, words),
+        )
+    style.time_axis(figure, words.language)
+    figure.update_yaxes(title="kWh")
+    return figure
+
+
+def days(frame: pd.DataFrame, words: Words, grain: str) -> go.Figure:
+    """Energy by day or month by tariff period. Columns: day, <posto>_wh."""
+    figure = style.base(words.language, 360, barmode="stack")
+    for posto in POSTOS:
+        figure.add_bar(
+            x=pd.to_datetime(frame["day"]),
+            y=frame[f"{posto}_wh"] / 1000,
+            **_posto_look(posto, words),
+        )
+    style.day_axis(figure, words.language, list(frame["day"]))
+    if grain == "month":
+        pattern = "%m/%Y" if words.language == "pt" else "%Y-%m"
+        figure.update_xaxes(dtick="M1", tickformat=pattern, hoverformat=pattern)
+        figure.update_xaxes(tickformatstops=[])
+    figure.update_yaxes(title="kWh")
+    return figure
+
+
+def compared(now: pd.DataFrame, before: pd.DataFrame, words: Words) -> go.Figure:
+    """Two periods side by side, day by day from their first. Columns: day, energy_wh."""
+    figure = style.base(words.language, 280, barmode="group")
+    for frame, key, color in (
+        (before, "consumption.before", style.UNPRICED),
+        (now, "consumption.now", style.PALETTE[0]),
+    ):
+        figure.add_bar(
+            x=list(range(1, len(frame) + 1)),
+            y=frame["energy_wh"] / 1000,
+            name=words(key),
+            marker_color=color,
+            customdata=[f"{day:%d/%m/%Y}" for day in pd.to_datetime(frame["day"])],
+            hovertemplate="%{customdata}: %{y:,.1f} kWh",
+        )
+    figure.update_xaxes(title=words("consumption.day_of_period"))
+    figure.update_yaxes(title="kWh")
+    return figure
+
+
+def duration(frame: pd.DataFrame, contracted_w: float | None, words: Words) -> go.Figure:
+    """Demand against the hours it was reached. Columns: hours, demand_w."""
+    figure = style.base(words.language, 300)
+    figure.add_scatter(
+        x=frame["hours"],
+        y=frame["demand_w"] / 1000,
+        mode="lines",
+        line={"shape": "hv", "color": style.PALETTE[0], "width": 2},
+        fill="tozeroy",
+        fillcolor="rgba(43,108,176,0.12)",
+        name=words("consumption.demand"),
+        hovertemplate="%{y:,.1f} kW",
+    )
+    if contracted_w:
+        _contracted(figure, contracted_w, words)
+    figure.update_xaxes(title=words("consumption.hours"))
+    figure.update_yaxes(title="kW")
+    return figure
+
+
+def _contracted(figure: go.Figure, contracted_w: float, words: Words) -> None:
+    figure.add_hline(
+        y=contracted_w / 1000,
+        line={"color": style.PALETTE[4], "dash": "dash", "width": 1.5},
+        annotation_text=words("consumption.contracted"),
+        annotation_position="top right",
+    )
+
+
+def _by_posto(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    known = frame["posto"].fillna("none")
+    return [(name, frame[known == name]) for name in (*POSTOS, "none") if (known == name).any()]
+
+
+def _posto_look(posto: str, words: Words) -> dict[str, Any]:
+    return {
+        "name": words(f"posto.{posto}"),
+        "marker_color": style.POSTO_COLORS.get(posto, style.UNPRICED),
+        "hovertemplate": "%{y:,.2f} kWh",
+    }

@@ -1,0 +1,84 @@
+"""What all figures share: palette, axes in local time with numeric dates, separators."""
+
+import html
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from dashboard.formats import SEPARATORS, ZONE, Language
+
+# Told apart by colour-blind readers, legible on white and on dark blue.
+PALETTE = (
+    "#2b6cb0", "#d9822b", "#2a8f6d", "#8e5ea2", "#b8433a", "#5b9bb5", "#b59a2a", "#7d8794",
+)  # fmt: skip
+POSTO_COLORS = {"ponta": "#b8433a", "intermediario": "#d9a22b", "fora_ponta": "#2b6cb0"}
+UNPRICED = "#8b96a3"
+GRID = "rgba(128,140,155,0.22)"
+SHADE = "rgba(128,140,155,0.20)"
+# Heat from the page's own background to the palette's blue.
+HEAT = [[0.0, "rgba(43,108,176,0.04)"], [0.5, "rgba(43,108,176,0.45)"], [1.0, "#2b6cb0"]]
+
+_DAY_TICK = {"pt": "%d/%m", "en": "%m-%d"}
+_HOVER = {"pt": "%d/%m/%Y %H:%M", "en": "%Y-%m-%d %H:%M"}
+_MS_DAY = 86_400_000
+CONFIG: dict[str, Any] = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d"]}
+
+
+def local(values: "pd.Series[Any]") -> "pd.Series[Any]":
+    """UTC instants as local clock time, which Plotly takes as it is."""
+    return pd.to_datetime(values, utc=True).dt.tz_convert(ZONE).dt.tz_localize(None)
+
+
+def local_instant(value: Any) -> pd.Timestamp:
+    return pd.Timestamp(value).tz_convert(ZONE).tz_localize(None)
+
+
+def base(language: Language, height: int, **layout: Any) -> go.Figure:
+    """An empty figure in the house style."""
+    figure = go.Figure()
+    figure.update_layout(
+        height=height,
+        margin={"l": 8, "r": 8, "t": 28, "b": 8},
+        separators=SEPARATORS[language],
+        colorway=list(PALETTE),
+        hovermode="x unified",
+        bargap=0.18,
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "title": None},
+        **layout,
+    )
+    figure.update_xaxes(showgrid=False, automargin=True)
+    figure.update_yaxes(gridcolor=GRID, zeroline=False, automargin=True, rangemode="tozero")
+    return figure
+
+
+def time_axis(figure: go.Figure, language: Language, **axis: Any) -> None:
+    """Numeric dates in the order of the language, finer as one zooms in."""
+    day = _DAY_TICK[language]
+    month = "%m/%Y" if language == "pt" else "%Y-%m"
+    figure.update_xaxes(
+        type="date",
+        hoverformat=_HOVER[language],
+        tickformatstops=[
+            {"dtickrange": [None, 60_000], "value": "%H:%M:%S"},
+            {"dtickrange": [60_000, _MS_DAY - 1], "value": f"%H:%M\n{day}"},
+            {"dtickrange": [_MS_DAY, "M1"], "value": day},
+            {"dtickrange": ["M1", None], "value": month},
+        ],
+        **axis,
+    )
+
+
+def day_axis(figure: go.Figure, language: Language, days: Sequence[Any]) -> None:
+    """An axis of whole days; hovering shows the day alone."""
+    time_axis(figure, language)
+    figure.update_xaxes(hoverformat=_HOVER[language].split(" ")[0])
+    if len(days) == 1:  # a lone bar would fill the figure
+        lone = pd.Timestamp(days[0])
+        figure.update_xaxes(range=[lone - pd.Timedelta(days=3), lone + pd.Timedelta(days=3)])
+
+
+def safe(text: object) -> str:
+    """Text from outside, for Plotly's little HTML."""
+    return html.escape(str(text)[:80])

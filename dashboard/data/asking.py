@@ -1,0 +1,121 @@
+"""How questions are asked: cached for a while, and kept for when the database is away."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from threading import Lock
+from typing import Any, LiteralString
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import db
+from dashboard.filters import Selection
+from sql import load
+
+QUERIES: dict[str, LiteralString] = load("dashboard")
+_KEPT = 300
+
+Params = tuple[tuple[str, Any], ...]
+_Key = tuple[str, str, Params]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    at: datetime
+    frame: pd.DataFrame
+
+
+class _Memory:
+    """The last good answers of this process, oldest use first out."""
+
+    def __init__(self) -> None:
+        self._answers: OrderedDict[_Key, Kept] = OrderedDict()
+        self._lock = Lock()
+
+    def keep(self, key: _Key, frame: pd.DataFrame) -> None:
+        with self._lock:
+            self._answers[key] = Kept(datetime.now(UTC), frame)
+            self._answers.move_to_end(key)
+            while len(self._answers) > _KEPT:
+                self._answers.popitem(last=False)
+
+    def recall(self, key: _Key) -> Kept | None:
+        with self._lock:
+            return self._answers.get(key)
+
+
+@st.cache_resource
+def _memory() -> _Memory:
+    return _Memory()
+
+
+def _fetch(address: str, name: str, params: Params) -> pd.DataFrame:
+    """The address is part of the key: two databases never share an answer."""
+    # psycopg takes a tuple for a row, a list for an array.
+    values = {key: list(value) if isinstance(value, tuple) else value for key, value in params}
+    frame = db.fetch(QUERIES[name], values)
+    _memory().keep((address, name, params), frame)
+    return frame
+
+
+_live = st.cache_data(ttl=2, max_entries=64, show_spinner=False)(_fetch)
+_recent = st.cache_data(ttl=20, max_entries=256, show_spinner=False)(_fetch)
+_settled = st.cache_data(ttl=300, max_entries=128, show_spinner=False)(_fetch)
+
+
+def live(name: str, **params: Any) -> pd.DataFrame:
+    """Ask at most every 2 s."""
+    return _answer(_live, name, params)
+
+
+def recent(name: str, **params: Any) -> pd.DataFrame:
+    """Ask at most every 20 s."""
+    return _answer(_recent, name, params)
+
+
+def settled(name: str, **params: Any) -> pd.DataFrame:
+    """Ask at most every 5 minutes: what hardly ever changes."""
+    return _answer(_settled, name, params)
+
+
+def chosen(selection: Selection) -> dict[str, Any]:
+    """The parameters every filtered question shares."""
+    return {
+        "since": selection.period.since,
+        "until": selection.period.until,
+        "first_day": selection.period.first,
+        "last_day": selection.period.last,
+        "charge_points": selection.charge_points,
+    }
+
+
+def forget() -> None:
+    """Ask everything anew: after a change made by the reader."""
+    for cached in (_live, _recent, _settled):
+        cached.clear()
+
+
+def _answer(
+    cached: Callable[[str, str, Params], pd.DataFrame], name: str, params: dict[str, Any]
+) -> pd.DataFrame:
+    key = (db.url(), name, tuple(sorted((k, _hashable(v)) for k, v in params.items())))
+    try:
+        return cached(*key)
+    except db.NoAnswer as failure:
+        kept = _memory().recall(key) if failure.reason == "away" else None
+        if kept is None:
+            raise
+        _note_age(kept.at)
+        return kept.frame.copy()
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _note_age(at: datetime) -> None:
+    """Remember, for the banner of this run, how old the oldest answer shown is."""
+    oldest = st.session_state.get("_shown_from")
+    st.session_state["_shown_from"] = min(at, oldest) if oldest else at

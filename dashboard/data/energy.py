@@ -1,0 +1,60 @@
+"""Consumption, demand and the figures of a period."""
+
+import pandas as pd
+
+from dashboard.data import asking
+from dashboard.filters import Selection
+
+QUARTER_S, HOUR_S = 900.0, 3600.0
+
+
+def totals(selection: Selection) -> "pd.Series[float]":
+    """The figures of a period; NaN where nothing was counted."""
+    return asking.recent("totals", **asking.chosen(selection)).iloc[0]
+
+
+def peak(selection: Selection) -> "pd.Series[float] | None":
+    """started_at, demand_w and energy_wh of all; None where nothing was drawn."""
+    frame = asking.recent("peak", **asking.chosen(selection))
+    return None if frame.empty else frame.iloc[0]
+
+
+def contracted_w(selection: Selection) -> float | None:
+    frame = asking.settled("contracted_demand", **asking.chosen(selection))
+    value = frame["contracted_w"].iloc[0]
+    return None if pd.isna(value) else float(value)
+
+
+def daily(selection: Selection) -> pd.DataFrame:
+    """A row per local day: energy_wh, sessions, cost, idle_s, technical_percent, ..."""
+    return asking.recent("daily", **asking.chosen(selection))
+
+
+def by_charge_point(selection: Selection) -> pd.DataFrame:
+    """Columns: day, name (None: the rest), place, energy_wh."""
+    return asking.recent("energy_by_charge_point", **asking.chosen(selection))
+
+
+def week_pattern(selection: Selection) -> pd.DataFrame:
+    """Columns: weekday (1 = Monday), hour, energy_wh."""
+    return asking.recent("week_pattern", **asking.chosen(selection))
+
+
+def series(selection: Selection, width_s: float) -> pd.DataFrame:
+    """Columns: at (UTC), posto, energy_wh, in steps of ``width_s``."""
+    return asking.recent("energy_series", width_s=width_s, **asking.chosen(selection))
+
+
+def days(selection: Selection, grain: str) -> pd.DataFrame:
+    """Columns: day, ponta_wh, intermediario_wh, fora_ponta_wh; grain is day or month."""
+    return asking.recent("energy_days", grain=grain, **asking.chosen(selection))
+
+
+def demand_duration(selection: Selection) -> pd.DataFrame:
+    """Columns: hours (for so long at least), demand_w."""
+    return asking.recent("demand_duration", **asking.chosen(selection))
+
+
+def peaks(selection: Selection) -> pd.DataFrame:
+    """Columns: started_at, demand_w, who."""
+    return asking.recent("peaks", **asking.chosen(selection))

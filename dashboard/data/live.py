@@ -1,0 +1,33 @@
+"""What is so at this moment."""
+
+from datetime import datetime
+
+import pandas as pd
+
+from dashboard.data import asking
+from dashboard.filters import Selection
+
+
+def charge_point_names() -> dict[str, str]:
+    """Identity to name of every registered charge point; equal names get their identity added."""
+    frame = asking.recent("charge_point_names")
+    twice = frame["name"].duplicated(keep=False)
+    shown = frame["name"].where(~twice, frame["name"] + " (" + frame["charge_point"] + ")")
+    return dict(zip(frame["charge_point"], shown, strict=True))
+
+
+def newest_message() -> datetime | None:
+    """When anything was last heard from any charge point."""
+    frame = asking.live("newest_message")
+    at = frame["at"].iloc[0]
+    return None if pd.isna(at) else at.to_pydatetime()
+
+
+def connectors_now(selection: Selection) -> pd.DataFrame:
+    """A row per connector: state, state_since, power_w, energy_so_far_wh, soc_percent, ..."""
+    return asking.live("connectors_now", charge_points=selection.charge_points)
+
+
+def attention(selection: Selection) -> pd.DataFrame:
+    """Columns: kind, charge_point, name, connector_id, since, detail, transaction_id."""
+    return asking.live("attention", charge_points=selection.charge_points)

@@ -1,0 +1,70 @@
+"""Tables as files: what is on the screen, for spreadsheets and for programs."""
+
+import io
+from collections.abc import Mapping
+
+import pandas as pd
+
+from dashboard.formats import ZONE
+
+# A spreadsheet would run a text that begins like this as a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def csv_brazil(frame: pd.DataFrame, labels: Mapping[str, str]) -> bytes:
+    """Semicolons, decimal commas, local time and a mark by which Excel knows UTF-8."""
+    text: str = _readable(frame, labels).to_csv(
+        index=False, sep=";", decimal=",", date_format="%d/%m/%Y %H:%M:%S"
+    )
+    return text.encode("utf-8-sig")
+
+
+def csv_international(frame: pd.DataFrame) -> bytes:
+    """Commas, decimal points, UTC and the names of the report views."""
+    text: str = _harmless(_flat(frame)).to_csv(index=False, date_format="%Y-%m-%dT%H:%M:%SZ")
+    return text.encode()
+
+
+def xlsx(frame: pd.DataFrame, labels: Mapping[str, str], sheet: str) -> bytes:
+    """A workbook with one sheet, local time, true numbers."""
+    out = io.BytesIO()
+    with pd.ExcelWriter(out, engine="openpyxl") as writer:
+        _readable(frame, labels).to_excel(writer, sheet_name=sheet[:31] or "1", index=False)
+        page = writer.sheets[sheet[:31] or "1"]
+        page.freeze_panes = "A2"
+        for column in page.columns:
+            page.column_dimensions[column[0].column_letter].width = 20
+    return out.getvalue()
+
+
+def parquet(frame: pd.DataFrame) -> bytes:
+    """UTC and the names of the report views."""
+    content: bytes = _flat(frame).to_parquet(index=False)
+    return content
+
+
+def _readable(frame: pd.DataFrame, labels: Mapping[str, str]) -> pd.DataFrame:
+    shown = _harmless(_flat(frame))
+    for name in shown.select_dtypes("datetimetz").columns:
+        shown[name] = shown[name].dt.tz_convert(ZONE).dt.tz_localize(None)
+    return shown.rename(columns=dict(labels))
+
+
+def _flat(frame: pd.DataFrame) -> pd.DataFrame:
+    """Lists and dictionaries as text: no file format takes them alike."""
+    flat = frame.copy()
+    for name in flat.columns:
+        if flat[name].map(lambda value: isinstance(value, (list, dict))).any():
+            flat[name] = flat[name].map(lambda v: str(v) if isinstance(v, (list, dict)) else v)
+    return flat
+
+
+def _harmless(frame: pd.DataFrame) -> pd.DataFrame:
+    for name in frame.columns:
+        if frame[name].dtype == object or isinstance(frame[name].dtype, pd.StringDtype):
+            frame[name] = frame[name].map(_guarded)
+    return frame
+
+
+def _guarded(value: object) -> object:
+    return "'" + value if isinstance(value, str) and value.startswith(_FORMULA) else value

@@ -1,0 +1,131 @@
+"""Numbers, money and instants as people of each language write them. Unknown is a dash, never 0."""
+
+import math
+from datetime import date, datetime, timedelta
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_date, format_datetime
+from babel.numbers import format_currency, format_decimal
+
+Language = Literal["pt", "en"]
+
+UNKNOWN = "—"
+ZONE = ZoneInfo("America/Sao_Paulo")
+_LOCALE = {"pt": "pt_BR", "en": "en_GB"}
+_INSTANT = {"pt": "dd/MM/yyyy HH:mm", "en": "yyyy-MM-dd HH:mm"}
+_SECOND = {"pt": "dd/MM/yyyy HH:mm:ss", "en": "yyyy-MM-dd HH:mm:ss"}
+_DAY = {"pt": "dd/MM/yyyy", "en": "yyyy-MM-dd"}
+_TABLE_INSTANT = {"pt": "DD/MM/YYYY HH:mm", "en": "YYYY-MM-DD HH:mm"}
+_TABLE_DAY = {"pt": "DD/MM/YYYY", "en": "YYYY-MM-DD"}
+# Plotly wants the decimal sign first, then the thousands sign.
+SEPARATORS = {"pt": ",.", "en": ".,"}
+
+
+def is_unknown(value: object) -> bool:
+    """Whether ``value`` is None, NaN or NaT."""
+    return value is None or value != value
+
+
+def number(value: float | None, language: Language, digits: int = 1, unit: str = "") -> str:
+    if is_unknown(value) or value is None or not math.isfinite(value):
+        return UNKNOWN
+    pattern = "#,##0" + ("." + "0" * digits if digits else "")
+    # A rounded -0,0 reads as a mistake.
+    rounded = round(float(value), digits) + 0.0
+    text = str(format_decimal(rounded, format=pattern, locale=_LOCALE[language]))
+    return f"{text} {unit}" if unit else text
+
+
+def energy(wh: float | None, language: Language, digits: int = 1) -> str:
+    """Wh shown as kWh."""
+    return number(_thousandth(wh), language, digits, "kWh")
+
+
+def power(w: float | None, language: Language, digits: int = 1) -> str:
+    """W shown as kW."""
+    return number(_thousandth(w), language, digits, "kW")
+
+
+def percent(value: float | None, language: Language, digits: int = 1) -> str:
+    return number(value, language, digits, "%")
+
+
+def change(now: float | None, before: float | None, language: Language) -> str | None:
+    """The change in percent with its sign; None where nothing can be compared."""
+    if is_unknown(now) or is_unknown(before) or not before or now is None:
+        return None
+    share = (now - before) / abs(before) * 100
+    sign = "+" if share >= 0 else "-"
+    return sign + number(abs(share), language, 1, "%")
+
+
+def money(value: float | None, language: Language, digits: int = 2) -> str:
+    """Brazilian reais."""
+    if is_unknown(value) or value is None:
+        return UNKNOWN
+    pattern = "¤ #,##0" + ("." + "0" * digits if digits else "")
+    text = format_currency(
+        value, "BRL", format=pattern, locale=_LOCALE[language], currency_digits=False
+    )
+    return str(text).replace("\xa0", " ")
+
+
+def duration(seconds: float | None) -> str:
+    if is_unknown(seconds) or seconds is None:
+        return UNKNOWN
+    whole = round(seconds)
+    days, rest = divmod(whole, 86400)
+    hours, rest = divmod(rest, 3600)
+    minutes, left = divmod(rest, 60)
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min" if minutes else f"{left} s"
+
+
+def local(moment: datetime) -> datetime:
+    return moment.astimezone(ZONE)
+
+
+def instant(moment: datetime | None, language: Language, seconds: bool = False) -> str:
+    if is_unknown(moment) or moment is None:
+        return UNKNOWN
+    pattern = (_SECOND if seconds else _INSTANT)[language]
+    return str(format_datetime(local(moment), pattern, locale=_LOCALE[language]))
+
+
+def clock(moment: datetime | None) -> str:
+    return UNKNOWN if is_unknown(moment) or moment is None else f"{local(moment):%H:%M}"
+
+
+def day(value: date | None, language: Language) -> str:
+    if is_unknown(value) or value is None:
+        return UNKNOWN
+    return str(format_date(value, _DAY[language], locale=_LOCALE[language]))
+
+
+def age(since: datetime | None, now: datetime) -> str:
+    """How long ago, in the largest fitting units."""
+    if is_unknown(since) or since is None:
+        return UNKNOWN
+    return duration(max(now - since, timedelta()).total_seconds())
+
+
+def table_instant(language: Language) -> str:
+    """The pattern for a date column of a table."""
+    return _TABLE_INSTANT[language]
+
+
+def table_day(language: Language) -> str:
+    return _TABLE_DAY[language]
+
+
+def date_field(language: Language) -> str:
+    """The pattern for an input field."""
+    return _TABLE_DAY[language]
+
+
+def _thousandth(value: float | None) -> float | None:
+    return None if is_unknown(value) or value is None else value / 1000

@@ -1,0 +1,114 @@
+"""The bar above every page: period, charge points, language, and how fresh the data are."""
+
+from datetime import UTC, date, datetime
+
+import streamlit as st
+
+from dashboard import addresses, data, db, formats, i18n, states, visitor
+from dashboard.filters import presets, today
+from dashboard.visitor import t
+
+_STALE_S, _OLD_S = 120, 900
+_EARLIEST, _LATEST = date(2010, 1, 1), date(2100, 1, 1)
+
+
+def draw(filters: bool) -> None:
+    """Draw the bar; pages about one thing have no use for period and charge points."""
+    with st.container(horizontal=True, vertical_alignment="center", key="header"):
+        if filters:
+            _period()
+            _charge_points()
+        _language()
+    if filters and visitor.has_reversed_dates():
+        st.info(t("header.reversed"), icon=":material/swap_horiz:")
+
+
+def _period() -> None:
+    default = presets(today())["month"]
+    for key, value in (("de", default.first), ("ate", default.last)):
+        st.date_input(
+            t(f"header.{key}"),
+            value,
+            min_value=_EARLIEST,
+            max_value=_LATEST,
+            format=formats.date_field(visitor.language()),
+            key=key,
+            bind="query-params",
+            width=128,
+            label_visibility="collapsed",
+        )
+    st.menu_button(
+        _period_name(),
+        list(presets(today())),
+        format_func=lambda name: t(f"period.{name}"),
+        key="_preset",
+        on_click=_take_preset,
+        icon=":material/date_range:",
+    )
+
+
+def _take_preset() -> None:
+    chosen = presets(today()).get(st.session_state["_preset"])
+    if chosen:
+        st.session_state["de"], st.session_state["ate"] = chosen.first, chosen.last
+
+
+def _period_name() -> str:
+    """The name of the period if its two days have one."""
+    now = visitor.selection().period
+    names = [name for name, period in presets(today()).items() if period == now]
+    return t(f"period.{names[0]}" if names else "period.custom")
+
+
+def _charge_points() -> None:
+    known = data.charge_point_names()
+    addresses.take("estacao", lambda values: [value for value in values if value in known], [])
+    st.multiselect(
+        t("header.charge_points"),
+        list(known),
+        format_func=lambda identity: known.get(identity, identity),
+        placeholder=t("header.all"),
+        key="estacao",
+        persist_state="session",
+        select_all=False,
+        wrap=False,
+        width=260,
+        label_visibility="collapsed",
+    )
+    addresses.show("estacao", st.session_state["estacao"], [])
+
+
+def _language() -> None:
+    st.segmented_control(
+        t("header.language"),
+        i18n.LANGUAGES,
+        default=i18n.DEFAULT,
+        required=True,
+        key="lang",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+
+
+def title(text: str) -> None:
+    """The title of a page with how fresh the data are."""
+    with st.container(horizontal=True, vertical_alignment="center", key="title"):
+        st.title(text, anchor=False, width="content")
+        _freshness()
+
+
+@st.fragment(run_every="10s")
+def _freshness() -> None:
+    """A badge that says how old the newest message is, and colours it when it is too old."""
+    try:
+        newest = data.newest_message()
+    except db.NoAnswer:
+        st.badge(t("fresh.away"), icon=":material/cloud_off:", color="red")
+        return
+    if newest is None:
+        st.badge(t("fresh.never"), icon=":material/hourglass_empty:", color="gray")
+        return
+    now = datetime.now(UTC)
+    text = t("fresh.until", clock=formats.clock(newest), age=formats.age(newest, now))
+    color, icon = states.freshness((now - newest).total_seconds(), _STALE_S, _OLD_S)
+    st.badge(text, icon=icon, color=color, help=t("fresh.help"))

@@ -1,0 +1,125 @@
+"""Consumption and demand: how much, in which tariff period, and what the peaks are made of."""
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import blocks, data, formats, header, visitor
+from dashboard.blocks import Column
+from dashboard.charts import energy as charts
+from dashboard.data import energy as ask
+from dashboard.filters import Selection
+from dashboard.visitor import t
+
+GRAINS = ("quarter", "hour", "day", "month")
+# Finer steps only for periods in which they can be told apart.
+_LONGEST = {"quarter": 10, "hour": 60}
+
+SERIES = (
+    Column("at", "column.at", "instant"),
+    Column("posto", "column.posto"),
+    Column("energy_wh", "column.energy_kwh", "kwh", 3),
+)
+DAYS = (
+    Column("day", "column.day", "day"),
+    Column("energy_wh", "column.energy_kwh", "kwh"),
+    Column("fora_ponta_wh", "posto.fora_ponta", "kwh"),
+    Column("intermediario_wh", "posto.intermediario", "kwh"),
+    Column("ponta_wh", "posto.ponta", "kwh"),
+)
+PEAKS = (
+    Column("started_at", "column.at", "instant"),
+    Column("demand_w", "column.demand_kw", "kw"),
+    Column("who", "column.who"),
+)
+
+
+def grains(selection: Selection) -> list[str]:
+    return [name for name in GRAINS if selection.period.days <= _LONGEST.get(name, 10_000)]
+
+
+def consumed(selection: Selection) -> None:
+    offered = grains(selection)
+    columns: tuple[Column, ...]
+    default = "day" if selection.period.days > 2 else "quarter"
+    grain = blocks.choose(t("consumption.grain"), "passo", offered, "grain.", default)
+    if grain in ("quarter", "hour"):
+        width = ask.QUARTER_S if grain == "quarter" else ask.HOUR_S
+        frame = ask.series(selection, width)
+        figure, columns = charts.series(frame, visitor.words(), width), SERIES
+    else:
+        frame = ask.days(selection, grain)
+        figure, columns = charts.days(frame, visitor.words(), grain), DAYS
+    blocks.plot(figure, "consumed", t("consumption.alt"))
+    blocks.downloads("eletroposto-consumo", lambda: frame, columns, "consumed")
+
+
+def figures(selection: Selection) -> None:
+    totals, peak = ask.totals(selection), ask.peak(selection)
+    language = visitor.language()
+    contracted = ask.contracted_w(selection)
+    mean = mean_demand(totals, selection)
+    top = None if peak is None else float(peak["demand_w"])
+    facts = {
+        "column.energy": formats.energy(totals["energy_wh"], language),
+        "consumption.peak": formats.power(top, language),
+        "consumption.peak_at": formats.instant(
+            None if peak is None else peak["started_at"], language
+        ),
+        "consumption.mean": formats.power(mean, language),
+        "consumption.load_factor": formats.percent(
+            mean / top * 100 if mean and top else None, language
+        ),
+        "consumption.contracted": formats.power(contracted, language)
+        if contracted
+        else t("unknown.no_tariff"),
+    }
+    blocks.facts({t(key): value for key, value in facts.items()})
+
+
+def mean_demand(totals: Any, selection: Selection) -> float | None:
+    """Energy over the part of the period that has passed."""
+    now = pd.Timestamp.now("UTC")
+    end = min(pd.Timestamp(selection.period.until), now)
+    hours = (end - pd.Timestamp(selection.period.since)).total_seconds() / 3600
+    energy = totals["energy_wh"]
+    return None if pd.isna(energy) or hours <= 0 else float(energy) / hours
+
+
+def demand(selection: Selection) -> None:
+    left, right = st.columns(2, gap="large")
+    with left, blocks.card(t("consumption.duration"), help_=t("consumption.duration_help")):
+        frame = ask.demand_duration(selection)
+        figure = charts.duration(frame, ask.contracted_w(selection), visitor.words())
+        blocks.plot(figure, "duration", t("consumption.duration_alt"))
+    with right, blocks.card(t("consumption.peaks"), help_=t("consumption.peaks_help")):
+        peaks = ask.peaks(selection)
+        blocks.table(peaks, PEAKS, "peaks_table")
+        blocks.downloads("eletroposto-picos", lambda: peaks, PEAKS, "peaks")
+
+
+def compare(selection: Selection) -> None:
+    """Beside the period before, day by day."""
+    if selection.period.days < 2:
+        return
+    with blocks.card(t("consumption.compare"), help_=t("consumption.compare_help")):
+        now, before = ask.daily(selection), ask.daily(selection.before())
+        figure = charts.compared(now, before, visitor.words())
+        blocks.plot(figure, "compare", t("consumption.compare_alt"))
+
+
+selection = visitor.selection()
+header.title(t("consumption.title"))
+if not data.charge_point_names():
+    blocks.first_run()
+    st.stop()
+with blocks.card():
+    if ask.by_charge_point(selection).empty:
+        blocks.nothing_here(selection)
+        st.stop()
+    figures(selection)
+with blocks.card():
+    consumed(selection)
+demand(selection)
+compare(selection)

@@ -1,0 +1,187 @@
+"""Is everything all right? What was consumed, by whom, when?"""
+
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import blocks, data, formats, header, strip, visitor
+from dashboard.charts import energy as charts
+from dashboard.data import energy
+from dashboard.filters import Selection
+from dashboard.visitor import t
+
+_ATTENTION = 3
+
+
+def verdict(selection: Selection) -> None:
+    """One sentence, and what wants a person."""
+    connectors = data.connectors_now(selection)
+    wanted = data.attention(selection)
+    online = int((connectors["state"] != "offline").sum())
+    values = {"online": online, "all": len(connectors), "count": len(wanted)}
+    if wanted.empty:
+        st.success(t("overview.all_right", **values), icon=":material/check_circle:")
+        return
+    st.warning(t("overview.attention", **values), icon=":material/priority_high:")
+    with st.container(horizontal=True, gap="small", key="attention"):
+        _attention_links(wanted.head(_ATTENTION))
+        if len(wanted) > _ATTENTION:
+            with st.popover(t("overview.more", count=len(wanted) - _ATTENTION)):
+                _attention_links(wanted.iloc[_ATTENTION:])
+
+
+def _attention_links(wanted: pd.DataFrame) -> None:
+    now = datetime.now(UTC)
+    for row in wanted.itertuples():
+        connector = "" if pd.isna(row.connector_id) else f" · {row.connector_id:.0f}"
+        where = blocks.plain(row.name) + connector
+        text = t(f"attention.{row.kind}", age=formats.age(row.since, now))
+        blocks.link(
+            "station", f"{where} – {text}", ":material/arrow_forward:", ponto=row.charge_point
+        )
+
+
+def figures(selection: Selection) -> None:
+    """The eight figures of the period, each beside the period before."""
+    now, before = energy.totals(selection), energy.totals(selection.before())
+    daily = energy.daily(selection)
+    with st.grid(min_column_width=225, gap="small"):
+        _metric(
+            "energy", formats.energy(now["energy_wh"], _lang(), 0), "energy_wh", now, before, daily
+        )
+        _metric(
+            "sessions", formats.number(now["sessions"], _lang(), 0), "sessions", now, before, daily
+        )
+        _metric(
+            "availability",
+            formats.percent(now["technical_percent"], _lang(), 2),
+            "technical_percent",
+            now,
+            before,
+            daily,
+            color="normal",
+            help_values={"nevi": formats.percent(now["nevi_percent"], _lang(), 2)},
+        )
+        _metric(
+            "utilisation",
+            formats.percent(now["utilisation_percent"], _lang()),
+            "utilisation_percent",
+            now,
+            before,
+            daily,
+        )
+        _peak(selection)
+        _metric("idle", formats.duration(now["idle_s"]), "idle_s", now, before, daily)
+        _cost(now, before, daily)
+        _faults(selection)
+
+
+def _lang() -> formats.Language:
+    return visitor.language()
+
+
+def _metric(
+    name: str,
+    value: str,
+    column: str,
+    now: Any,
+    before: Any,
+    daily: pd.DataFrame,
+    color: Literal["normal", "inverse", "off"] = "off",
+    help_values: dict[str, str] | None = None,
+) -> None:
+    curve = daily[column].fillna(0).tolist() if daily[column].notna().any() else None
+    st.metric(
+        t(f"kpi.{name}"),
+        value,
+        formats.change(now[column], before[column], _lang()),
+        delta_color=color,
+        help=t(f"kpi.{name}_help", **(help_values or {})),
+        border=True,
+        chart_data=curve if curve and len(curve) > 1 else None,
+        chart_type="area",
+        height="stretch",
+    )
+
+
+def _peak(selection: Selection) -> None:
+    peak = energy.peak(selection)
+    contracted = energy.contracted_w(selection)
+    text = t("kpi.peak_no_contract")
+    if peak is not None and contracted:
+        share = formats.percent(peak["demand_w"] / contracted * 100, _lang(), 0)
+        text = t("kpi.peak_share", share=share)
+    st.metric(
+        t("kpi.peak"),
+        formats.power(None if peak is None else peak["demand_w"], _lang()),
+        help=t("kpi.peak_help"),
+        border=True,
+        delta=text,
+        delta_color="off",
+        delta_arrow="off",
+        height="stretch",
+    )
+
+
+def _cost(now: Any, before: Any, daily: pd.DataFrame) -> None:
+    if pd.isna(now["cost"]):
+        st.metric(
+            t("kpi.cost"),
+            formats.UNKNOWN,
+            help=t("kpi.cost_help"),
+            border=True,
+            delta=t("kpi.no_tariff"),
+            delta_color="off",
+            delta_arrow="off",
+            height="stretch",
+        )
+        return
+    _metric("cost", formats.money(now["cost"], _lang(), 0), "cost", now, before, daily)
+
+
+def _faults(selection: Selection) -> None:
+    connectors = data.connectors_now(selection)
+    faulted = int((connectors["state"] == "Faulted").sum())
+    offline = int((connectors["state"] == "offline").sum())
+    st.metric(
+        t("kpi.faults"),
+        formats.number(faulted, _lang(), 0),
+        help=t("kpi.faults_help"),
+        border=True,
+        delta=t("kpi.offline_count", count=offline),
+        delta_color="off",
+        delta_arrow="off",
+        height="stretch",
+    )
+
+
+def shape(selection: Selection) -> None:
+    """When energy was drawn, and where."""
+    by_day = energy.by_charge_point(selection)
+    if by_day.empty:
+        blocks.nothing_here(selection)
+        return
+    left, right = st.columns([3, 2], gap="medium")
+    with left, blocks.card(t("overview.by_day")):
+        figure = charts.by_day(by_day, visitor.words())
+        blocks.plot(figure, "by_day", t("overview.by_day_alt"))
+    with right, blocks.card(t("overview.week"), help_=t("overview.week_help")):
+        pattern = energy.week_pattern(selection)
+        figure = charts.week(pattern, visitor.words())
+        blocks.plot(figure, "week", t("overview.week_alt"))
+
+
+selection = visitor.selection()
+header.title(t("overview.title"))
+if not data.charge_point_names():
+    blocks.first_run()
+    st.stop()
+with blocks.card():
+    verdict(selection)
+strip.draw(selection)
+with blocks.card():
+    figures(selection)
+with blocks.card():
+    shape(selection)

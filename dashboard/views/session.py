@@ -1,0 +1,215 @@
+"""One session: its curves on one time axis, its energy by two methods, its messages."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import blocks, formats, header, visitor
+from dashboard.charts import sequence
+from dashboard.charts import sessions as charts
+from dashboard.data import sessions as ask
+from dashboard.visitor import t
+
+_AMBER, _RED = 3.0, 10.0
+
+
+def wanted() -> int | None:
+    """The number in the URL; None for nonsense."""
+    text = st.query_params.get("transacao", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
+def span(session: Any) -> ask.Span:
+    until = session["last_evidence_at"]
+    if session["is_open"]:
+        # Whole minutes, so that a page drawn twice asks the same question.
+        until = max(until, pd.Timestamp(datetime.now(UTC)).ceil("min"))
+    return ask.Span(
+        str(session["charge_point"]),
+        int(session["connector_id"]),
+        int(session["transaction_id"]),
+        session["started_at"].to_pydatetime(),
+        until.to_pydatetime(),
+    )
+
+
+def summary(session: Any) -> None:
+    language = visitor.language()
+    unit = {name: session[name] for name in session.index}
+    facts = {
+        "column.energy": formats.energy(unit["energy_wh"], language, 2),
+        "column.duration": formats.duration(unit["duration_s"]),
+        "session.soc": soc(session),
+        "column.mean_power": formats.power(unit["mean_power_w"], language),
+        "column.peak_power": formats.power(unit["peak_power_w"], language),
+        "column.idle": formats.duration(unit["idle_s"]),
+        "column.cost": cost(session),
+        "column.tag": str(unit["id_tag_alias"] or formats.UNKNOWN),
+        "column.stop_reason": stop_reason(session),
+    }
+    blocks.facts({t(key): value for key, value in facts.items()})
+
+
+def soc(session: Any) -> str:
+    """From, to and gain; or that the vehicle did not tell."""
+    start, end = session["soc_start_percent"], session["soc_end_percent"]
+    if pd.isna(start):
+        return t("unknown.not_told")
+    language = visitor.language()
+    gain = formats.number(end - start, language, 0)
+    first, last = formats.number(start, language, 0), formats.percent(end, language, 0)
+    return f"{first} → {last} (+{gain})"
+
+
+def cost(session: Any) -> str:
+    if pd.isna(session["cost"]):
+        return t("unknown.no_tariff")
+    return formats.money(session["cost"], visitor.language())
+
+
+def stop_reason(session: Any) -> str:
+    if session["is_open"]:
+        return t("session.running")
+    inferred = session["inferred_by"]
+    if inferred:
+        return t("session.inferred", by=t(f"inferred.{inferred}"))
+    return str(session["stop_reason"] or t("unknown.not_told"))
+
+
+def energies(session: Any) -> None:
+    """The same energy by each method, and how far they are apart."""
+    language = visitor.language()
+    st.subheader(t("session.energies"), help=t("session.energies_help"), anchor=False)
+    methods = {
+        "register": session["energy_register_wh"],
+        "register_series": session["energy_series_wh"],
+        "integral": session["energy_integral_wh"],
+    }
+    facts = {
+        t(f"energy_source.{name}")
+        + (" ✓" if session["energy_source"] == name else ""): formats.energy(value, language, 3)
+        for name, value in methods.items()
+    }
+    facts[t("session.delta")] = formats.percent(session["energy_delta_percent"], language, 2)
+    blocks.facts(facts)
+    _judge(session)
+    if session["flags"]:
+        st.caption(t("session.flags", flags=", ".join(map(blocks.plain, session["flags"]))))
+
+
+def _judge(session: Any) -> None:
+    """Say what a difference means, in the colours of product rules: 3 % and 10 %."""
+    delta = session["energy_delta_percent"]
+    share = 0.0
+    if session["duration_s"] and pd.notna(session["gap_s"]):
+        share = session["gap_s"] / session["duration_s"] * 100
+    if pd.isna(delta):
+        st.caption(t("session.no_delta"))
+    elif abs(delta) > _RED or share > _RED:
+        st.error(t("session.delta_red"), icon=":material/error:")
+    elif abs(delta) > _AMBER:
+        st.warning(t("session.delta_amber"), icon=":material/warning:")
+    else:
+        st.caption(t("session.delta_ok"))
+
+
+def curves(where: ask.Span) -> None:
+    readings = ask.curve(where)
+    if readings.empty:
+        st.info(t("session.no_readings"), icon=":material/show_chart:")
+        return
+    figure = charts.curves(
+        readings, ask.phases(where), ask.gaps(where), ask.statuses(where), visitor.words()
+    )
+    blocks.plot(figure, "curves", t("session.curves_alt"))
+    st.caption(
+        t("session.legend")
+        + (t("session.averaged", seconds=int(where.width_s)) if where.width_s > 10 else "")
+    )
+    blocks.downloads(
+        f"eletroposto-sessao-{where.transaction_id}",
+        lambda: readings,
+        READINGS,
+        "curve",
+    )
+
+
+READINGS = (
+    blocks.Column("at", "column.at", "instant"),
+    blocks.Column("power_w", "column.power_w", "number"),
+    blocks.Column("energy_wh", "column.energy_wh", "number"),
+    blocks.Column("soc_percent", "session.soc", "percent"),
+    blocks.Column("voltage_v", "session.voltage", "number"),
+    blocks.Column("current_a", "session.current", "number"),
+    blocks.Column("temperature_c", "session.temperature", "number"),
+    blocks.Column("power_offered_w", "session.power_offered", "number"),
+)
+
+
+def by_posto(where: ask.Span) -> None:
+    frame = ask.postos(where)
+    language = visitor.language()
+    facts = {
+        t(f"posto.{row.posto or 'none'}"): f"{formats.energy(row.energy_wh, language, 2)}"
+        + (f" · {formats.money(row.cost, language)}" if pd.notna(row.cost) else "")
+        for row in frame.itertuples()
+    }
+    if facts:
+        blocks.facts(facts)
+
+
+def messages(where: ask.Span) -> None:
+    frames = ask.frames(where)
+    if frames.empty:
+        st.info(t("session.no_frames"), icon=":material/forum:")
+        return
+    figure = sequence.diagram(frames, visitor.words(), visitor.may_see_tags())
+    blocks.plot(figure, "sequence", t("session.sequence_alt"))
+
+
+def neighbours(where: ask.Span) -> None:
+    earlier, later = ask.neighbours(where)
+    with st.container(horizontal=True):
+        if earlier is not None:
+            blocks.link(
+                "session", t("session.earlier"), ":material/chevron_left:", transacao=earlier
+            )
+        if later is not None:
+            blocks.link("session", t("session.later"), ":material/chevron_right:", transacao=later)
+        blocks.link(
+            "station", t("session.station"), ":material/ev_station:", ponto=where.charge_point
+        )
+        blocks.link("sessions", t("session.all"), ":material/list:")
+
+
+def page(session: Any) -> None:
+    where = span(session)
+    name = f"{blocks.plain(session['name'])} · {session['connector_id']}"
+    header.title(t("session.of", name=name))
+    start = formats.instant(session["started_at"], visitor.language())
+    end = formats.clock(session["stopped_at"]) if not session["is_open"] else t("session.now")
+    kind = session["current_type"] or t("unknown.not_told")
+    st.caption(t("session.line", number=where.transaction_id, start=start, end=end, kind=kind))
+    neighbours(where)
+    summary(session)
+    left, right = st.columns([3, 2], gap="large")
+    with left, blocks.card(t("session.curves")):
+        curves(where)
+    with right:
+        with blocks.card():
+            energies(session)
+            by_posto(where)
+        with blocks.card(t("session.sequence"), help_=t("session.sequence_help")):
+            messages(where)
+
+
+number = wanted()
+found = ask.session(number) if number is not None else None
+if found is None:
+    header.title(t("session.title"))
+    st.info(t("session.unknown"), icon=":material/search_off:")
+    blocks.link("sessions", t("session.all"), ":material/list:")
+    st.stop()
+page(found)

@@ -1,0 +1,150 @@
+"""Sessions of the period: the bars of Figure 4, and a row for each."""
+
+from typing import Any
+
+import streamlit as st
+
+from dashboard import addresses, blocks, data, formats, header, visitor
+from dashboard.blocks import Column
+from dashboard.charts import sessions as charts
+from dashboard.data import sessions as ask
+from dashboard.filters import Selection
+from dashboard.visitor import t
+
+COLUMNS = (
+    Column("started_at", "column.started_at", "instant"),
+    Column("name", "column.name"),
+    Column("connector_id", "column.connector", "integer"),
+    Column("id_tag_alias", "column.tag"),
+    Column("energy_wh", "column.energy_kwh", "kwh", 2),
+    Column("energy_source", "column.energy_source", "term", terms="energy_source."),
+    Column("duration_s", "column.duration", "duration"),
+    Column("soc_start_percent", "column.soc_start", "percent", 0),
+    Column("soc_end_percent", "column.soc_end", "percent", 0),
+    Column("peak_power_w", "column.peak_kw", "kw"),
+    Column("mean_power_w", "column.mean_kw", "kw"),
+    Column("idle_s", "column.idle", "duration"),
+    Column("cost", "column.cost", "money"),
+    Column("stop_reason", "column.stop_reason"),
+    Column("flags", "column.flags"),
+    Column("current_type", "column.current_type"),
+    Column("stopped_at", "column.stopped_at", "instant"),
+    Column("transaction_id", "column.transaction", "code"),
+)
+_BARS = 400
+
+
+def asked() -> ask.Wanted:
+    """The filters of this page; each lives in the URL."""
+    with (
+        st.expander(t("sessions.filters"), icon=":material/tune:"),
+        st.grid(min_column_width=170),
+    ):
+        kind = _kind()
+        tag = st.text_input(t("sessions.tag"), key="etiqueta", bind="query-params", max_chars=60)
+        connector = st.number_input(
+            t("sessions.connector"), 0, 999, value=0, key="conector", bind="query-params"
+        )
+        low = _kwh("min_kwh", t("sessions.min_kwh"))
+        high = _kwh("max_kwh", t("sessions.max_kwh"))
+        minutes = st.number_input(
+            t("sessions.min_minutes"), 0, 100_000, value=0, key="min_min", bind="query-params"
+        )
+    return ask.Wanted(
+        connector_id=int(connector) if connector else None,
+        tag=tag.strip() or None if tag else None,
+        min_wh=low * 1000 if low else None,
+        max_wh=high * 1000 if high else None,
+        min_s=float(minutes) * 60 if minutes else None,
+        kind=kind,
+    )
+
+
+def _kind() -> ask.Kind:
+    addresses.take("tipo", addresses.one_of(ask.KINDS, "all"), "all")
+    st.selectbox(
+        t("sessions.kind"),
+        ask.KINDS,
+        format_func=lambda name: t(f"sessions.kind_{name}"),
+        key="tipo",
+        persist_state="session",
+    )
+    chosen: ask.Kind = st.session_state["tipo"]
+    addresses.show("tipo", chosen, "all")
+    return chosen
+
+
+def _kwh(key: str, label: str) -> float:
+    value = st.number_input(
+        label, 0.0, 1e6, value=0.0, step=1.0, key=key, bind="query-params", format="%.1f"
+    )
+    return float(value or 0)
+
+
+def sums(totals: Any, shown: int) -> None:
+    """What all sessions that fit add up to."""
+    language = visitor.language()
+    facts = {
+        "column.sessions": formats.number(totals["sessions"], language, 0),
+        "column.energy": formats.energy(totals["energy_wh"], language),
+        "column.duration": formats.duration(totals["duration_s"]),
+        "column.idle": formats.duration(totals["idle_s"]),
+        "column.cost": formats.money(totals["cost"], language),
+        "sessions.attempts": formats.number(totals["attempts"], language, 0),
+        "sessions.no_energy": formats.number(totals["unknown_energy"], language, 0),
+    }
+    blocks.facts({t(key): value for key, value in facts.items()})
+    if totals["sessions"] > shown:
+        st.caption(t("sessions.shortened", shown=shown))
+
+
+def bars(frame: Any) -> None:
+    """Figure 4; a click on a bar opens the session."""
+    figure = charts.energy_bars(frame.head(_BARS), visitor.words())
+    count = min(len(frame), _BARS)
+    points = blocks.plot(figure, "figure4", t("sessions.figure_alt", count=count), select=True)
+    if points and points[0].get("customdata"):
+        blocks.leave_for("session", transacao=int(points[0]["customdata"][0]))
+
+
+def page(selection: Selection) -> None:
+    wanted = asked()
+    frame = ask.sessions(selection, wanted)
+    if frame.empty:
+        _nothing(selection, wanted)
+        return
+    st.subheader(t("sessions.figure"), help=t("sessions.figure_help"), anchor=False)
+    bars(frame)
+    sums(ask.session_totals(selection, wanted), len(frame))
+    chosen = blocks.table(frame, COLUMNS, "sessions_table", select=True)
+    with st.container(horizontal=True):
+        blocks.downloads(
+            "eletroposto-sessoes",
+            lambda: ask.sessions(selection, wanted, ask.EXPORTED),
+            COLUMNS,
+            "sessions",
+        )
+        st.caption(t("table.select_hint"))
+    if chosen is not None:
+        blocks.leave_for("session", transacao=int(frame["transaction_id"].iloc[chosen]))
+
+
+def _nothing(selection: Selection, wanted: ask.Wanted) -> None:
+    if wanted == ask.Wanted():
+        blocks.nothing_here(selection)
+        return
+    st.info(t("sessions.none_fit"), icon=":material/filter_alt_off:")
+    st.button(t("empty.clear"), on_click=clear, key="clear_session_filters")
+
+
+def clear() -> None:
+    for key in ("tipo", "etiqueta", "conector", "min_kwh", "max_kwh", "min_min"):
+        st.session_state.pop(key, None)
+
+
+header.title(t("sessions.title"))
+if not data.charge_point_names():
+    blocks.first_run()
+    st.stop()
+with blocks.card():
+    page(visitor.selection())
