@@ -16,11 +16,17 @@ from psycopg_pool import AsyncConnectionPool
 
 import sql
 from ingest.central_system import CentralSystem
+from ingest.certificate_authority import BadAuthority, load_authority
+from ingest.commands import Commands
+from ingest.configuring import Configuring, wishes
 from ingest.health import serve_health
 from ingest.metrics import Metrics
+from ingest.operations import Operations
 from ingest.registry import Registry
 from ingest.settings import BadSettings, Settings, from_environment
+from ingest.signing import Signing
 from ingest.store import Store
+from ingest.tls import BadCertificate
 from ingest.writer import Writer
 from sql.migrations import MigrationError, migrate
 
@@ -41,6 +47,7 @@ class Ingest:
     writer: Writer = field(init=False)
     registry: Registry = field(init=False)
     central_system: CentralSystem = field(init=False)
+    operations: Operations = field(init=False)
 
     def __post_init__(self) -> None:
         url = self.settings.database_url.get_secret_value()
@@ -54,6 +61,8 @@ class Ingest:
         self.registry = Registry(pool, accept)
         self.central_system = CentralSystem(self.settings, self.writer, self.registry, self.metrics)
         self.writer.on_away = self.central_system.disconnect_all
+        self.operations = _operations(self.settings, pool, self.central_system, self.replica_id)
+        self.central_system.attend = self.operations.attend
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until ``stop`` is set, then end in order: door, last batch, database."""
@@ -68,9 +77,11 @@ class Ingest:
         beside = [
             asyncio.create_task(self._listen(), name="listen"),
             asyncio.create_task(self._stay_alive(), name="stay alive"),
+            asyncio.create_task(self.operations.commands.run(), name="commands"),
         ]
         await _first_end(stop, writing, *beside)
         await self.central_system.stop()
+        await self.operations.stop()
         for task in beside:
             task.cancel()
         self.writer.stop()
@@ -112,7 +123,7 @@ class Ingest:
             await asyncio.sleep(_SIGN_OF_LIFE_S)
 
     async def _listen(self) -> None:
-        """Follow what other processes change: the registry."""
+        """Follow what other processes do: change the registry, queue commands, take a socket."""
         while True:
             try:
                 await self._follow()
@@ -123,10 +134,41 @@ class Ingest:
     async def _follow(self) -> None:
         url = self.settings.database_url.get_secret_value()
         async with await AsyncConnection.connect(url, autocommit=True, options=_OPTIONS) as conn:
-            await conn.execute("LISTEN eletroposto_charge_point")
+            for channel in ("charge_point", "command", "replaced"):
+                await conn.execute(f"LISTEN eletroposto_{channel}")
             await self.registry.load()  # what changed while nobody listened
             async for notice in conn.notifies():
-                await self.registry.load(int(notice.payload))
+                await self._heed(notice.channel, notice.payload)
+
+    async def _heed(self, channel: str, payload: str) -> None:
+        match channel, payload.split():
+            case "eletroposto_command", [number]:
+                self.operations.commands.wake(int(number))
+            case "eletroposto_replaced", [replica, number] if replica == str(self.replica_id):
+                self.central_system.leave(int(number), "replaced by a newer connection")
+            case "eletroposto_charge_point", [number]:
+                for known in await self.registry.load(int(number)):
+                    if known.registration != "registered":
+                        self.central_system.leave(known.charge_point_id, "not registered")
+
+
+def _operations(
+    settings: Settings, pool: AsyncConnectionPool, central_system: CentralSystem, replica_id: UUID
+) -> Operations:
+    """Build what works beside the answers. Raises BadAuthority."""
+    asks = settings.configure_on_boot
+    commands = Commands(pool, central_system.connected, replica_id, reads_back=asks)
+    authority = None
+    if settings.authority_certificate and settings.authority_key:
+        authority = load_authority(settings.authority_certificate, settings.authority_key)
+    wished = wishes(
+        settings.meter_value_interval,
+        settings.clock_aligned_interval,
+        settings.heartbeat_interval,
+        round(settings.ping_interval),
+    )
+    configuring = Configuring(pool, commands, wished) if asks else None
+    return Operations(commands, Signing(pool, authority), configuring)
 
 
 def _show(ingest: Ingest) -> None:
@@ -175,6 +217,10 @@ def main() -> int:
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
     )
     logging.getLogger("websockets").setLevel(logging.WARNING)
+    # Port scans and clients that do not verify: a traceback each would bury what matters.
+    logging.getLogger("websockets.server").addFilter(
+        lambda record: record.msg != "opening handshake failed"
+    )
     try:
         settings = from_environment()
         applied = migrate(settings.database_url.get_secret_value())
@@ -188,7 +234,11 @@ def main() -> int:
         logger.info("applied %s", ", ".join(applied))
     import uvloop
 
-    uvloop.run(_main(settings))
+    try:
+        uvloop.run(_main(settings))
+    except (BadAuthority, BadCertificate) as exc:
+        print(f"ingest: {exc}", file=sys.stderr)
+        return 2
     logger.info("stopped")
     return 0
 

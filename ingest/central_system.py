@@ -3,7 +3,8 @@
 import asyncio
 import http
 import logging
-from collections.abc import Sequence
+import ssl
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
@@ -13,12 +14,13 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from ingest.charge_point import ChargePoint, Registration
-from ingest.credentials import Checked, check_password, read_basic
+from ingest.admission import Admission, Admitted, Proof, Refused, certified_names
+from ingest.charge_point import ChargePoint
 from ingest.meanings import Situation
 from ingest.metrics import Metrics
 from ingest.registry import Registry
 from ingest.settings import Settings
+from ingest.tls import server_context
 from ingest.writer import Writer
 
 logger = logging.getLogger(__name__)
@@ -27,32 +29,42 @@ _SUBPROTOCOL = Subprotocol("ocpp1.6")
 _LONGEST_IDENTITY = 255
 
 
-class Refused(Exception):
-    """A handshake we do not accept; carries the HTTP status and a sentence."""
-
-    def __init__(self, status: http.HTTPStatus, sentence: str) -> None:
-        super().__init__(sentence)
-        self.status = status
-
-
 @dataclass(slots=True)
 class CentralSystem:
-    """Accepts charge points and keeps one socket of each, the newest."""
+    """Accepts charge points and keeps one socket of each, the newest.
+
+    Raises:
+        BadCertificate: TLS is asked for with files that cannot be used.
+    """
 
     settings: Settings
     writer: Writer
     registry: Registry
     metrics: Metrics
     connected: dict[int, ChargePoint] = field(default_factory=dict)
-    _checked: Checked = field(default_factory=Checked)
-    _server: Server | None = None
+    attend: Callable[[ChargePoint], None] = lambda charge_point: None
+    _admission: Admission = field(default_factory=Admission)
+    _servers: list[Server] = field(default_factory=list)
+    _tls: ssl.SSLContext | None = None
+
+    def __post_init__(self) -> None:
+        if (files := self.settings.tls_files) is not None:
+            self._tls = server_context(files)
 
     async def start(self) -> None:
         """Listen; from here on charge points come in."""
-        self._server = await serve(
+        self._servers.append(await self._listen(self.settings.ocpp_port))
+        if self._tls is not None:
+            self._servers.append(await self._listen(self.settings.ocpp_tls_port, self._tls))
+        for server in self._servers:
+            logger.info("listening on %s:%d", self.settings.ocpp_host, _port(server))
+
+    async def _listen(self, port: int, context: ssl.SSLContext | None = None) -> Server:
+        return await serve(
             self._serve_charge_point,
             self.settings.ocpp_host,
-            self.settings.ocpp_port,
+            port,
+            ssl=context,
             subprotocols=[_SUBPROTOCOL],
             select_subprotocol=_select_subprotocol,
             process_request=self._check_handshake,
@@ -67,22 +79,25 @@ class CentralSystem:
             server_header=None,
             backlog=4096,
         )
-        logger.info("listening on %s:%d", self.settings.ocpp_host, self.port)
 
     @property
     def port(self) -> int:
         """The port we listen on, also where the settings left it to the system."""
-        assert self._server is not None
-        return int(next(iter(self._server.sockets)).getsockname()[1])
+        return _port(self._servers[0])
 
     async def stop(self) -> None:
         """Stop accepting, close the sockets with 1001, wait for their last words."""
-        if self._server is None:
-            return
         for charge_point in self.connected.values():
             charge_point.closed_because = "the central system stopped"
-        self._server.close(code=1001, reason="the central system stops")
-        await self._server.wait_closed()
+        for server in self._servers:
+            server.close(code=1001, reason="the central system stops")
+        for server in self._servers:
+            await server.wait_closed()
+
+    def leave(self, charge_point_id: int, reason: str) -> None:
+        """Close the socket of a charge point that is no longer ours to serve."""
+        if (charge_point := self.connected.get(charge_point_id)) is not None:
+            asyncio.ensure_future(charge_point.close(1008, reason))  # noqa: RUF006
 
     def disconnect_all(self) -> None:
         """Close every socket: charge points queue what they cannot confirm (OCPP 1.6 3.7)."""
@@ -95,7 +110,7 @@ class CentralSystem:
     ) -> Response | None:
         """Let a registered charge point in; everybody else gets a status and a sentence."""
         try:
-            known = await self._admit(request)
+            admitted = await self._admit(websocket, request)
         except Refused as exc:
             self.metrics.refused[exc.status.value] += 1
             logger.warning("refused %.100r: %d %s", request.path, exc.status, exc)
@@ -105,10 +120,10 @@ class CentralSystem:
             if exc.status == http.HTTPStatus.SERVICE_UNAVAILABLE:
                 response.headers["Retry-After"] = "5"
             return response
-        websocket.known = known  # type: ignore[attr-defined]
+        websocket.admitted = admitted  # type: ignore[attr-defined]
         return None
 
-    async def _admit(self, request: Request) -> Registration:
+    async def _admit(self, websocket: ServerConnection, request: Request) -> Admitted:
         if not self.writer.available:
             raise Refused(http.HTTPStatus.SERVICE_UNAVAILABLE, "the database is away")
         identity = read_identity(request.path)
@@ -120,26 +135,11 @@ class CentralSystem:
             raise Refused(http.HTTPStatus.SERVICE_UNAVAILABLE, "the database is away") from exc
         if known is None:
             raise Refused(http.HTTPStatus.NOT_FOUND, f"unknown charge point {identity!r}")
-        await self._authenticate(known, request)
-        return known
-
-    async def _authenticate(self, known: Registration, request: Request) -> None:
-        if known.password_hash is None:
-            return
-        given = read_basic(request.headers.get("Authorization"))
-        if given is None:
-            raise Refused(http.HTTPStatus.UNAUTHORIZED, "credentials are missing")
-        user, password = given
-        if user != known.identity.encode():
-            raise Refused(http.HTTPStatus.UNAUTHORIZED, "the user is not the charge point")
-        if self._checked.knows(password, known.password_hash):
-            return
-        if not await asyncio.to_thread(check_password, password, known.password_hash):
-            raise Refused(http.HTTPStatus.UNAUTHORIZED, "the password is wrong")
-        self._checked.learn(password, known.password_hash)
+        return await self._admission.admit(known, _proof(websocket, request))
 
     async def _serve_charge_point(self, websocket: ServerConnection) -> None:
-        known: Registration = websocket.known  # type: ignore[attr-defined]
+        admitted: Admitted = websocket.admitted  # type: ignore[attr-defined]
+        known = admitted.known
         offered = (
             websocket.request.headers.get("Sec-WebSocket-Protocol") if websocket.request else None
         )
@@ -150,10 +150,13 @@ class CentralSystem:
             return
         situation = Situation(heartbeat_interval=self.settings.heartbeat_interval)
         charge_point = ChargePoint(known, websocket, self.writer, self.metrics, situation)
+        if admitted.uses_new_password or admitted.security_profile > known.security_profile:
+            await self.registry.strengthen(admitted)
         older = self.connected.get(known.charge_point_id)
         self.connected[known.charge_point_id] = charge_point
         if older is not None:
             asyncio.ensure_future(older.close(1012, "replaced by a newer connection"))  # noqa: RUF006
+        self.attend(charge_point)
         logger.info("%s: connected", known.identity)
         try:
             await charge_point.run()
@@ -173,6 +176,19 @@ def read_identity(path: str) -> str | None:
     if not identity or len(identity) > _LONGEST_IDENTITY or not identity.isprintable():
         return None
     return identity
+
+
+def _proof(websocket: ServerConnection, request: Request) -> Proof:
+    secure: ssl.SSLObject | None = websocket.transport.get_extra_info("ssl_object")
+    return Proof(
+        request.headers.get("Authorization"),
+        secure is not None,
+        certified_names(secure.getpeercert()) if secure else frozenset(),
+    )
+
+
+def _port(server: Server) -> int:
+    return int(next(iter(server.sockets)).getsockname()[1])
 
 
 def _select_subprotocol(

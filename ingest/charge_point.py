@@ -54,7 +54,9 @@ class Registration:
     registration: str
     time_zone: str
     password_hash: str | None
+    new_password_hash: str | None
     security_profile: int
+    has_booted: bool
 
 
 @dataclass(slots=True)
@@ -82,6 +84,7 @@ class ChargePoint:
     _room: asyncio.Event = field(default_factory=asyncio.Event)
     _worker: asyncio.Task[None] | None = None
     _answers: dict[tuple[str, int], str] = field(default_factory=dict)
+    _booted: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self.situation.zone = ZoneInfo(self.known.time_zone)
@@ -107,6 +110,20 @@ class ChargePoint:
             self.closed_because = self.closed_because or _reason(exc)
         finally:
             await self._end()
+
+    async def settled(self, within_s: float) -> None:
+        """Wait until the charge point booted on this socket or had ``within_s`` to do so."""
+        passed_s = (datetime.now(UTC) - self.opened_at).total_seconds()
+        try:
+            async with asyncio.timeout(max(0.0, within_s - passed_s)):
+                await self._booted.wait()
+        except TimeoutError:
+            return
+
+    @property
+    def has_booted(self) -> bool:
+        """Whether a BootNotification was answered on this socket."""
+        return self._booted.is_set()
 
     async def close(self, code: int, reason: str) -> None:
         """Close the socket and remember why."""
@@ -176,6 +193,8 @@ class ChargePoint:
         await self.websocket.send(answer)
         self.metrics.answered(call.action, received_at)
         if call.action in _FOLLOWED_UP and answer.startswith("[3"):
+            if call.action == "BootNotification":
+                self._booted.set()
             self.follow_up(self, call)
 
     def _message(self, call: Call, raw: str, received_at: datetime) -> Message:

@@ -8,9 +8,11 @@ from psycopg.rows import class_row
 from psycopg_pool import AsyncConnectionPool
 
 import sql
+from ingest.admission import Admitted
 from ingest.charge_point import Registration
 
 _QUERIES = sql.load("ingest")
+_OPERATIONS = sql.load("operations")
 _MOST_PENDING = 1000  # knocks of strangers kept for approval
 
 
@@ -27,11 +29,12 @@ class Registry:
     _known: dict[str, Registration] = field(default_factory=dict)
     _zones: frozenset[str] = field(default_factory=lambda: frozenset(available_timezones()))
 
-    async def load(self, charge_point_id: int | None = None) -> None:
-        """Read the table, or one row of it, anew."""
+    async def load(self, charge_point_id: int | None = None) -> list[Registration]:
+        """Read the table, or one row of it, anew, and return what was read."""
         async with self.pool.connection() as conn:
-            for known in await self._ask(conn, "charge_points", charge_point_id=charge_point_id):
-                self._known[known.identity] = known
+            found = await self._ask(conn, "charge_points", charge_point_id=charge_point_id)
+        self._known.update((known.identity, known) for known in found)
+        return found
 
     async def find(self, identity: str) -> Registration | None:
         """Return the charge point if it may connect; a stranger is registered or listed."""
@@ -40,6 +43,20 @@ class Registry:
         if known is None or known.registration != "registered":
             return None
         return known
+
+    async def strengthen(self, admitted: Admitted) -> None:
+        """Write down that a charge point used its new password, or a higher security profile."""
+        known = admitted.known
+        parameters = {
+            "charge_point_id": known.charge_point_id,
+            "password_hash": known.new_password_hash,
+            "security_profile": admitted.security_profile,
+        }
+        async with self.pool.connection() as conn:
+            if admitted.uses_new_password:
+                await conn.execute(_OPERATIONS["use_new_password"], parameters)
+            await conn.execute(_OPERATIONS["raise_security_profile"], parameters)
+        await self.load(known.charge_point_id)
 
     async def _meet(self, identity: str) -> Registration | None:
         async with self.pool.connection() as conn:

@@ -1,9 +1,12 @@
 """Settings of the central system, from ``ELETROPOSTO_*`` environment variables only."""
 
-from typing import Literal
+from pathlib import Path
+from typing import Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ingest.tls import CIPHERS, TlsFiles
 
 
 class BadSettings(ValueError):
@@ -23,6 +26,36 @@ class Settings(BaseSettings):
     heartbeat_interval: int = Field(300, ge=1)
     ping_interval: float = Field(30.0, gt=0)
     largest_frame_bytes: int = Field(4 * 1024 * 1024, ge=65536)
+    meter_value_interval: int = Field(10, ge=1)
+    clock_aligned_interval: int = Field(900, ge=0)
+    ocpp_tls_port: int = Field(9001, ge=0, le=65535)
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    tls_client_authority: Path | None = None
+    tls_ciphers: str = CIPHERS
+    authority_certificate: Path | None = None
+    authority_key: Path | None = None
+
+    @model_validator(mode="after")
+    def _come_in_pairs(self) -> Self:
+        for pair in (("tls_certificate", "tls_key"), ("authority_certificate", "authority_key")):
+            for one, other in (pair, pair[::-1]):
+                if getattr(self, one) and not getattr(self, other):
+                    raise ValueError(f"{_variable(one)} is set, {_variable(other)} is not")
+        if self.tls_client_authority and not self.tls_certificate:
+            raise ValueError(
+                f"{_variable('tls_client_authority')} is set, {_variable('tls_certificate')} is not"
+            )
+        return self
+
+    @property
+    def tls_files(self) -> TlsFiles | None:
+        """What the TLS listener needs; None: there is none."""
+        if self.tls_certificate is None or self.tls_key is None:
+            return None
+        authorities = (self.tls_client_authority, self.authority_certificate)
+        trusted = tuple(path for path in authorities if path is not None)
+        return TlsFiles(self.tls_certificate, self.tls_key, trusted, self.tls_ciphers)
 
 
 def from_environment() -> Settings:
@@ -40,7 +73,13 @@ def from_environment() -> Settings:
 def _complaint(error: dict[str, object]) -> str:
     location = error["loc"]
     assert isinstance(location, tuple)
-    variable = f"ELETROPOSTO_{location[0]}".upper()
+    if not location:
+        return str(error["msg"]).removeprefix("Value error, ")
+    variable = _variable(str(location[0]))
     if error["type"] == "missing" or variable == "ELETROPOSTO_DATABASE_URL":
         return f"{variable} is not set (`eletroposto db up` starts a database and prints its URL)"
     return f"{variable}={error['input']!r}: {error['msg']}"
+
+
+def _variable(name: str) -> str:
+    return f"ELETROPOSTO_{name}".upper()

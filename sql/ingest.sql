@@ -197,6 +197,12 @@ FROM jsonb_to_recordset(%(connections)s) AS c (
 )
 WHERE conn.charge_point_id = c.charge_point_id AND conn.opened_at = c.opened_at AND conn.closed_at IS NULL;
 
+-- name: close_own_connections
+-- What this replica could not close while its database was away.
+UPDATE connection
+SET closed_at = greatest(opened_at, %(closed_at)s::timestamptz), reason = 'the database was away'
+WHERE replica_id = %(replica_id)s AND closed_at IS NULL;
+
 -- name: open_transactions
 SELECT charge_point_id, transaction_id, connector_id, started_at
 FROM transaction
@@ -206,12 +212,16 @@ WHERE
 
 -- name: charge_points
 -- The registry, whole or one of them.
-SELECT charge_point_id, identity, registration, time_zone, password_hash, security_profile
+SELECT
+    charge_point_id, identity, registration, time_zone, password_hash, new_password_hash, security_profile,
+    boot IS NOT NULL AS has_booted
 FROM charge_point
 WHERE %(charge_point_id)s::integer IS NULL OR charge_point_id = %(charge_point_id)s;
 
 -- name: find_charge_point
-SELECT charge_point_id, identity, registration, time_zone, password_hash, security_profile
+SELECT
+    charge_point_id, identity, registration, time_zone, password_hash, new_password_hash, security_profile,
+    boot IS NOT NULL AS has_booted
 FROM charge_point
 WHERE identity = %(identity)s;
 

@@ -9,6 +9,10 @@ COMMENT ON COLUMN command.payload IS 'Of the CALL; secrets are replaced by *** o
 CREATE INDEX command_sent ON command (replica_id) WHERE status = 'sent';
 CREATE INDEX command_by_action ON command (charge_point_id, action, command_id);
 
+DROP TRIGGER announce ON command;
+CREATE TRIGGER announce AFTER INSERT ON command
+FOR EACH ROW WHEN (NEW.status = 'queued') EXECUTE FUNCTION announce_command();
+
 CREATE FUNCTION announce_replaced() RETURNS trigger
 LANGUAGE plpgsql AS $$
 BEGIN
@@ -49,9 +53,9 @@ CREATE TABLE boot_configuration (
     paused_until     timestamptz,
     note             text
 );
-COMMENT ON TABLE boot_configuration IS 'How far charge points let themselves be configured after a boot';
+COMMENT ON TABLE boot_configuration IS 'How far charge points can be configured after a boot';
 COMMENT ON COLUMN boot_configuration.measurands_level IS
-'Which list of measurands to ask for: 0 is the whole one, each further one is shorter, because it was refused or led to a boot loop';
+'Which list of measurands to begin with: 0 is the whole one, each further one shorter, since the one before led to a boot loop';
 COMMENT ON COLUMN boot_configuration.measurands_at IS 'When MeterValuesSampledData was last changed by us';
 COMMENT ON COLUMN boot_configuration.paused_until IS 'Left alone until then, after a boot loop';
 

@@ -1,0 +1,105 @@
+"""What the answer to a command brings about, written down beside the answer."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from cryptography.x509 import load_pem_x509_certificate
+from psycopg import AsyncConnection
+
+import sql
+from ingest.certificate_authority import hash_data
+from ingest.credentials import hash_password
+
+logger = logging.getLogger(__name__)
+
+_QUERIES = sql.load("operations")
+_CHANGED = {"Accepted", "RebootRequired"}
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A CALL on its way; ``payload`` still has its secrets, the table's copy has not."""
+
+    command_id: int
+    charge_point_id: int
+    action: str
+    payload: dict[str, Any]
+    message_id: str
+    requested_by: str
+    remaining_s: float
+
+
+async def record_effect(conn: AsyncConnection, command: Command, response: dict[str, Any]) -> None:
+    """Write down what a CALLRESULT means; one that cannot be understood is noted, not raised."""
+    try:
+        async with conn.transaction():
+            if (prepare := _WITH_MORE.get(command.action)) is not None:
+                await prepare(conn, command, response)
+            for name in _EFFECTS.get(command.action, ()):
+                await conn.execute(_QUERIES[name], {"command_id": command.command_id})
+    except (psycopg.DataError, psycopg.IntegrityError) as exc:
+        note = f"its effect is not known: {str(exc).splitlines()[0]}"
+        logger.warning("command %d: %s", command.command_id, note)
+        await conn.execute(
+            _QUERIES["note_lost_effect"], {"command_id": command.command_id, "note": note}
+        )
+
+
+async def _expect_new_password(
+    conn: AsyncConnection, command: Command, response: dict[str, Any]
+) -> None:
+    """Accept the new AuthorizationKey from now on, and the old one until it was used."""
+    key = command.payload["key"].strip().lower()
+    if key != "authorizationkey" or response.get("status") not in _CHANGED:
+        return
+    hashed = await asyncio.to_thread(hash_password, command.payload["value"])
+    await conn.execute(
+        _QUERIES["expect_new_password"],
+        {"charge_point_id": command.charge_point_id, "password_hash": hashed},
+    )
+
+
+async def _install_certificate(
+    conn: AsyncConnection, command: Command, response: dict[str, Any]
+) -> None:
+    try:
+        certificate = load_pem_x509_certificate(command.payload["certificate"].encode())
+    except ValueError:
+        return  # the charge point took something else than a certificate
+    parameters = {
+        "command_id": command.command_id,
+        "subject": certificate.subject.rfc4514_string(),
+        **hash_data(certificate),
+    }
+    await conn.execute(_QUERIES["effect_of_install_certificate"], parameters)
+
+
+_WITH_MORE: dict[str, Callable[[AsyncConnection, Command, dict[str, Any]], Awaitable[None]]] = {
+    "ChangeConfiguration": _expect_new_password,
+    "InstallCertificate": _install_certificate,
+}
+_EFFECTS = {
+    "CancelReservation": ["effect_of_cancel_reservation"],
+    "ChangeAvailability": ["effect_of_change_availability"],
+    "ChangeConfiguration": ["effect_of_change_configuration"],
+    "ClearChargingProfile": ["effect_of_clear_charging_profile"],
+    "DeleteCertificate": ["effect_of_delete_certificate"],
+    "GetConfiguration": ["effect_of_get_configuration"],
+    "GetInstalledCertificateIds": [
+        "effect_of_get_installed_certificate_ids_gone",
+        "effect_of_get_installed_certificate_ids",
+    ],
+    "GetLocalListVersion": ["effect_of_get_local_list_version"],
+    "RemoteStartTransaction": ["effect_of_charging_profile_replaced", "effect_of_charging_profile"],
+    "ReserveNow": ["effect_of_reserve_now"],
+    "SendLocalList": [
+        "effect_of_send_local_list",
+        "effect_of_send_local_list_removals",
+        "effect_of_send_local_list_entries",
+    ],
+    "SetChargingProfile": ["effect_of_charging_profile_replaced", "effect_of_charging_profile"],
+}

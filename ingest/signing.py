@@ -1,0 +1,91 @@
+"""Signing requests of charge points: answered, signed, and sent back as CertificateSigned."""
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+from psycopg.types.json import Jsonb
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+import sql
+from ingest.certificate_authority import (
+    BadRequest,
+    CertificateAuthority,
+    SignedCertificate,
+    read_request,
+)
+from ingest.charge_point import ChargePoint
+
+logger = logging.getLogger(__name__)
+
+_QUERIES = sql.load("operations")
+_ASKED_BY = "signing request"
+
+
+@dataclass(slots=True)
+class Signing:
+    """Signs with the local authority; without one every request is refused."""
+
+    pool: AsyncConnectionPool
+    authority: CertificateAuthority | None
+
+    def accepts(self, csr: str) -> bool:
+        """Return whether a SignCertificate with this request is answered Accepted."""
+        return self._refusal(csr) is None
+
+    async def after_request(self, charge_point: ChargePoint, csr: str) -> None:
+        """Sign what was accepted and queue the chain; write down what was refused."""
+        reason = self._refusal(csr)
+        signed = None
+        if reason is None:
+            assert self.authority is not None
+            signed = self.authority.sign(csr, charge_point.identity)
+        else:
+            logger.warning("%s: no certificate signed: %s", charge_point.identity, reason)
+        try:
+            await self._record(charge_point, csr, signed, reason)
+        except (psycopg.OperationalError, PoolTimeout) as exc:
+            logger.warning("%s: no certificate sent: %s", charge_point.identity, str(exc).strip())
+
+    def _refusal(self, csr: str) -> str | None:
+        if self.authority is None:
+            return "there is no authority to sign it"
+        try:
+            read_request(csr)
+        except BadRequest as exc:
+            return str(exc)
+        return None
+
+    async def _record(
+        self,
+        charge_point: ChargePoint,
+        csr: str,
+        signed: SignedCertificate | None,
+        reason: str | None,
+    ) -> None:
+        parameters: dict[str, Any] = {
+            "charge_point_id": charge_point.known.charge_point_id,
+            "requested_at": datetime.now(UTC),
+            "csr": csr,
+            "status": "signed" if signed else "refused",
+            "reason": reason,
+            "serial_number": signed.serial_number if signed else None,
+            "chain": signed.chain if signed else None,
+            "expires_at": signed.expires_at if signed else None,
+            "command_id": None,
+        }
+        async with self.pool.connection() as conn:
+            if signed is not None:
+                cursor = await conn.execute(
+                    _QUERIES["queue_command"],
+                    {
+                        "charge_point_id": charge_point.known.charge_point_id,
+                        "action": "CertificateSigned",
+                        "payload": Jsonb({"certificateChain": signed.chain}),
+                        "requested_by": _ASKED_BY,
+                    },
+                )
+                (parameters["command_id"],) = await cursor.fetchone() or (None,)
+            await conn.execute(_QUERIES["record_signing"], parameters)
