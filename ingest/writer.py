@@ -13,7 +13,8 @@ import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import LiteralString, TypeVar
+from datetime import UTC, datetime
+from typing import TypeVar
 from uuid import UUID
 
 import psycopg
@@ -44,7 +45,7 @@ _THEIRS = (
     errors.ProgramLimitExceeded,
     errors.StatementTooComplex,
 )
-_ANNOUNCE: LiteralString = sql.load("ingest")["announce_replica"]
+_QUERIES = sql.load("ingest")
 _OPTIONS = "-c role=eletroposto_ingest -c statement_timeout=15000 -c timezone=UTC"
 
 _T = TypeVar("_T")
@@ -83,6 +84,7 @@ class Writer:
 
     Attributes:
         on_away: Called once when the database is lost, after the waiting items failed.
+        options: Of the connection: role, statement timeout.
         available: Whether a database is there; handshakes ask it.
     """
 
@@ -91,11 +93,13 @@ class Writer:
     replica_id: UUID
     host: str
     on_away: Callable[[], None] = lambda: None
+    options: str = _OPTIONS
     available: bool = False
     tally: Tally = field(default_factory=Tally)
     _queue: list[_Waiting] = field(default_factory=list)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _stopping: bool = False
+    _away_since: datetime = field(default_factory=lambda: datetime.now(UTC))
     _conn: Connection | None = None
     _thread: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="writer")
@@ -152,9 +156,18 @@ class Writer:
         return True
 
     def _open_connection(self) -> Connection:
-        conn = Connection.connect(self.url, autocommit=True, connect_timeout=5, options=_OPTIONS)
+        conn = Connection.connect(
+            self.url, autocommit=True, connect_timeout=5, options=self.options
+        )
         self.store.prepare(conn)
-        conn.execute(_ANNOUNCE, {"replica_id": self.replica_id, "host": self.host})
+        conn.execute(
+            _QUERIES["announce_replica"], {"replica_id": self.replica_id, "host": self.host}
+        )
+        # The sockets that the outage closed could not be recorded while it lasted.
+        conn.execute(
+            _QUERIES["close_own_connections"],
+            {"replica_id": self.replica_id, "closed_at": self._away_since},
+        )
         return conn
 
     async def _in_thread(self, function: Callable[..., _T], *args: object) -> _T:
@@ -234,6 +247,7 @@ class Writer:
     def _lose_database(self, batch: list[_Waiting], exc: psycopg.Error) -> None:
         logger.error("database lost, %d frames unconfirmed: %s", len(batch), str(exc).strip())
         self.available = False
+        self._away_since = datetime.now(UTC)
         self.tally.outages += 1
         waiting, self._queue = [*batch, *self._queue], []
         self._fail(waiting, DatabaseAway(str(exc)))

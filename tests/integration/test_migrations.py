@@ -1,0 +1,100 @@
+"""The migration runner on a real TimescaleDB."""
+
+import threading
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from sql import migrations
+from sql.migrations import Migration, MigrationError, available, migrate, pending
+
+GOOD = Migration("9001_good.sql", "CREATE TABLE good (x int)")
+BROKEN = Migration("9002_broken.sql", "CREATE TABLE half (x int); SELECT no_such_function()")
+LOOSE = Migration(
+    "9003_loose.sql",
+    "-- no-transaction\n-- statement\nCREATE TABLE loose (x int)\n"
+    "-- statement\nCREATE INDEX CONCURRENTLY loose_x ON loose (x)\n",
+)
+COMMUNITY = Migration("9004_community.sql", "-- edition: community\nCREATE TABLE never (x int)")
+
+
+@pytest.fixture
+def only(monkeypatch: pytest.MonkeyPatch):
+    """Let the runner find just these migrations: the folder is its input."""
+
+    def put(*found: Migration) -> None:
+        monkeypatch.setattr(migrations, "available", lambda: list(found))
+
+    return put
+
+
+def tables(url: str) -> set[str]:
+    with psycopg.connect(url) as conn:
+        rows = conn.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        return {row[0] for row in rows}
+
+
+def test_every_migration_applies_once_and_in_order(empty_database_url: str) -> None:
+    names = [migration.name for migration in available()]
+    assert names == sorted(names)
+
+    applied = migrate(empty_database_url)
+
+    assert applied == [name for name in names if name in applied]
+    assert migrate(empty_database_url) == []
+    assert pending(empty_database_url) == []
+
+
+def test_two_processes_at_once_apply_each_file_once(empty_database_url: str) -> None:
+    results: list[list[str]] = []
+    threads = [
+        threading.Thread(target=lambda: results.append(migrate(empty_database_url)))
+        for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(map(bool, results)) == [False, True]
+
+
+def test_a_failing_file_leaves_nothing_behind_and_is_named(empty_database_url: str, only) -> None:
+    only(GOOD, BROKEN)
+
+    with pytest.raises(MigrationError, match=r"9002_broken.sql failed: .*no_such_function"):
+        migrate(empty_database_url)
+
+    assert {"good"} <= tables(empty_database_url)
+    assert "half" not in tables(empty_database_url)
+
+
+def test_a_file_changed_after_release_is_refused(empty_database_url: str, only) -> None:
+    only(GOOD)
+    migrate(empty_database_url)
+
+    only(Migration(GOOD.name, GOOD.text + " -- touched"))
+
+    with pytest.raises(MigrationError, match=r"9001_good.sql was changed"):
+        migrate(empty_database_url)
+
+
+def test_a_file_may_run_outside_a_transaction(empty_database_url: str, only) -> None:
+    only(LOOSE)
+
+    assert migrate(empty_database_url) == ["9003_loose.sql"]
+
+
+def test_a_community_file_waits_for_a_community_server(empty_database_url: str, only) -> None:
+    only(GOOD, COMMUNITY)
+
+    assert migrate(empty_database_url) == ["9001_good.sql"]
+
+
+def test_every_column_and_table_of_the_facts_has_a_comment_or_a_plain_name() -> None:
+    """The schema is the shared model: tables say what they are."""
+    text = Path(migrations.__file__).with_name("migrations").joinpath("0001_facts.sql").read_text()
+    made = {line.split()[2] for line in text.splitlines() if line.startswith("CREATE TABLE")}
+    told = {line.split()[3] for line in text.splitlines() if line.startswith("COMMENT ON TABLE")}
+    assert made == told
