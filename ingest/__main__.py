@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
+import uvloop
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
@@ -202,6 +204,13 @@ async def _first_end(stop: asyncio.Event, *tasks: asyncio.Task[None]) -> None:
         task.result()
 
 
+def _raise_descriptor_limit() -> None:
+    """Every socket is a file: take as many as the system lets us."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    logger.info("at most %d sockets (limit of open files)", hard)
+
+
 async def _main(settings: Settings) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -232,8 +241,7 @@ def main() -> int:
         return 1
     if applied:
         logger.info("applied %s", ", ".join(applied))
-    import uvloop
-
+    _raise_descriptor_limit()
     try:
         uvloop.run(_main(settings))
     except (BadAuthority, BadCertificate) as exc:
