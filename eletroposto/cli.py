@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from eletroposto import database
+from eletroposto import database, operate
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -16,6 +16,11 @@ app = typer.Typer(
     help="Collects, reconciles and presents the data of EV charging stations.",
 )
 app.add_typer(database.app, name="db", help="The database: start, stop, migrate.")
+app.command("send")(operate.send)
+app.add_typer(
+    operate.charge_point_app, name="charge-point", help="Charge points: add, list, approve, refuse."
+)
+app.add_typer(operate.id_tag_app, name="id-tag", help="Who may charge: add, list.")
 
 
 @app.command()

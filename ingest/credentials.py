@@ -19,14 +19,14 @@ _HEX_KEY = re.compile(rb"(?:[0-9a-fA-F]{2}){16,20}$")
 def hash_password(password: str) -> str:
     """Return the hash to store for a password or a key in hex digits."""
     salt = os.urandom(16)
-    digest = hashlib.scrypt(_key(password.encode()), salt=salt, dklen=32, **_SCRYPT)
+    digest = hashlib.scrypt(key_of(password.encode()), salt=salt, dklen=32, **_SCRYPT)
     return f"scrypt${salt.hex()}${digest.hex()}"
 
 
 def check_password(given: bytes, stored: str) -> bool:
     """Compare in constant time; takes some milliseconds on purpose."""
     _, salt, digest = stored.split("$")
-    candidate = hashlib.scrypt(_key(given), salt=bytes.fromhex(salt), dklen=32, **_SCRYPT)
+    candidate = hashlib.scrypt(key_of(given), salt=bytes.fromhex(salt), dklen=32, **_SCRYPT)
     return hmac.compare_digest(candidate, bytes.fromhex(digest))
 
 
@@ -64,6 +64,6 @@ class Checked:
         return hashlib.blake2b(given, key=self._key, digest_size=32).digest()
 
 
-def _key(password: bytes) -> bytes:
+def key_of(password: bytes) -> bytes:
     """Return the key's bytes, also when it is written in hex digits."""
     return bytes.fromhex(password.decode()) if _HEX_KEY.match(password) else password

@@ -1,0 +1,339 @@
+"""What operators do from a shell: send a command, register charge points and id_tags."""
+
+import getpass
+import json
+import math
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any, NoReturn
+from zoneinfo import available_timezones
+
+import psycopg
+import typer
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+import sql
+from eletroposto.database import require_url
+
+charge_point_app = typer.Typer(no_args_is_help=True)
+id_tag_app = typer.Typer(no_args_is_help=True)
+
+_QUERIES = sql.load("operate")
+_GRACE_S = 6.0  # the central system looks for expired commands every few seconds
+_LONGEST_TIMEOUT_S = 86_400
+_LONGEST_IDENTITY = 255
+_SHORTEST_KEY, _LONGEST_KEY = 16, 20
+
+Identity = Annotated[str, typer.Argument(metavar="CHARGE_POINT", help="Its identity.")]
+
+
+class TagStatus(StrEnum):
+    """OCPP 1.6 7.2, but for ConcurrentTx, which is found out when it happens."""
+
+    ACCEPTED = "Accepted"
+    BLOCKED = "Blocked"
+    EXPIRED = "Expired"
+    INVALID = "Invalid"
+
+
+# ---------------------------------------------------------------- commands
+
+
+def send(
+    charge_point: Identity,
+    action: Annotated[
+        str, typer.Argument(metavar="ACTION", help="An action of OCPP 1.6, in any case.")
+    ],
+    payload: Annotated[
+        str, typer.Argument(metavar="[JSON]", help="Its payload; - reads it from standard input.")
+    ] = "{}",
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for the answer.")] = 30.0,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for a charge point that is not connected.")
+    ] = False,
+) -> None:
+    """Send a CALL and print the answer as JSON: exit 0 answered, 1 refused or failed, 2 usage."""
+    name, body = _checked(action, payload)
+    if not 0 < timeout <= _LONGEST_TIMEOUT_S:
+        _misused(f"--timeout {timeout:g}: more than 0 and at most {_LONGEST_TIMEOUT_S} seconds")
+    with _connected() as conn:
+        _require_connected(conn, charge_point, or_later=wait)
+        conn.execute("LISTEN eletroposto_answer")
+        row = conn.execute(
+            _QUERIES["queue_command"],
+            {
+                "identity": charge_point,
+                "action": name,
+                "payload": Jsonb(body),
+                "who": _who(),
+                "seconds": math.ceil(timeout),
+            },
+        ).fetchone()
+        assert row is not None
+        _show(name, charge_point, _await_answer(conn, row["queue_command"], timeout))
+
+
+def _checked(action: str, payload: str) -> tuple[str, dict[str, Any]]:
+    """Return the action as the standard writes it and a payload that suits it, or exit 2."""
+    from ingest.actions import InvalidPayload, UnknownAction, action_named, check
+
+    text = sys.stdin.read() if payload == "-" else payload
+    try:
+        name = action_named(action)
+        body = json.loads(text)
+        if not isinstance(body, dict):
+            _misused(f"the payload is {type(body).__name__}, not an object: {text:.80}")
+        return name, check(name, body)
+    except json.JSONDecodeError as exc:
+        _misused(f"the payload is not JSON: {exc}: {text:.80}")
+    except (InvalidPayload, UnknownAction) as exc:
+        _misused(str(exc))
+
+
+def _require_connected(conn: psycopg.Connection[Any], identity: str, *, or_later: bool) -> None:
+    found = conn.execute(_QUERIES["find_charge_point"], {"identity": identity}).fetchone()
+    if found is None:
+        _failed(f"unknown charge point {identity!r}")
+    if found["registration"] != "registered":
+        _failed(f"{identity} is {found['registration']}, it may not connect")
+    if not (found["is_online"] or or_later):
+        _failed(f"{identity} is offline")
+
+
+def _await_answer(
+    conn: psycopg.Connection[Any], command_id: int, timeout_s: float
+) -> dict[str, Any]:
+    """Return the command once it is finished, or as it is when nobody finishes it."""
+    give_up = time.monotonic() + timeout_s + _GRACE_S
+    while True:
+        found = conn.execute(_QUERIES["find_answer"], {"command_id": command_id}).fetchone()
+        assert found is not None
+        remaining_s = give_up - time.monotonic()
+        if found["status"] in ("answered", "failed", "expired") or remaining_s <= 0:
+            return dict(found)
+        for notice in conn.notifies(timeout=min(remaining_s, 1.0), stop_after=1):
+            if notice.payload == str(command_id):
+                break
+
+
+def _show(action: str, identity: str, command: dict[str, Any]) -> None:
+    match command:
+        case {"status": "answered", "response": response}:
+            typer.echo(json.dumps(response, ensure_ascii=False))
+            return
+        case {"status": "expired", "error_description": reason}:
+            failure = f"expired: {reason or 'no central system took the command'}"
+        case {"status": "failed", "error_code": code, "error_description": reason}:
+            failure = f"{code}: {reason}" if reason else str(code)
+        case {"status": status}:
+            failure = f"no answer in time, the command is {status}"
+    _failed(f"{action} to {identity}: {failure}")
+
+
+# ---------------------------------------------------------------- charge points
+
+
+@charge_point_app.command("add")
+def add_charge_point(
+    charge_point: Identity,
+    password: Annotated[str | None, typer.Option(help="Its AuthorizationKey: text or hex.")] = None,
+    name: Annotated[str | None, typer.Option(help="The name to show.")] = None,
+    site: Annotated[str | None, typer.Option(help="Where it stands, in words.")] = None,
+    latitude: Annotated[float | None, typer.Option(min=-90, max=90)] = None,
+    longitude: Annotated[float | None, typer.Option(min=-180, max=180)] = None,
+    time_zone: Annotated[
+        str | None, typer.Option(help="Of times it sends without a zone, such as America/Belem.")
+    ] = None,
+    rated_power_w: Annotated[
+        float | None, typer.Option(min=1, help="Rated power of its connectors, in W.")
+    ] = None,
+    security_profile: Annotated[
+        int | None, typer.Option(min=0, max=3, help="The lowest one to accept from now on.")
+    ] = None,
+    approve: Annotated[
+        bool, typer.Option("--approve", help="Also one that was refused before.")
+    ] = False,
+) -> None:
+    """Register a charge point, or change what is given of one that is known."""
+    if not charge_point.strip() or len(charge_point) > _LONGEST_IDENTITY or "/" in charge_point:
+        _misused(f"{charge_point!r:.80} can be no identity: it ends the address of the websocket")
+    if time_zone is not None and time_zone not in available_timezones():
+        _misused(f"--time-zone {time_zone!r}: no such zone")
+    given = {
+        "identity": charge_point,
+        "name": name,
+        "site": site,
+        "latitude": latitude,
+        "longitude": longitude,
+        "time_zone": time_zone,
+        "security_profile": security_profile,
+        "approve": approve,
+    }
+    with _connected() as conn, conn.transaction():
+        hashed = _hashed(password)
+        row = conn.execute(
+            _QUERIES["add_charge_point"], {**given, "password_hash": hashed}
+        ).fetchone()
+        assert row is not None
+        if rated_power_w is not None:
+            rating = {"charge_point_id": row["charge_point_id"], "rated_power_w": rated_power_w}
+            conn.execute(_QUERIES["rate_connectors"], rating)
+        details = {**given, "rated_power_w": rated_power_w, "password": password is not None}
+        _note(conn, "add_charge_point", charge_point, details)
+    typer.echo(f"{charge_point}: {row['registration']}")
+
+
+@charge_point_app.command("list")
+def list_charge_points() -> None:
+    """List charge points, those that wait for approval first."""
+    with _connected() as conn:
+        _print_table(conn.execute(_QUERIES["list_charge_points"]).fetchall())
+
+
+@charge_point_app.command("approve")
+def approve_charge_point(charge_point: Identity) -> None:
+    """Let a charge point in that knocked."""
+    _decide(charge_point, "registered")
+
+
+@charge_point_app.command("refuse")
+def refuse_charge_point(charge_point: Identity) -> None:
+    """Keep a charge point out; if it is connected it is disconnected."""
+    _decide(charge_point, "refused")
+
+
+def _decide(identity: str, decision: str) -> None:
+    parameters = {"identity": identity, "decision": decision, "who": _who()}
+    with _connected() as conn:
+        conn.execute(_QUERIES["decide_registration"], parameters)
+    typer.echo(f"{identity}: {decision}")
+
+
+def _hashed(password: str | None) -> str | None:
+    if password is None:
+        return None
+    from ingest.credentials import hash_password, key_of
+
+    if not password:
+        _misused("--password is empty")
+    if not _SHORTEST_KEY <= len(key_of(password.encode())) <= _LONGEST_KEY:
+        typer.echo(
+            f"note: an AuthorizationKey has {_SHORTEST_KEY} to {_LONGEST_KEY} bytes; charge points"
+            " may not take this one",
+            err=True,
+        )
+    return hash_password(password)
+
+
+# ---------------------------------------------------------------- id_tags
+
+
+@id_tag_app.command("add")
+def add_id_tag(
+    tag: Annotated[str, typer.Argument(help="As the reader reads it; case does not matter.")],
+    status: Annotated[TagStatus, typer.Option(case_sensitive=False)] = TagStatus.ACCEPTED,
+    expiry: Annotated[
+        str | None, typer.Option(help="When it ends: ISO 8601, UTC where no zone is given.")
+    ] = None,
+    parent: Annotated[str | None, typer.Option(help="The tag of its group.")] = None,
+    max_active: Annotated[
+        int | None, typer.Option(min=0, help="Most transactions at one time.")
+    ] = None,
+    alias: Annotated[str | None, typer.Option(help="The name to show in its place.")] = None,
+) -> None:
+    """Add an id_tag, or replace what is known of it."""
+    if not tag.strip():
+        _misused("the tag is empty")
+    parameters = {
+        "id_tag": tag,
+        "status": status.value,
+        "expiry_at": _instant(expiry),
+        "parent_id_tag": parent,
+        "max_active": max_active,
+        "alias": alias,
+        "who": _who(),
+    }
+    with _connected() as conn:
+        conn.execute(_QUERIES["save_id_tag"], parameters)
+    typer.echo(f"{tag.strip()}: {status.value}")
+
+
+@id_tag_app.command("list")
+def list_id_tags() -> None:
+    """List id_tags."""
+    with _connected() as conn:
+        _print_table(conn.execute(_QUERIES["list_id_tags"]).fetchall())
+
+
+def _instant(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        _misused(f"--expiry {text!r}: no time, such as 2027-01-31 or 2027-01-31T18:00:00-03:00")
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+# ---------------------------------------------------------------- around them
+
+
+@contextmanager
+def _connected() -> Iterator[psycopg.Connection[dict[str, Any]]]:
+    """Connect; what the database refuses ends the program with its sentence."""
+    try:
+        with psycopg.connect(
+            require_url(), autocommit=True, row_factory=dict_row, connect_timeout=10
+        ) as conn:
+            yield conn
+    except psycopg.Error as exc:
+        _failed(exc.diag.message_primary or str(exc).strip())
+
+
+def _note(conn: psycopg.Connection[Any], what: str, subject: str, details: dict[str, Any]) -> None:
+    told = {name: value for name, value in details.items() if value is not None}
+    parameters = {"who": _who(), "what": what, "subject": subject, "details": Jsonb(told)}
+    conn.execute(_QUERIES["note_change"], parameters)
+
+
+def _who() -> str:
+    """Name the user of this shell, for the record."""
+    try:
+        return f"{getpass.getuser()} (command line)"
+    except (KeyError, OSError):  # a user without a name
+        return "command line"
+
+
+def _failed(sentence: str) -> NoReturn:
+    typer.echo(f"eletroposto: {sentence}", err=True)
+    raise typer.Exit(1)
+
+
+def _misused(sentence: str) -> NoReturn:
+    typer.echo(f"eletroposto: {sentence}", err=True)
+    raise typer.Exit(2)
+
+
+def _print_table(rows: Sequence[dict[str, Any]]) -> None:
+    """Print aligned columns; unknown is an empty cell."""
+    if not rows:
+        typer.echo("none")
+        return
+    lines = [list(rows[0]), *([_cell(value) for value in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        typer.echo("  ".join(cells).rstrip())
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.astimezone().isoformat(sep=" ", timespec="seconds")
+    return str(value)
