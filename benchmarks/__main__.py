@@ -85,7 +85,8 @@ def crowd(server: EmbeddedPostgres, stations: int, seconds: float) -> tuple[list
         run = writing.measure(ours, server, writing.paced(stations, seconds))
     verdict = "all stored" if not run.outcome.errors else f"{run.outcome.errors} ERRORS"
     return [
-        Row(f"p99, {stations:,} stations at one per 10 s", f"{run.outcome.percentile_ms(99):.0f} ms",
+        Row(f"p99, {stations:,} stations at one per 10 s",
+            f"{run.outcome.percentile_ms(99):.0f} ms",
             "5,000 under 1 s", "10,000 in 512 MB",
             f"{verdict}, {run.rss_mb:.0f} MB RSS, ingest {run.cpu_ms_per_frame:.3f} CPU-s/1,000"),
     ], run.summary()  # fmt: skip

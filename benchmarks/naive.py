@@ -30,7 +30,7 @@ _SCHEMA = """
 """
 
 
-class Naive(ChargePoint):  # type: ignore[misc]
+class Naive(ChargePoint):
     database: psycopg.Connection
 
     def _log(self, **fields: Any) -> None:
@@ -39,14 +39,14 @@ class Naive(ChargePoint):  # type: ignore[misc]
             [self.id, json.dumps(fields, default=str)],
         )
 
-    @on(Action.boot_notification)  # type: ignore[untyped-decorator]
+    @on(Action.boot_notification)
     def on_boot(self, **fields: Any) -> call_result.BootNotification:
         with self.database.transaction():
             self._log(**fields)
         now = datetime.now(UTC).isoformat()
         return call_result.BootNotification(now, 300, RegistrationStatus.accepted)
 
-    @on(Action.start_transaction)  # type: ignore[untyped-decorator]
+    @on(Action.start_transaction)
     def on_start(
         self, id_tag: str, meter_start: int, **fields: Any
     ) -> call_result.StartTransaction:
@@ -60,7 +60,7 @@ class Naive(ChargePoint):  # type: ignore[misc]
         assert row is not None
         return call_result.StartTransaction(row[0], IdTagInfo(AuthorizationStatus.accepted))
 
-    @on(Action.meter_values)  # type: ignore[untyped-decorator]
+    @on(Action.meter_values)
     def on_meter_values(
         self,
         connector_id: int,
