@@ -19,6 +19,10 @@ _FILES = (
     "flows_soc",
     "flows_availability",
     "flows_consumption",
+    "flows_quality",
+    "flows_retention",
+    "flows_reconcile",
+    "flows_reports",
 )
 QUERIES = {name: text for file in _FILES for name, text in sql.load(file).items()}
 

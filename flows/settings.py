@@ -28,7 +28,8 @@ class Settings:
         dojot_url: Base URL of DOJOT's gateway; empty: there is no DOJOT to reconcile with.
         dojot_retention_days: How long DOJOT keeps history; older windows are not compared.
         dojot_settle_s: How old a reading must be before it is looked for in DOJOT.
-        missing_tolerated: Readings that may stay missing on either side before the flow fails.
+        missing_tolerated_percent: Share of readings that may be missing on either side before
+            the reconciliation counts as failed, although it repairs them.
         dashboard_url: Where links of artifacts lead.
         parallel_runs: How many runs one ``flows serve`` executes at a time.
     """
@@ -39,7 +40,7 @@ class Settings:
     dojot_password: str = ""
     dojot_retention_days: int = 7
     dojot_settle_s: int = 300
-    missing_tolerated: int = 0
+    missing_tolerated_percent: float = 1.0
     dashboard_url: str = _DASHBOARD_URL
     parallel_runs: int = 2
 
@@ -55,20 +56,29 @@ class Settings:
             dojot_password=environment.get("ELETROPOSTO_DOJOT_PASSWORD", ""),
             dojot_retention_days=_whole(environment, "ELETROPOSTO_DOJOT_RETENTION_DAYS", 7),
             dojot_settle_s=_whole(environment, "ELETROPOSTO_DOJOT_SETTLE_S", 300),
-            missing_tolerated=_whole(environment, "ELETROPOSTO_MISSING_TOLERATED", 0),
+            missing_tolerated_percent=_number(
+                environment, "ELETROPOSTO_MISSING_TOLERATED_PERCENT", 1.0
+            ),
             dashboard_url=environment.get("ELETROPOSTO_DASHBOARD_URL", _DASHBOARD_URL),
             parallel_runs=_whole(environment, "ELETROPOSTO_PARALLEL_RUNS", 2),
         )
 
 
 def _whole(environment: Mapping[str, str], name: str, default: int) -> int:
+    number = _number(environment, name, default)
+    if number != int(number):
+        raise SettingsError(f"{name}={environment[name]!r} is not a whole number")
+    return int(number)
+
+
+def _number(environment: Mapping[str, str], name: str, default: float) -> float:
     text = environment.get(name, "")
     if not text:
         return default
     try:
-        number = int(text)
+        number = float(text)
     except ValueError:
-        raise SettingsError(f"{name}={text!r} is not a whole number") from None
-    if number < 0:
-        raise SettingsError(f"{name}={text!r} is negative")
+        raise SettingsError(f"{name}={text!r} is not a number") from None
+    if not 0 <= number < float("inf"):
+        raise SettingsError(f"{name}={text!r} must be 0 or more")
     return number

@@ -14,7 +14,10 @@ WITH seen AS (
 
 handed AS (
     INSERT INTO touched_work (flow, charge_point_id, hour)
-    SELECT 'sessions', charge_point_id, hour FROM seen
+    SELECT flow.name, seen.charge_point_id, seen.hour
+    FROM seen
+    CROSS JOIN (VALUES ('sessions'), ('reconcile_dojot')) AS flow (name)
+    WHERE flow.name = 'sessions' OR EXISTS (SELECT FROM dojot_feed)
     UNION
     SELECT flow.name, seen.charge_point_id, local_midnight(local_day(seen.hour + edge.shift))
     FROM seen

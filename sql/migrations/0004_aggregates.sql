@@ -420,7 +420,7 @@ CREATE TABLE reconciliation (
     imported            integer     NOT NULL DEFAULT 0,
     energy_database_wh  double precision,
     energy_dojot_wh     double precision,
-    verdict             text        NOT NULL CHECK (verdict IN ('ok', 'repaired', 'different', 'unreachable', 'beyond retention')),
+    verdict             text        NOT NULL CHECK (verdict IN ('ok', 'waiting', 'repaired', 'different', 'unreachable')),
     detail              text,
     checked_at          timestamptz NOT NULL DEFAULT now(),
     flow_run_url        text,
@@ -430,7 +430,8 @@ CREATE TABLE reconciliation (
 CREATE INDEX reconciliation_by_time ON reconciliation (window_start);
 COMMENT ON TABLE reconciliation IS 'Readings of the database against those of DOJOT, per charge point and window';
 COMMENT ON COLUMN reconciliation.verdict IS
-'ok: equal. repaired: was unequal, sent again or imported. different: unequal. unreachable: DOJOT could not be asked';
+'ok: equal. waiting: the relay has still to send the rest. repaired: was unequal, sent again or imported.
+different: unequal, and repairing did not help. unreachable: DOJOT could not be asked';
 
 CREATE TABLE quality_finding (
     day             date        NOT NULL,
@@ -490,7 +491,7 @@ COMMENT ON TABLE session_work IS 'Sessions that were computed anew and that a la
 
 CREATE TABLE report_file (
     report_file_id  bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    kind            text        NOT NULL CHECK (kind IN ('monthly', 'quarterly')),
+    kind            text        NOT NULL CHECK (kind IN ('monthly', 'quarterly_ports', 'quarterly_sessions')),
     period_start    date        NOT NULL,
     charge_point_id integer     REFERENCES charge_point,
     language        text        NOT NULL CHECK (language IN ('pt', 'en')),
@@ -888,7 +889,7 @@ SELECT
     rf.content
 FROM report_file AS rf
 LEFT JOIN charge_point AS cp ON rf.charge_point_id = cp.charge_point_id;
-COMMENT ON VIEW report.monthly_report IS 'Reports as made by the flow: kind monthly or quarterly; charge_point NULL: the network';
+COMMENT ON VIEW report.monthly_report IS 'Reports as made by the flow: kind monthly, quarterly_ports or quarterly_sessions; charge_point NULL: the network';
 
 CREATE VIEW report.co2 AS
 SELECT
@@ -1044,6 +1045,19 @@ END;
 $$;
 COMMENT ON FUNCTION report.set_setting IS 'Change a number that formulas use; takes effect on what is computed from then on';
 
+-- ---------------------------------------------------------------- retention
+
+CREATE FUNCTION drop_facts(hypertable text, older_than timestamptz) RETURNS SETOF text
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    IF hypertable NOT IN ('ocpp_message', 'meter_value', 'status_notification', 'connection') THEN
+        RAISE EXCEPTION 'nothing is dropped from %', quote_nullable(hypertable);
+    END IF;
+    RETURN QUERY SELECT drop_chunks(hypertable::regclass, older_than => drop_facts.older_than);
+END;
+$$;
+COMMENT ON FUNCTION drop_facts IS 'Drop whole chunks of raw facts; only their owner may, so the flows ask through this';
+
 -- ---------------------------------------------------------------- rights
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON
@@ -1052,15 +1066,16 @@ fault_episode, downtime_exclusion, setting, holiday, tariff, tariff_period, reco
 flow_watermark, touched_work, session_work, report_file
 TO eletroposto_flows;
 GRANT DELETE ON touched_window TO eletroposto_flows;
+GRANT INSERT ON meter_value TO eletroposto_flows;  -- what only DOJOT has; what is rebuilt from the raw log
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO eletroposto_flows;
 GRANT SELECT ON ALL TABLES IN SCHEMA report TO eletroposto_ingest, eletroposto_flows, eletroposto_dashboard;
 
-REVOKE EXECUTE ON FUNCTION touch_days, touch_prices FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION touch_days, touch_prices, drop_facts FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION
 report.charge_point_number, report.add_downtime_exclusion, report.withdraw_downtime_exclusion,
 report.add_tariff, report.remove_tariff, report.add_holiday, report.set_setting
 FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION touch_days, touch_prices TO eletroposto_flows;
+GRANT EXECUTE ON FUNCTION touch_days, touch_prices, drop_facts TO eletroposto_flows;
 GRANT EXECUTE ON FUNCTION report.charge_point_number TO eletroposto_flows, eletroposto_dashboard;
 
 DO $$

@@ -1,0 +1,316 @@
+"""Fills ``reconciliation``: does DOJOT hold what the database holds? Repairs both sides."""
+
+import json
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from psycopg.rows import DictRow
+
+from flows.comparison import Difference, Reading, compare, rows_to_import
+from flows.database import Connection, ask, ask_one, connect, do, now
+from flows.dojot_history import DojotHistory, HistoryError, Sample
+from flows.runs import Compute, Outcome
+from flows.scope import Scope, ScopeError, charge_point_ids
+from flows.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+_HOUR = timedelta(hours=1)
+_SPAN_HOURS = 24  # how much is asked for at once
+_THREADS = 4
+
+Row = dict[str, Any]
+T = TypeVar("T", Reading, Sample)
+
+
+def computer(settings: Settings, run_url: str | None) -> Compute:
+    """Return the flow for this DOJOT."""
+
+    def compute_all(conn: Connection, scope: Scope) -> Outcome:
+        if not settings.dojot_url:
+            return Outcome({"windows": 0}, "ELETROPOSTO_DOJOT_URL is not set: nothing to compare")
+        history = DojotHistory(settings.dojot_url, settings.dojot_user, settings.dojot_password)
+        try:
+            return _Reconciliation(settings, scope, history, run_url).carry_out(conn)
+        finally:
+            history.close()
+
+    return compute_all
+
+
+class _Reconciliation:
+    def __init__(
+        self, settings: Settings, scope: Scope, history: DojotHistory, run_url: str | None
+    ) -> None:
+        self._settings = settings
+        self._scope = scope
+        self._history = history
+        self._run_url = run_url
+
+    def carry_out(self, conn: Connection) -> Outcome:
+        as_of, claimed_until = now(conn)
+        found = self._hours(conn, as_of, claimed_until)
+        with ThreadPoolExecutor(_THREADS) as pool:
+            rows = [row for rows in pool.map(self._reconcile, found) for row in rows]
+        if self._scope.is_incremental and not self._scope.dry_run:
+            do(conn, "forget_windows", flow="reconcile_dojot", claimed_until=claimed_until)
+            do(conn, "move_watermark", flow="reconcile_dojot", done_until=as_of)
+        return _outcome(rows, self._settings.missing_tolerated_percent)
+
+    def _hours(self, conn: Connection, as_of: datetime, claimed_until: datetime) -> list[DictRow]:
+        oldest = as_of - timedelta(days=self._settings.dojot_retention_days)
+        settled = as_of - timedelta(seconds=self._settings.dojot_settle_s)
+        mark = ask(conn, "watermark", flow="reconcile_dojot")
+        since = self._scope.start or (mark[0]["done_until"] - 2 * _HOUR if mark else oldest)
+        if self._scope.force and self._scope.is_incremental:
+            since = oldest
+        if self._scope.end is not None and self._scope.end <= oldest:
+            raise ScopeError(f"DOJOT keeps nothing from before {oldest}: the window ends earlier")
+        return ask(
+            conn,
+            "hours_to_reconcile",
+            charge_point_ids=charge_point_ids(conn, self._scope),
+            since=max(since, oldest),
+            until=min(settled, self._scope.end or settled),
+            oldest=oldest,
+            claimed_until=claimed_until,
+            with_unsettled=self._scope.is_incremental,
+        )
+
+    def _reconcile(self, device: DictRow) -> list[Row]:
+        """Compare all wanted hours of a charge point; each thread has a connection of its own."""
+        with connect(self._settings.database_url) as conn:
+            return [
+                row
+                for hours in _spans(device["hours"])
+                for row in self._reconcile_span(conn, device, hours)
+            ]
+
+    def _reconcile_span(
+        self, conn: Connection, device: DictRow, hours: Sequence[datetime]
+    ) -> list[Row]:
+        low, high = hours[0], hours[-1] + _HOUR
+        number: int = device["charge_point_id"]
+        readings, attributes = _readings(conn, number, low, high)
+        try:
+            samples = self._history.samples(device["device_id"], attributes, low, high)
+        except HistoryError as exc:
+            logger.warning("%s: %s", device["identity"], exc)
+            return [self._keep(conn, device, _unreachable(hour, str(exc))) for hour in hours]
+        ours = _by_hour(readings, hours, lambda reading: reading.ms)
+        theirs = _by_hour(samples, hours, lambda sample: sample.ms)
+        earlier = {
+            row["window_start"]: row
+            for row in ask(conn, "earlier_verdicts", charge_point_id=number, hours=list(hours))
+        }
+        return [
+            self._settle(conn, device, hour, compare(ours[hour], theirs[hour]), earlier.get(hour))
+            for hour in hours
+            if ours[hour] or theirs[hour] or hour in earlier
+        ]
+
+    def _settle(
+        self,
+        conn: Connection,
+        device: DictRow,
+        hour: datetime,
+        difference: Difference,
+        earlier: DictRow | None,
+    ) -> Row:
+        row = _row(hour, difference)
+        if not self._scope.dry_run:
+            row["republished"] = _send_again(conn, device["charge_point_id"], difference)
+            row["imported"] = self._import(conn, device, hour, difference)
+        row["verdict"], row["detail"] = _verdict(difference, row, earlier)
+        return self._keep(conn, device, row)
+
+    def _import(
+        self, conn: Connection, device: DictRow, hour: datetime, difference: Difference
+    ) -> int:
+        places = difference.missing_in_database
+        if not places:
+            return 0
+        connectors = sorted({connector_id for connector_id, _ in places})
+        names = [row["label"] for row in ask(conn, "attributes_of", connector_ids=connectors)]
+        samples = self._history.samples(device["device_id"], names, hour, hour + _HOUR)
+        readings = json.dumps(rows_to_import(places, samples))
+        number = device["charge_point_id"]
+        with conn.transaction():
+            imported = do(conn, "import_readings", charge_point_id=number, readings=readings)
+            do(conn, "touch_imported", charge_point_id=number, hour=hour)
+        return imported
+
+    def _keep(self, conn: Connection, device: DictRow, row: Row) -> Row:
+        if not self._scope.dry_run:
+            do(
+                conn,
+                "store_reconciliation",
+                charge_point_id=device["charge_point_id"],
+                flow_run_url=self._run_url,
+                **row,
+            )
+        return {"charge_point": device["identity"], **row}
+
+
+def _spans(hours: Sequence[datetime]) -> Iterator[Sequence[datetime]]:
+    """Group hours so that one question covers a day at most."""
+    group: list[datetime] = []
+    for hour in hours:
+        if group and hour >= group[0] + _SPAN_HOURS * _HOUR:
+            yield group
+            group = []
+        group.append(hour)
+    if group:
+        yield group
+
+
+def _readings(
+    conn: Connection, number: int, low: datetime, high: datetime
+) -> tuple[list[Reading], list[str]]:
+    """Return the readings of a charge point, and the attributes to look for them by."""
+    rows = ask(conn, "readings_to_compare", charge_point_id=number, low=low, high=high)
+    waiting = {
+        (row["sampled_at"], row["connector_id"], row["context"])
+        for row in ask(conn, "waiting_readings", charge_point_id=number, low=low, high=high)
+    }
+    connectors = [row["connector_id"] for row in ask(conn, "connectors_of", charge_point_id=number)]
+    attributes = {f"{kind}_{place}" for kind in ("energy_wh", "power_w") for place in connectors}
+    attributes |= {row["marker"] for row in rows}
+    readings = [
+        Reading(
+            row["connector_id"],
+            row["ms"],
+            row["sampled_at"],
+            row["context"],
+            row["energy_wh"],
+            (row["sampled_at"], row["connector_id"], row["context"]) in waiting,
+        )
+        for row in rows
+    ]
+    return readings, sorted(attributes)
+
+
+def _by_hour(
+    things: Sequence[T], hours: Sequence[datetime], ms: Callable[[T], int]
+) -> dict[datetime, list[T]]:
+    sorted_out: dict[datetime, list[T]] = {hour: [] for hour in hours}
+    by_number = {int(hour.timestamp()) // 3600: hour for hour in hours}
+    for thing in things:
+        if (hour := by_number.get(ms(thing) // 3_600_000)) is not None:
+            sorted_out[hour].append(thing)
+    return sorted_out
+
+
+def _row(hour: datetime, difference: Difference) -> Row:
+    return {
+        "window_start": hour,
+        "window_end": hour + _HOUR,
+        "rows_database": difference.rows_database,
+        "rows_dojot": difference.rows_dojot,
+        "missing_in_dojot": len(difference.missing_in_dojot),
+        "missing_in_database": sum(difference.missing_in_database.values()),
+        "duplicates": difference.duplicates,
+        "republished": 0,
+        "imported": 0,
+        "energy_database_wh": difference.energy_database_wh,
+        "energy_dojot_wh": difference.energy_dojot_wh,
+    }
+
+
+def _unreachable(hour: datetime, problem: str) -> Row:
+    counts = ("rows_database", "rows_dojot", "missing_in_dojot", "missing_in_database")
+    unknown = ("duplicates", "energy_database_wh", "energy_dojot_wh")
+    return {
+        "window_start": hour,
+        "window_end": hour + _HOUR,
+        **dict.fromkeys((*counts, *unknown)),
+        "republished": 0,
+        "imported": 0,
+        "verdict": "unreachable",
+        "detail": problem[:500],
+    }
+
+
+def _send_again(conn: Connection, number: int, difference: Difference) -> int:
+    missing = difference.missing_in_dojot
+    if not missing:
+        return 0
+    row = ask_one(
+        conn,
+        "send_again",
+        charge_point_id=number,
+        sampled_ats=[reading.sampled_at for reading in missing],
+        connector_ids=[reading.connector_id for reading in missing],
+        contexts=[reading.context for reading in missing],
+    )
+    return int(row["queued"])
+
+
+def _verdict(difference: Difference, row: Row, earlier: DictRow | None) -> tuple[str, str | None]:
+    if difference.changed:
+        return "different", f"{difference.changed} readings with another energy in DOJOT"
+    if row["missing_in_dojot"] and earlier is not None and earlier["republished"]:
+        return "different", "still missing in DOJOT after having been sent again"
+    if row["missing_in_dojot"] > row["republished"]:
+        return "different", "missing in DOJOT"
+    if row["missing_in_database"] and not row["imported"]:
+        return "different", "missing in the database"
+    if row["republished"] or row["imported"]:
+        return "repaired", f"sent again {row['republished']}, imported {row['imported']}"
+    if difference.waiting:
+        return "waiting", f"{difference.waiting} readings wait for the relay"
+    return "ok", None
+
+
+def _outcome(rows: Sequence[Row], tolerated_percent: float) -> Outcome:
+    total = {
+        kind: sum(row[kind] or 0 for row in rows)
+        for kind in (
+            "rows_database",
+            "rows_dojot",
+            "missing_in_dojot",
+            "missing_in_database",
+            "duplicates",
+            "republished",
+            "imported",
+        )
+    }
+    verdict = (
+        f"{len(rows)} windows: {total['rows_database']} readings in the database,"
+        f" {total['rows_dojot']} in DOJOT, {total['missing_in_dojot']} missing there,"
+        f" {total['missing_in_database']} missing here"
+    )
+    outcome = Outcome({"windows": len(rows), **total}, verdict, _worst_first(rows))
+    return replace(outcome, broken=_broken(rows, total, tolerated_percent))
+
+
+def _broken(rows: Sequence[Row], total: dict[str, int], tolerated_percent: float) -> str:
+    unreachable = [row for row in rows if row["verdict"] == "unreachable"]
+    if unreachable:
+        return f"DOJOT could not be asked about {len(unreachable)} windows: " + str(
+            unreachable[0]["detail"]
+        )
+    different = [row for row in rows if row["verdict"] == "different"]
+    if different:
+        first = different[0]
+        return (
+            f"{len(different)} windows differ and could not be repaired, first"
+            f" {first['charge_point']} at {first['window_start']:%Y-%m-%d %H:%M}: {first['detail']}"
+        )
+    missing = total["missing_in_dojot"] + total["missing_in_database"]
+    known = max(total["rows_database"], total["rows_dojot"])
+    if known and 100 * missing > tolerated_percent * known:
+        return (
+            f"{missing} of {known} readings were missing on one side, more than the"
+            f" {tolerated_percent:g} % tolerated; they are being repaired"
+        )
+    return ""
+
+
+def _worst_first(rows: Sequence[Row]) -> list[Row]:
+    order = ("unreachable", "different", "repaired", "waiting", "ok")
+    return sorted(rows, key=lambda row: (order.index(row["verdict"]), row["window_start"]))

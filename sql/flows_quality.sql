@@ -1,0 +1,323 @@
+-- What is odd about the data, per charge point and local day. Found, never corrected.
+
+-- name: quality_days
+SELECT local_day(work.hour) AS day, array_agg(DISTINCT work.charge_point_id) AS charge_point_ids
+FROM touched_work AS work
+WHERE work.flow = 'quality' AND work.claimed_at <= %(claimed_until)s
+GROUP BY local_day(work.hour)
+ORDER BY local_day(work.hour);
+
+-- name: make_work_finding
+CREATE TEMPORARY TABLE work_finding (
+    charge_point_id integer     NOT NULL,
+    connector_id    smallint,
+    kind            text        NOT NULL,
+    severity        text        NOT NULL,
+    occurrences     bigint      NOT NULL,
+    value           double precision,
+    unit            text,
+    evidence        jsonb       NOT NULL
+) ON COMMIT DROP;
+
+-- name: find_in_readings
+-- Clocks that could not be used, units or values that were guessed, readings that belong to no known
+-- transaction, or come after its end, or from before the charge point existed.
+INSERT INTO work_finding
+WITH reading AS (
+    SELECT
+        mv.charge_point_id,
+        mv.connector_id,
+        mv.sampled_at,
+        mv.transaction_id,
+        flag.name AS flag
+    FROM meter_value AS mv
+    LEFT JOIN LATERAL jsonb_array_elements_text(
+        CASE WHEN jsonb_typeof(mv.extra -> 'flags') = 'array' THEN mv.extra -> 'flags' END
+    ) AS flag (name) ON mv.extra IS NOT NULL
+    WHERE
+        mv.charge_point_id = ANY(%(charge_point_ids)s)
+        AND mv.sampled_at >= %(low)s AND mv.sampled_at < %(high)s
+),
+
+flagged AS (
+    SELECT
+        reading.charge_point_id,
+        reading.connector_id,
+        'reading_' || reading.flag AS kind,
+        count(*) AS occurrences,
+        min(reading.sampled_at) AS first_at,
+        max(reading.sampled_at) AS last_at
+    FROM reading
+    WHERE reading.flag IS NOT NULL
+    GROUP BY reading.charge_point_id, reading.connector_id, reading.flag
+),
+
+named AS (
+    SELECT
+        reading.charge_point_id,
+        reading.connector_id,
+        reading.transaction_id,
+        count(*) AS occurrences,
+        min(reading.sampled_at) AS first_at,
+        max(reading.sampled_at) AS last_at
+    FROM reading
+    WHERE reading.transaction_id IS NOT NULL
+    GROUP BY reading.charge_point_id, reading.connector_id, reading.transaction_id
+),
+
+astray AS (
+    SELECT
+        named.charge_point_id,
+        named.connector_id,
+        CASE
+            WHEN tx.transaction_id IS NULL THEN 'readings_without_transaction'
+            WHEN tx.charge_point_id <> named.charge_point_id OR tx.connector_id <> named.connector_id
+                THEN 'readings_of_another_connector'
+            ELSE 'readings_after_stop'
+        END AS kind,
+        sum(named.occurrences) AS occurrences,
+        min(named.first_at) AS first_at,
+        max(named.last_at) AS last_at,
+        jsonb_agg(named.transaction_id ORDER BY named.transaction_id) AS transaction_ids
+    FROM named
+    LEFT JOIN transaction AS tx ON named.transaction_id = tx.transaction_id
+    WHERE
+        tx.transaction_id IS NULL
+        OR tx.charge_point_id <> named.charge_point_id
+        OR tx.connector_id <> named.connector_id
+        OR named.last_at > tx.stopped_at + INTERVAL '10 minutes'
+    GROUP BY 1, 2, 3
+)
+
+SELECT
+    flagged.charge_point_id,
+    flagged.connector_id,
+    flagged.kind,
+    'info',
+    flagged.occurrences,
+    NULL::double precision,
+    NULL::text,
+    jsonb_build_object('first_at', flagged.first_at, 'last_at', flagged.last_at)
+FROM flagged
+UNION ALL
+SELECT
+    astray.charge_point_id,
+    astray.connector_id,
+    astray.kind,
+    'amber',
+    astray.occurrences,
+    NULL,
+    NULL,
+    jsonb_build_object(
+        'first_at', astray.first_at, 'last_at', astray.last_at, 'transaction_ids', astray.transaction_ids
+    )
+FROM astray;
+
+-- name: find_in_sessions
+-- What the sessions begun that day were flagged with.
+INSERT INTO work_finding
+SELECT
+    ses.charge_point_id,
+    ses.connector_id,
+    flag.name,
+    CASE
+        WHEN flag.name IN ('delta_red', 'energy_unit', 'stuck_register', 'stop_before_start', 'register_implausible') THEN 'red'
+        WHEN flag.name IN ('estimated_power', 'borrowed_readings', 'meter_start_missing', 'zone', 'matched') THEN 'info'
+        ELSE 'amber'
+    END,
+    count(*),
+    max(
+        CASE
+            WHEN flag.name = 'gap' THEN ses.gap_s
+            WHEN flag.name LIKE 'delta%%' THEN abs(ses.energy_delta_percent)
+            WHEN flag.name = 'energy_unit' THEN ses.energy_integral_wh / ses.energy_wh
+            WHEN flag.name = 'open_long' THEN ses.duration_s
+        END
+    ),
+    CASE
+        WHEN flag.name IN ('gap', 'open_long') THEN 's'
+        WHEN flag.name LIKE 'delta%%' THEN '%%'
+        WHEN flag.name = 'energy_unit' THEN '1'
+    END,
+    jsonb_build_object('transaction_ids', jsonb_agg(ses.transaction_id ORDER BY ses.transaction_id))
+FROM session AS ses
+CROSS JOIN LATERAL unnest(ses.flags) AS flag (name)
+WHERE
+    ses.charge_point_id = ANY(%(charge_point_ids)s)
+    AND ses.started_at >= %(low)s AND ses.started_at < %(high)s
+GROUP BY ses.charge_point_id, ses.connector_id, flag.name;
+
+-- name: find_in_clocks
+-- The clock of the charge point against ours: the smallest delay of the day's statuses is its error, as
+-- queueing only ever makes a message later. Whole hours point to local time sent as UTC.
+INSERT INTO work_finding
+WITH delay AS (
+    SELECT
+        sn.charge_point_id,
+        count(*) AS occurrences,
+        min(date_part('epoch', sn.received_at - sn.at)) AS least_s,
+        percentile_cont(0.5) WITHIN GROUP (ORDER BY date_part('epoch', sn.received_at - sn.at)) AS median_s
+    FROM status_notification AS sn
+    WHERE
+        sn.charge_point_id = ANY(%(charge_point_ids)s)
+        AND sn.at >= %(low)s AND sn.at < %(high)s
+        AND NOT sn.flags @> ARRAY['clock']
+    GROUP BY sn.charge_point_id
+),
+
+told AS (
+    SELECT sn.charge_point_id, flag.name, count(*) AS occurrences, min(sn.at) AS first_at, max(sn.at) AS last_at
+    FROM status_notification AS sn
+    CROSS JOIN LATERAL unnest(sn.flags) AS flag (name)
+    WHERE
+        sn.charge_point_id = ANY(%(charge_point_ids)s)
+        AND sn.at >= %(low)s AND sn.at < %(high)s
+    GROUP BY sn.charge_point_id, flag.name
+)
+
+SELECT
+    delay.charge_point_id,
+    NULL::smallint,
+    CASE
+        WHEN
+            abs(delay.median_s) > 1800 AND delay.occurrences >= 3 AND delay.median_s - delay.least_s < 300
+            AND abs(delay.median_s - 3600 * round(delay.median_s / 3600)) < 120
+            THEN 'local_time_as_utc'
+        ELSE 'clock_skew'
+    END,
+    CASE WHEN abs(delay.least_s) > 600 THEN 'red' ELSE 'amber' END,
+    delay.occurrences,
+    delay.least_s,
+    's',
+    jsonb_build_object('least_s', delay.least_s, 'median_s', delay.median_s, 'statuses', delay.occurrences)
+FROM delay
+WHERE abs(delay.least_s) > 60 AND (delay.least_s < 0 OR delay.occurrences >= 3)
+UNION ALL
+SELECT
+    told.charge_point_id,
+    NULL,
+    'status_' || told.name,
+    'info',
+    told.occurrences,
+    NULL,
+    NULL,
+    jsonb_build_object('first_at', told.first_at, 'last_at', told.last_at)
+FROM told;
+
+-- name: find_in_the_rest
+-- Stops nobody answers to, pieces set aside, energy without a price.
+INSERT INTO work_finding
+SELECT
+    os.charge_point_id,
+    NULL::smallint,
+    'orphan_stop',
+    'amber',
+    count(*),
+    NULL::double precision,
+    NULL,
+    jsonb_build_object('transaction_ids', jsonb_agg(os.transaction_id), 'first_at', min(os.stopped_at))
+FROM orphan_stop AS os
+WHERE
+    os.charge_point_id = ANY(%(charge_point_ids)s)
+    AND os.stopped_at >= %(low)s AND os.stopped_at < %(high)s
+GROUP BY os.charge_point_id
+UNION ALL
+SELECT
+    aside.charge_point_id,
+    NULL,
+    'set_aside',
+    'amber',
+    count(*),
+    NULL,
+    NULL,
+    jsonb_build_object(
+        'first_at', min(aside.received_at), 'last_at', max(aside.received_at), 'reason', min(aside.reason)
+    )
+FROM set_aside AS aside
+WHERE
+    aside.charge_point_id = ANY(%(charge_point_ids)s)
+    AND aside.received_at >= %(low)s AND aside.received_at < %(high)s
+GROUP BY aside.charge_point_id
+UNION ALL
+SELECT
+    con.charge_point_id,
+    con.connector_id,
+    'unpriced',
+    'info',
+    1,
+    con.unpriced_wh,
+    'Wh',
+    jsonb_build_object('tariffs_in_force', (
+        SELECT count(*) FROM tariff AS tar
+        WHERE tar.valid_from <= con.day AND coalesce(tar.valid_to, 'infinity') > con.day
+    ))
+FROM consumption_day AS con
+WHERE
+    con.charge_point_id = ANY(%(charge_point_ids)s) AND con.day = %(day)s
+    AND con.unpriced_wh > 0
+    AND EXISTS (SELECT FROM tariff);
+
+-- name: find_missing_readings
+-- Sessions whose readings came with a steady period but not all of them.
+INSERT INTO work_finding
+SELECT
+    lacking.charge_point_id,
+    lacking.connector_id,
+    'missing_readings',
+    CASE WHEN sum(lacking.missing) > 0.1 * sum(lacking.expected) THEN 'red' ELSE 'amber' END,
+    count(*),
+    sum(lacking.missing),
+    'readings',
+    jsonb_build_object(
+        'transaction_ids', jsonb_agg(lacking.transaction_id ORDER BY lacking.transaction_id),
+        'expected', sum(lacking.expected)
+    )
+FROM (
+    SELECT
+        ses.transaction_id,
+        ses.charge_point_id,
+        ses.connector_id,
+        round(ses.duration_s / every.seconds) - 1 AS expected,
+        round(ses.duration_s / every.seconds) - 1 - ses.readings AS missing
+    FROM session AS ses
+    INNER JOIN configuration_key AS key
+        ON
+            ses.charge_point_id = key.charge_point_id
+            AND lower(key.name) = 'metervaluesampleinterval'
+            AND key.value ~ '^ *[0-9]{1,5} *$'
+    CROSS JOIN LATERAL (SELECT nullif(key.value::integer, 0) AS seconds) AS every
+    WHERE
+        ses.charge_point_id = ANY(%(charge_point_ids)s)
+        AND ses.started_at >= %(low)s AND ses.started_at < %(high)s
+        AND NOT ses.is_open
+) AS lacking
+WHERE lacking.missing > 3 AND lacking.missing > 0.02 * lacking.expected
+GROUP BY lacking.charge_point_id, lacking.connector_id;
+
+-- name: delete_findings
+DELETE FROM quality_finding AS qf
+WHERE qf.day = %(day)s AND qf.charge_point_id = ANY(%(charge_point_ids)s);
+
+-- name: store_findings
+INSERT INTO quality_finding (
+    day, charge_point_id, connector_id, kind, severity, occurrences, value, unit, evidence
+)
+SELECT
+    %(day)s,
+    wf.charge_point_id,
+    wf.connector_id,
+    wf.kind,
+    wf.severity,
+    wf.occurrences,
+    wf.value,
+    wf.unit,
+    wf.evidence
+FROM work_finding AS wf;
+
+-- name: findings_table
+-- The findings of a run for its artifact, worst first.
+SELECT qf.day, qf.charge_point, qf.connector_id, qf.kind, qf.severity, qf.occurrences, qf.value, qf.unit
+FROM report.quality_finding AS qf
+WHERE qf.found_at >= %(since)s
+ORDER BY array_position(ARRAY['red', 'amber', 'info'], qf.severity), qf.day DESC, qf.charge_point
+LIMIT 200;

@@ -1,0 +1,29 @@
+-- Dropping raw data by whole chunks; aggregates stay.
+
+-- name: retention_limits
+-- How long each hypertable of facts is kept, where a setting says so.
+SELECT kept.hypertable, st.name AS setting, st.value AS days
+FROM setting AS st
+INNER JOIN (
+    VALUES
+    ('ocpp_message', 'raw_log_days'), ('meter_value', 'meter_value_days'),
+    ('status_notification', 'status_days'), ('connection', 'status_days')
+) AS kept (hypertable, name) ON st.name = kept.name
+WHERE st.value IS NOT NULL
+ORDER BY kept.hypertable;
+
+-- name: chunks_beyond
+SELECT count(*) AS chunks
+FROM show_chunks(%(hypertable)s::text::regclass, older_than => %(older_than)s::timestamptz);
+
+-- name: drop_chunks_beyond
+SELECT count(*) AS chunks FROM drop_facts(%(hypertable)s, %(older_than)s);
+
+-- name: unprocessed_beyond
+-- Facts the flows have not seen yet must not go.
+SELECT
+    (
+        SELECT count(*) FROM touched_work AS work
+        WHERE work.hour < %(older_than)s AND work.flow IN ('sessions', 'availability')
+    )
+    + (SELECT count(*) FROM touched_window AS mark WHERE mark.hour < %(older_than)s) AS waiting;
