@@ -16,7 +16,7 @@ from testbench.authorisation import Authorisation
 from testbench.bus import Bus, BusCharge, CarCharge, Charge, Outlet
 from testbench.certificates import CertificateStore
 from testbench.charging_profiles import ChargingProfiles, Place
-from testbench.clock import Clock
+from testbench.clock import Clock, next_aligned
 from testbench.configuration import Configuration
 from testbench.link import FAILURES, Address, Backoff, Link
 from testbench.quirks import misbehaving
@@ -122,7 +122,7 @@ class ChargePoint:
         self._statuses: deque[tuple[int, str]] = deque()
         self._status_waits = asyncio.Event()
         self._telling = asyncio.Lock()
-        self._configured = asyncio.Event()
+        self._beat_anew, self._align_anew = asyncio.Event(), asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
 
     # --- life -----------------------------------------------------------------------------------
@@ -252,8 +252,8 @@ class ChargePoint:
         while True:
             interval_s = self.configuration.number("HeartbeatInterval") or 86_400
             due = beaten_at + timedelta(seconds=interval_s)
-            self._configured.clear()
-            if not await self.clock.wait(self._configured, due):
+            self._beat_anew.clear()
+            if not await self.clock.wait(self._beat_anew, due):
                 await self.ask("Heartbeat", {})
                 beaten_at = self.clock.now()
 
@@ -280,17 +280,18 @@ class ChargePoint:
             self.account.close(session)
 
     async def _align(self) -> None:
-        """Send readings at whole multiples of ClockAlignedDataInterval since midnight."""
+        """Read idle connectors at whole multiples of ClockAlignedDataInterval since midnight."""
+        due = self.clock.now()
         while True:
-            await self.link.online()
             interval_s = self.configuration.number("ClockAlignedDataInterval")
-            now = self.clock.now()
-            midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-            passed = (now - midnight).total_seconds()
-            wait_s = interval_s - passed % interval_s if interval_s else 3600.0
-            await self.clock.sleep(wait_s)
-            if interval_s:
-                self.put_meter_values("MeterValuesAlignedData", "Sample.Clock")
+            due = next_aligned(due, interval_s) if interval_s else due + timedelta(days=365)
+            self._align_anew.clear()
+            if await self.clock.wait(self._align_anew, due):
+                due = self.clock.now()
+                continue
+            for connector in self.connectors.values():
+                if connector.session is None:
+                    self._put_idle_values(connector, due, "Sample.Clock")
 
     def put_meter_values(self, key: str, context: str, connector_id: int | None = None) -> None:
         """Queue a reading of each connector, or of the one asked for, outside sessions too."""
@@ -300,12 +301,12 @@ class ChargePoint:
             if connector.session is not None and connector.session.transaction is not None:
                 connector.session.put_meter_values(key, context)
             else:
-                self._put_idle_values(connector, context)
+                self._put_idle_values(connector, self.clock.now(), context)
 
-    def _put_idle_values(self, connector: Connector, context: str) -> None:
+    def _put_idle_values(self, connector: Connector, at: datetime, context: str) -> None:
         reading = BusCharge(Bus(), connector.outlet, 0).advance(0)
         element = frames.meter_value(
-            self.clock.now(), reading, connector.register_wh, frames.MEASURANDS[:2], context
+            at, reading, connector.register_wh, frames.MEASURANDS[:2], context
         )
         body = frames.meter_values(connector.connector_id, [element])
         self.queue.put(Message("MeterValues", body, readings=1))
@@ -366,7 +367,8 @@ class ChargePoint:
 
     def reconfigured(self) -> None:
         """Let changed keys and limits take effect now."""
-        self._configured.set()
+        self._beat_anew.set()
+        self._align_anew.set()
         for connector in self.connectors.values():
             if connector.session is not None:
                 connector.session.nudge()

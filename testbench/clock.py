@@ -50,3 +50,10 @@ class Clock:
 def timestamp(at: datetime) -> str:
     """Return ``at`` as OCPP writes it: UTC, milliseconds, Z."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def next_aligned(after: datetime, interval_s: int) -> datetime:
+    """Return the first whole multiple of ``interval_s`` since midnight UTC after ``after``."""
+    midnight = after.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    passed = (after - midnight) // timedelta(seconds=interval_s) + 1
+    return midnight + passed * timedelta(seconds=interval_s)

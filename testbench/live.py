@@ -47,7 +47,7 @@ async def _live(
         charge_point.configuration.set("MeterValueSampleInterval", str(interval_s))
         await charge_point.link.online()
         async with asyncio.TaskGroup() as group:
-            group.create_task(_visits(charge_point, is_busy=number == 0))
+            group.create_task(_visits(charge_point, site.id_tags, is_busy=number == 0))
             group.create_task(_remember(charge_point, memory))
             if site is SITES[-1]:
                 group.create_task(_flap(charge_point))
@@ -111,29 +111,29 @@ async def _remember(charge_point: ChargePoint, memory: Memory) -> None:
         await asyncio.sleep(5)
 
 
-async def _visits(charge_point: ChargePoint, is_busy: bool) -> None:
+async def _visits(charge_point: ChargePoint, id_tags: Sequence[str], is_busy: bool) -> None:
     """One vehicle after another at the first connector; ``is_busy`` means one stands there."""
     draw, connector = charge_point.random, charge_point.connectors[1]
     if not is_busy:
         await charge_point.clock.sleep(draw.uniform(30, 100) * 60)
     while True:
-        visit = _visit(charge_point, connector, soc_percent=28.0 if is_busy else None)
+        soc_percent = 28.0 if is_busy else draw.uniform(15, 35)
+        visit = _visit(charge_point, connector, draw.choice(id_tags), soc_percent)
         if connector.is_free:
             await charge_point.charge(1, visit)
         is_busy = False
         await charge_point.clock.sleep(draw.uniform(10, 40) * 60)
 
 
-def _visit(charge_point: ChargePoint, connector: Connector, soc_percent: float | None) -> Visit:
-    draw = charge_point.random
+def _visit(
+    charge_point: ChargePoint, connector: Connector, id_tag: str, soc_percent: float
+) -> Visit:
+    draw, outlet = charge_point.random, connector.outlet
     charge: Charge
-    if connector.outlet.phases:
-        id_tag = f"CAR-{draw.randint(1, 4)}"
-        charge = CarCharge(connector.outlet, draw.uniform(8_000, 40_000), seed=draw.random().hex())
+    if outlet.phases:
+        charge = CarCharge(outlet, draw.uniform(8_000, 40_000), seed=draw.random().hex())
     else:
-        id_tag = "BUS-1"
-        soc = draw.uniform(15, 35) if soc_percent is None else soc_percent
-        charge = BusCharge(Bus.drawn(id_tag), connector.outlet, soc, seed=draw.random().hex())
+        charge = BusCharge(Bus.drawn(id_tag), outlet, soc_percent, seed=draw.random().hex())
     return Visit(charge, id_tag, idle_s=draw.uniform(10, 40) * 60)
 
 

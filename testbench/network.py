@@ -56,11 +56,15 @@ Pattern = Callable[[datetime, random.Random], Iterator[Planned | Fault]]
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A charge point and its days; ``pattern`` is given the midnight of a day and its chance."""
+    """A charge point, its days and its drivers, who charge nowhere else.
+
+    ``pattern`` is given the midnight of a day and its chance.
+    """
 
     charge_point_id: str
     nameplate: Nameplate
     pattern: Pattern
+    id_tags: tuple[str, ...]
 
 
 def _hours(draw: random.Random, fewest: float, most: float) -> float:
@@ -79,7 +83,7 @@ def _bench(midnight: datetime, draw: random.Random) -> Iterator[Planned | Fault]
         yield Planned(
             midnight + timedelta(seconds=_hours(draw, 4.5, 5.5)),
             _hours(draw, 1.5, 3.0),
-            "BUS-2",
+            "BUS-4",
             soc_percent=draw.uniform(35, 55),
             ambient_c=ambient_c - 4,
         )
@@ -119,7 +123,7 @@ def _campus(midnight: datetime, draw: random.Random) -> Iterator[Planned | Fault
     hour = draw.uniform(7.0, 9.0)
     for _ in range(draw.choice((0, 1)) if _is_weekend(midnight) else draw.choice((1, 2, 3))):
         duration_s = _hours(draw, 0.8, 2.8)
-        yield _car(midnight + timedelta(hours=hour), duration_s, draw)
+        yield _car(midnight + timedelta(hours=hour), duration_s, ("CAR-1", "CAR-2"), draw)
         hour += duration_s / 3600 + draw.uniform(0.5, 2.0)
 
 
@@ -128,14 +132,17 @@ def _library(midnight: datetime, draw: random.Random) -> Iterator[Planned | Faul
     if midnight.toordinal() % 13 == 6:
         yield Fault(midnight + timedelta(hours=1), _hours(draw, 3, 6), "NoError", "maintenance")
     if draw.random() < 0.45:
-        yield _car(midnight + timedelta(hours=draw.uniform(9, 19)), _hours(draw, 1, 3), draw)
+        starts_at = midnight + timedelta(hours=draw.uniform(9, 19))
+        yield _car(starts_at, _hours(draw, 1, 3), ("CAR-3", "CAR-4"), draw)
 
 
-def _car(starts_at: datetime, duration_s: float, draw: random.Random) -> Planned:
+def _car(
+    starts_at: datetime, duration_s: float, id_tags: tuple[str, ...], draw: random.Random
+) -> Planned:
     return Planned(
         starts_at,
         duration_s,
-        draw.choice(("CAR-1", "CAR-2", "CAR-3", "CAR-4")),
+        draw.choice(id_tags),
         wanted_wh=draw.uniform(7_000, 45_000),
         interval_s=60.0,
         idle_s=_hours(draw, 0.1, 1.5),
@@ -149,9 +156,9 @@ def _type_2(serial_number: str) -> Nameplate:
 
 
 SITES = (
-    Site("BENCH-1", Nameplate(serial_number="T54-0001"), _bench),
-    Site("DEPOT-1", Nameplate(serial_number="T54-0002"), _depot),
-    Site("CAMPUS-1", _type_2("TAC-0101"), _campus),
-    Site("CAMPUS-2", _type_2("TAC-0102"), _library),
+    Site("BENCH-1", Nameplate(serial_number="T54-0001"), _bench, ("BUS-1", "BUS-4")),
+    Site("DEPOT-1", Nameplate(serial_number="T54-0002"), _depot, ("BUS-2", "BUS-3")),
+    Site("CAMPUS-1", _type_2("TAC-0101"), _campus, ("CAR-1", "CAR-2")),
+    Site("CAMPUS-2", _type_2("TAC-0102"), _library, ("CAR-3", "CAR-4")),
 )
-ID_TAGS = ("BUS-1", "BUS-2", "BUS-3", "CAR-1", "CAR-2", "CAR-3", "CAR-4")
+ID_TAGS = tuple(sorted(id_tag for site in SITES for id_tag in site.id_tags))

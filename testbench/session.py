@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from testbench import frames
 from testbench.account import SessionAccount
 from testbench.bus import Charge, Reading
+from testbench.clock import next_aligned
 from testbench.transaction_queue import Message, Transaction
 
 if TYPE_CHECKING:
@@ -130,8 +131,8 @@ class Session:
     async def _charge(self) -> None:
         self._show("Charging")
         while self._reason is None:
-            due = self._sampled_at + self._interval()
-            at = min(due, self._ends_at)
+            due, aligned = self._sampled_at + self._interval(), self._aligned()
+            at = min(due, aligned, self._ends_at)
             if await self._clock.wait(self._nudged, at):
                 self._nudged.clear()
                 at = max(self._advanced_at, min(at, self._clock.now()))
@@ -140,11 +141,18 @@ class Session:
             if at >= self._ends_at:
                 self.stop("Local")
             elif at >= due:
-                self._sample(at)
+                self._sampled_at = at
+                self.put_meter_values("MeterValuesSampledData", "Sample.Periodic")
+            if at == aligned:
+                self.put_meter_values("MeterValuesAlignedData", "Sample.Clock")
 
     def _interval(self) -> timedelta:
         seconds = self._charge_point.configuration.number("MeterValueSampleInterval")
         return timedelta(seconds=seconds) if seconds else timedelta(days=3650)
+
+    def _aligned(self) -> datetime:
+        interval_s = self._charge_point.configuration.number("ClockAlignedDataInterval")
+        return next_aligned(self._advanced_at, interval_s) if interval_s else _NEVER
 
     def _limit_w(self) -> float | None:
         if self._is_limited_to_nothing:
@@ -165,10 +173,6 @@ class Session:
         if self._limit_w() == 0:
             return "SuspendedEVSE"
         return "SuspendedEV" if self._visit.charge.is_full else "Charging"
-
-    def _sample(self, at: datetime, context: str = "Sample.Periodic") -> None:
-        self._sampled_at = at
-        self.put_meter_values("MeterValuesSampledData", context)
 
     def put_meter_values(self, key: str, context: str) -> None:
         """Queue one reading of the measurands of configuration ``key``."""

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import itertools
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -655,3 +656,26 @@ async def test_two_calls_at_once_are_both_answered(central_system):
         )
 
     assert answers == [{"listVersion": 0}, {"status": "Accepted"}]
+
+
+async def test_clock_aligned_values_come_within_transactions_at_the_exact_instant(central_system):
+    async with bench(central_system, ClockAlignedDataInterval=900) as charge_point:
+        charging(charge_point)
+        await central_system.until(lambda: len(aligned(central_system)) >= 3)
+        readings = aligned(central_system)
+
+    times = [datetime.fromisoformat(it["meterValue"][0]["timestamp"]) for it in readings]
+    assert {(at.minute % 15, at.second, at.microsecond) for at in times} == {(0, 0, 0)}
+    assert {later - sooner for sooner, later in itertools.pairwise(times)} == {
+        timedelta(minutes=15)
+    }
+
+
+def aligned(central_system):
+    """Return the clock-aligned readings of the running transaction."""
+    return [
+        it
+        for it in central_system.payloads("MeterValues")
+        if it["meterValue"][0]["sampledValue"][0]["context"] == "Sample.Clock"
+        and it.get("transactionId") == 71
+    ]
