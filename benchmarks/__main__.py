@@ -12,9 +12,11 @@ import typer
 
 from benchmarks import servers, writing
 from benchmarks.load import Failed
+from benchmarks.processes import usage
 from benchmarks.writing import Measured
-from testbench.embedded import EmbeddedPostgres, EmbeddedUnavailable
+from testbench.embedded import EmbeddedPostgres, EmbeddedUnavailable, host
 
+RELAYED = "eletroposto_relay_acknowledged_total"
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -61,6 +63,33 @@ def saturated(server: EmbeddedPostgres, repeats: int, seconds: float) -> tuple[l
             "0.05", f"naive {base.database_cpu_ms_per_frame:.2f}"),
     ]  # fmt: skip
     return rows, [each.summary() for each in mine + theirs]
+
+
+def relayed(server: EmbeddedPostgres, repeats: int, seconds: float) -> tuple[list[Row], object]:
+    """50 stations that never pause, the relay handing every reading on beside them."""
+    runs: list[Measured] = []
+    relay_cpu: list[float] = []
+    with (
+        host.temporary_folder() as folder,
+        servers.ours(server) as ours,
+        servers.relay(server, ours, folder) as (pid, metrics),
+    ):
+        for number in range(repeats):
+            say(f"50 saturated stations beside the relay, round {number + 1} of {repeats}")
+            sent, cpu = servers.metric(metrics, RELAYED), usage(pid)
+            runs.append(writing.measure(ours, server, writing.saturating(50, seconds)))
+            done = servers.metric(metrics, RELAYED) - sent
+            if not done:
+                raise Failed("the relay handed nothing on during the load")
+            relay_cpu.append((usage(pid) - cpu).cpu_s / done * 1000)
+            say(f"  relayed {done:,.0f} of {runs[-1].outcome.confirmed:,} meanwhile")
+    middle = writing.median(runs)
+    return [
+        Row("confirmed frames/s, 50 saturated, relay beside",
+            f"{middle.outcome.summary()['frames_per_s']:,.0f}", "2,500", "4,000"),
+        Row("relay CPU-s per 1,000 readings", f"{sorted(relay_cpu)[len(relay_cpu) // 2]:.3f}",
+            "0.20", "0.10"),
+    ], [each.summary() for each in runs]  # fmt: skip
 
 
 def calm(server: EmbeddedPostgres, repeats: int, seconds: float) -> tuple[list[Row], object]:
@@ -127,6 +156,8 @@ def main(
     try:
         with servers.database_server() as server:
             found, raw["saturated"] = saturated(server, repeats, seconds)
+            rows += found
+            found, raw["relayed"] = relayed(server, repeats, seconds)
             rows += found
             found, raw["calm"] = calm(server, repeats, max(seconds, 20))
             rows += found

@@ -18,7 +18,7 @@ import psycopg
 
 from benchmarks.load import Failed
 from sql.migrations import migrate
-from testbench.embedded import EmbeddedPostgres, host
+from testbench.embedded import EmbeddedMosquitto, EmbeddedPostgres, host
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,3 +149,38 @@ def want_descriptors(count: int) -> None:
         raise Failed(f"{count} sockets need {wanted} file descriptors, the limit is {hard}")
     if soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+@contextmanager
+def relay(server: EmbeddedPostgres, system: System, folder: Path) -> Iterator[tuple[int, str]]:
+    """Run the relay for a system; yields its pid and the URL of its metrics.
+
+    DOJOT's API is the stand-in's, but the broker is another one that nobody reads from: what is
+    measured is the relay, not the storage behind it, which in production is another machine's.
+    """
+    http_port, health = free_port(), free_port()
+    stand_in = [
+        *(sys.executable, "-m", "testbench.dojot", "--data", str(folder / "dojot")),
+        *("--http-port", str(http_port), "--mqtt-port", "0"),
+    ]
+    with EmbeddedMosquitto(folder / "sink") as sink, process(stand_in, dict(os.environ)):
+        wait_for_port(http_port)
+        environment = os.environ | {
+            "ELETROPOSTO_DATABASE_URL": system.database_url,
+            "ELETROPOSTO_DOJOT_URL": f"http://127.0.0.1:{http_port}",
+            "ELETROPOSTO_DOJOT_MQTT": f"127.0.0.1:{sink.port}",
+            "ELETROPOSTO_DOJOT_USER": "admin",
+            "ELETROPOSTO_DOJOT_PASSWORD": "admin",
+            "ELETROPOSTO_RELAY_HEALTH_PORT": str(health),
+            "ELETROPOSTO_LOG_LEVEL": "ERROR",
+        }
+        with process([sys.executable, "-m", "ingest.relay"], environment) as pid:
+            wait_until_up(f"http://127.0.0.1:{health}/healthz")
+            yield pid, f"http://127.0.0.1:{health}/metrics"
+
+
+def metric(url: str, name: str) -> float:
+    """Return the sum of a metric over its labels."""
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        lines = answer.read().decode().splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))

@@ -53,7 +53,7 @@ class Station(asyncio.Protocol):
             Refused: If the answer is not 101.
         """
         loop = asyncio.get_running_loop()
-        host, port = self._url.hostname, self._url.port or 80
+        host, port = self._url.hostname or "127.0.0.1", self._url.port or 80
         await loop.create_connection(lambda: self, host, port)
         await self._open
 
@@ -71,7 +71,7 @@ class Station(asyncio.Protocol):
             f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n"
             "Sec-WebSocket-Protocol: ocpp1.6\r\n\r\n"
         )
-        transport.write(request.encode())
+        self._transport.write(request.encode())
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost = True
