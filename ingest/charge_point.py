@@ -167,6 +167,11 @@ class ChargePoint:
                 await self._handle(call, raw, received_at)
             except (ConnectionClosed, DatabaseAway):
                 return  # the charge point keeps what we did not confirm
+            except Exception:
+                # A defect of ours. A socket that stays open but silent would be the worst answer.
+                logger.exception("%s: %s was not handled", self.identity, call.action)
+                await self.close(1011, "internal error")
+                return
             self._inbox.popleft()
             self._room.set()
 
