@@ -72,13 +72,18 @@ class Situation:
     open_transactions: dict[int, OpenTransaction] = field(default_factory=dict)
 
     def transaction_at(self, connector_id: int, at: datetime) -> int | None:
-        """Return the only open transaction of the connector that had begun by then."""
-        found = [
-            transaction_id
+        """Return the open transaction of the connector that began last by then.
+
+        None where two began at once: a connector holds one, and we cannot tell which.
+        """
+        begun = [
+            (known.started_at, transaction_id)
             for transaction_id, known in self.open_transactions.items()
             if known.connector_id == connector_id and known.started_at <= at
         ]
-        return found[0] if len(found) == 1 else None
+        latest = max(begun, default=(at, None))
+        is_alone = sum(started_at == latest[0] for started_at, _ in begun) == 1
+        return latest[1] if is_alone else None
 
 
 def meaning_of(call: Call, situation: Situation, received_at: datetime) -> Meaning:

@@ -12,7 +12,11 @@ from pathlib import Path
 from typing import Protocol
 
 import httpx
+import psycopg
 import pytest
+
+from testbench.embedded import EmbeddedPostgres
+from tests.acceptance.network import Network
 
 _READY_WITHIN_S = 30
 _ENDS_WITHIN_S = 20
@@ -144,3 +148,21 @@ def start_central_system(database_url: str, tmp_path: Path) -> Iterator[StartCen
 def central_system(start_central_system: StartCentralSystem) -> CentralSystem:
     """One replica with the settings of ``start_central_system``."""
     return start_central_system()
+
+
+@pytest.fixture(scope="session")
+def network(
+    postgres_server: EmbeddedPostgres,
+    migrated_template: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Network]:
+    """A central system for all tests that need no other: each brings its own charge points."""
+    url = postgres_server.create_database("network", template=migrated_template)
+    log_file = tmp_path_factory.mktemp("network") / "ingest.log"
+    settings = {"unknown_charge_points": "accept", "configure_on_boot": "false"}
+    central_system = CentralSystem(url, log_file, settings)
+    central_system.start()
+    with psycopg.connect(url, autocommit=True) as database:
+        yield Network(central_system.url, database)
+    central_system.stop()
+    assert "Traceback" not in central_system.log, central_system.log

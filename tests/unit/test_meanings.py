@@ -174,6 +174,7 @@ METER_VALUE = {"timestamp": NOON, "sampledValue": [{"value": "1"}]}
         ({"connectorId": 2}, (2, None)),
         ({"connectorId": 0}, (0, None)),
         ({"connectorId": 3}, (3, None)),
+        ({"connectorId": 4}, (4, 21)),
         ({}, (0, None)),
     ],
 )
@@ -185,6 +186,8 @@ def test_readings_find_their_connector_and_transaction(payload, found):
             18: OpenTransaction(2, NOW),  # began after the sample
             19: OpenTransaction(3, started),
             20: OpenTransaction(3, started),
+            21: OpenTransaction(4, started),
+            22: OpenTransaction(4, started - timedelta(hours=1)),  # its stop is still to come
         }
     )
     (reading,) = mean("MeterValues", payload | {"meterValue": [METER_VALUE]}, situation).readings

@@ -1,0 +1,517 @@
+"""MeterValues and clocks as real charge points send them, and what becomes of them."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.acceptance.network import (
+    eventually,
+    instant,
+    meter_value,
+    minutes_ago,
+    send_meter_values,
+    start,
+    stop,
+)
+
+
+def sample(value, measurand="Energy.Active.Import.Register", unit=None, **labels):
+    labels |= {"unit": unit} if unit else {}
+    return {"value": value, "measurand": measurand, **labels}
+
+
+async def stored(network, *samples, **fields):
+    """Send the samples as one meterValue and return the only reading."""
+    async with network.charge_point() as charge_point:
+        assert await send_meter_values(charge_point, meter_value(*samples), **fields) == {}
+    return network.row("meter_value", charge_point)
+
+
+# ---------------------------------------------------------------- shapes
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {},
+        {"connectorId": 1},
+        {"connectorId": 1, "meterValue": []},
+        {"connectorId": 1, "meterValue": None},
+        {"connectorId": 1, "meterValue": [meter_value()]},
+        {"connectorId": 1, "meterValue": [{"timestamp": "2026-01-01T00:00:00Z"}]},
+        {"connectorId": 1, "meterValue": [meter_value({"value": ""}, {"value": "  "}, {})]},
+    ],
+)
+async def test_nothing_is_confirmed_and_stored_as_nothing(network, payload):
+    async with network.charge_point() as charge_point:
+        assert await charge_point.call("MeterValues", payload) == {}
+
+    assert network.rows("meter_value", charge_point) == []
+    assert network.rows("set_aside", charge_point) == []
+
+
+async def test_lone_objects_numbers_and_texts_are_read_as_meant(network):
+    async with network.charge_point() as charge_point:
+        await charge_point.call(
+            "MeterValues",
+            {
+                "connectorId": "1",
+                "transactionId": "4711",
+                "meterValue": {
+                    "timestamp": minutes_ago(1),
+                    "sampledValue": {"value": 1234.5, "unit": "Wh"},
+                },
+            },
+        )
+
+    row = network.row("meter_value", charge_point)
+    assert (row["connector_id"], row["transaction_id"], row["energy_wh"]) == (1, 4711, 1234.5)
+
+
+@pytest.mark.parametrize(
+    ("value", "energy_wh"),
+    [(" 12 ", 12), ("1.2e3", 1200), ("0.12345678901234567", 0.12345678901234567), ("7,5", 7.5)],
+)
+async def test_a_value_may_be_any_way_to_write_a_number(network, value, energy_wh):
+    assert (await stored(network, sample(value)))["energy_wh"] == energy_wh
+
+
+@pytest.mark.parametrize(
+    "bad", ["n/a", "NaN", "Infinity", "1e308", "1e39", 1e300, True, [1], {"a": 1}]
+)
+async def test_what_is_no_number_is_set_aside_and_its_neighbours_stay(network, bad):
+    async with network.charge_point() as charge_point:
+        await send_meter_values(charge_point, meter_value(sample(bad, "Voltage"), sample("5")))
+
+    row = network.row("meter_value", charge_point)
+    assert (row["energy_wh"], row["voltage_v"]) == (5, None)
+    assert "not a number" in network.row("set_aside", charge_point)["reason"]
+
+
+async def test_pieces_that_are_no_objects_are_set_aside(network):
+    async with network.charge_point() as charge_point:
+        await send_meter_values(
+            charge_point, "x", meter_value("y", None, sample("5")), {"sampledValue": [[7]]}
+        )
+
+    assert network.row("meter_value", charge_point)["energy_wh"] == 5
+    assert len(network.rows("set_aside", charge_point)) == 3
+
+
+async def test_a_frame_of_ten_thousand_samples_is_stored(network):
+    now = datetime.now(UTC)
+    values = [
+        meter_value(number, at=(now - timedelta(seconds=10 * number)).isoformat())
+        for number in range(10_000)
+    ]
+    async with network.charge_point() as charge_point:
+        assert await send_meter_values(charge_point, *values) == {}
+
+    assert len(network.rows("meter_value", charge_point)) == 10_000
+
+
+# ---------------------------------------------------------------- units and measurands
+
+
+@pytest.mark.parametrize(
+    ("given", "column", "value"),
+    [
+        (sample("1.5", unit="kWh"), "energy_wh", 1500),
+        (sample("0.12345678901234567", unit="kWh"), "energy_wh", 123.45678901234567),
+        (sample("47.5", "Power.Active.Import", "kW"), "power_w", 47500),
+        (sample("30", "Temperature", "Celcius"), "temperature_c", 30),
+        (sample("30", "Temperature", "Celsius"), "temperature_c", 30),
+        (sample("30", "Temperature", "C"), "temperature_c", 30),
+        (sample("50", "SoC"), "soc_percent", 50),
+        (sample("50", "SoC", "%", location="EV"), "soc_percent", 50),
+    ],
+)
+async def test_units_are_converted_to_base_units(network, given, column, value):
+    row = await stored(network, given)
+
+    assert row[column] == pytest.approx(value)
+    assert row["extra"] is None
+
+
+@pytest.mark.parametrize(
+    ("given", "extra"),
+    [
+        (sample("60", "Frequency", "Hz"), {"Frequency": 60}),
+        (sample("60", "Frequency", "Hertz"), {"Frequency": 60}),
+        (sample("16", "CurrentMax", "A"), {"CurrentMax[A]": 16, "flags": ["measurand"]}),
+        (sample("7", "Request.Energy"), {"Request.Energy": 7, "flags": ["measurand"]}),
+        (sample("7", "Voltage", "Bananas"), {"Voltage[Bananas]": 7, "flags": ["unit"]}),
+        (sample("130", "SoC", "Percent"), {"SoC": 130, "flags": ["range"]}),
+        (sample("1e13", "Voltage", "V"), {"Voltage": 1e13, "flags": ["range"]}),
+    ],
+)
+async def test_what_we_do_not_understand_is_kept_by_its_name(network, given, extra):
+    row = await stored(network, given)
+
+    assert row["extra"] == extra
+    assert row["voltage_v"] is row["soc_percent"] is None
+
+
+@pytest.mark.parametrize(
+    ("measurand", "column"), [("Power.Active.Import", "power_w"), ("Current.Import", "current_a")]
+)
+async def test_a_missing_unit_is_inferred_from_the_measurand(network, measurand, column):
+    row = await stored(network, sample("7", measurand))
+
+    assert (row[column], row["extra"]) == (7, {"flags": ["unit"]})
+
+
+async def test_energy_that_looks_a_thousand_times_too_small_is_stored_as_sent(network):
+    """A factor is for people to set, and acts in the aggregates: facts stay facts."""
+    identity = network.add_charge_point(energy_factor=1000)
+    async with network.charge_point(identity) as charge_point:
+        await send_meter_values(charge_point, meter_value(sample("140", unit="Wh")))
+
+    assert network.row("meter_value", identity)["energy_wh"] == 140
+
+
+@pytest.mark.parametrize("register", [2**32 + 1, 2**63 - 1, -17])
+async def test_an_implausible_register_is_kept_and_flagged(network, register):
+    row = await stored(network, sample(register), transactionId=2**63 - 1)
+
+    assert row["energy_wh"] == float(register)
+    assert row["extra"] == {"flags": ["range"]}
+    assert row["transaction_id"] == 2**63 - 1
+
+
+async def test_signed_data_is_opaque_text(network):
+    ocmf = 'OCMF|{"FV":"1.0","RV":17.5}|{"SD":"3045"}'
+    row = await stored(
+        network, sample(ocmf, format="SignedData"), sample("12", "Voltage", format="SignedData")
+    )
+
+    assert (row["energy_wh"], row["voltage_v"]) == (None, None)
+    assert row["extra"]["signed"] == {"Energy.Active.Import.Register": ocmf, "Voltage": "12"}
+
+
+# ---------------------------------------------------------------- phases
+
+
+def by_phase(measurand, unit, *values, suffix=""):
+    return [
+        sample(value, measurand, unit, phase=f"L{number}{suffix}")
+        for number, value in enumerate(values, 1)
+    ]
+
+
+async def test_power_of_the_phases_is_summed_where_no_total_is_sent(network):
+    row = await stored(network, *by_phase("Power.Active.Import", "kW", 3.5, 3.5, "0.00"))
+
+    assert row["power_w"] == 7000
+    assert row["extra"]["Power.Active.Import.L3"] == 0
+
+
+async def test_a_total_wins_over_its_phases_which_stay(network):
+    phases = by_phase("Power.Active.Import", "W", 1000, 1000, 2000)
+    row = await stored(network, *phases, sample(3000, "Power.Active.Import", "W"))
+
+    assert row["power_w"] == 3000
+    assert row["extra"]["Power.Active.Import.L3"] == 2000
+    assert row["extra"]["flags"] == ["phases"]
+
+
+async def test_current_and_voltage_by_phase_are_kept_apart(network):
+    row = await stored(
+        network,
+        *by_phase("Current.Import", "A", 16, 15, 14, suffix="-N"),
+        *by_phase("Voltage", "V", 230, 231, "0.00", suffix="-N"),
+    )
+
+    assert (row["current_a"], row["voltage_v"]) == (None, None)
+    assert row["extra"]["Current.Import.L1"] == 16
+    assert row["extra"]["Voltage.L3-N"] == 0
+
+
+# ---------------------------------------------------------------- instants and contexts
+
+
+async def test_registers_of_one_instant_are_told_apart_by_context(network):
+    at = minutes_ago(1)
+    async with network.charge_point() as charge_point:
+        await send_meter_values(
+            charge_point,
+            meter_value(sample("1"), sample("2", context="Transaction.Begin"), at=at),
+            meter_value(sample("3", context="Trigger"), sample("4", context="Odd"), at=at),
+        )
+
+    rows = network.rows("meter_value", charge_point)
+    assert {row["context"]: row["energy_wh"] for row in rows} == {
+        "Sample.Periodic": 1,
+        "Transaction.Begin": 2,
+        "Trigger": 3,
+        "Other": 4,
+    }
+
+
+async def test_an_instant_in_parts_becomes_one_reading(network):
+    at = minutes_ago(1)
+    async with network.charge_point() as charge_point:
+        await send_meter_values(
+            charge_point,
+            meter_value(sample("1"), at=at),
+            meter_value(sample("230", "Voltage", "V"), at=at),
+        )
+        await send_meter_values(charge_point, meter_value(sample("80", "SoC"), at=at))
+        await send_meter_values(charge_point, meter_value(sample("81", "SoC"), at=at))
+
+    row = network.row("meter_value", charge_point)
+    assert (row["energy_wh"], row["voltage_v"], row["soc_percent"]) == (1, 230, 80)
+
+
+async def test_late_and_unordered_readings_stand_where_they_were_sampled(network):
+    async with network.charge_point() as charge_point:
+        for ago in (1, 300, 2, 60 * 24 * 40):
+            await send_meter_values(charge_point, meter_value(ago, at=minutes_ago(ago)))
+
+    rows = network.rows("meter_value", charge_point)
+    assert [row["energy_wh"] for row in rows] == [60 * 24 * 40, 300, 2, 1]
+
+
+async def test_a_register_that_starts_anew_is_stored_as_sent(network):
+    async with network.charge_point() as charge_point:
+        for ago, register in ((3, 50_000), (2, 0), (1, 800)):
+            await send_meter_values(charge_point, meter_value(register, at=minutes_ago(ago)))
+
+    rows = network.rows("meter_value", charge_point)
+    assert [row["energy_wh"] for row in rows] == [50_000, 0, 800]
+
+
+@pytest.mark.parametrize(
+    ("written", "offset_minutes"),
+    [
+        ("{}.123456789Z", 0),
+        ("{}Z", 0),
+        ("{}+01:00", -60),
+        ("{}+01", -60),
+        ("{}-0300", 180),
+        ("{}+05:30", -330),
+    ],
+)
+async def test_offsets_and_fractions_are_understood(network, written, offset_minutes):
+    local = "2026-01-15T12:00:00"
+    async with network.charge_point() as charge_point:
+        await send_meter_values(charge_point, meter_value(1, at=written.format(local)))
+
+    sampled_at = network.row("meter_value", charge_point)["sampled_at"].replace(microsecond=0)
+    assert sampled_at == instant(local + "Z") + timedelta(minutes=offset_minutes)
+
+
+async def test_a_time_without_a_zone_has_the_charge_points(network):
+    identity = network.add_charge_point(time_zone="America/Belem")
+    async with network.charge_point(identity) as charge_point:
+        await send_meter_values(charge_point, meter_value(1, at="2026-01-15T09:00:00"))
+        await charge_point.call(
+            "StatusNotification",
+            {"connectorId": 1, "status": "Available", "timestamp": "2026-01-15T09:00:00.5"},
+        )
+
+    row, status = network.row("meter_value", identity), network.row("status", identity)
+    assert row["sampled_at"] == instant("2026-01-15T12:00:00Z")
+    assert row["extra"] == {"flags": ["zone"]}
+    assert status["at"] == instant("2026-01-15T12:00:00.5Z")
+    assert status["flags"] == ["zone"]
+
+
+async def test_local_time_that_claims_to_be_utc_is_kept_beside_ours(network):
+    """One frame cannot tell; the two clocks over many frames can."""
+    at = minutes_ago(180)
+    async with network.charge_point() as charge_point:
+        await send_meter_values(charge_point, meter_value(1, at=at))
+
+    received_at = network.row("ocpp_exchange", charge_point)["received_at"]
+    assert network.row("meter_value", charge_point)["sampled_at"] == instant(at)
+    assert received_at - instant(at) > timedelta(minutes=179)
+
+
+BAD_TIMES = [
+    "1970-01-01T00:00:17Z",
+    "0001-01-01T00:00:00Z",
+    "2014-01-01T00:00:00Z",
+    "2099-01-01T00:00:00Z",
+    "9999-12-31T23:59:59-14:00",
+    "soon",
+    "",
+    17,
+]
+
+
+@pytest.mark.parametrize("timestamp", [*BAD_TIMES, None])
+async def test_our_time_stands_in_for_a_clock_that_is_not_set(network, timestamp):
+    before = datetime.now(UTC) - timedelta(seconds=1)
+    async with network.charge_point() as charge_point:
+        await send_meter_values(
+            charge_point, {"timestamp": timestamp, "sampledValue": [sample("17")]}
+        )
+        await charge_point.call(
+            "StatusNotification",
+            {"connectorId": 1, "status": "Charging", "timestamp": timestamp},
+        )
+
+    row, status = network.row("meter_value", charge_point), network.row("status", charge_point)
+    assert row["energy_wh"] == 17
+    assert before < row["sampled_at"] < status["at"] + timedelta(seconds=1)
+    assert row["extra"]["flags"] == ["clock"]
+    # Without a time a status means now (OCPP 1.6 4.9): there is nothing to flag.
+    assert status["flags"] == ([] if timestamp in (None, "") else ["clock"])
+
+
+# ---------------------------------------------------------------- connectors and transactions
+
+
+@pytest.mark.parametrize("connector_id", [-1, 100, 2**31, 2**64 - 1, 1e300, "A", [1]])
+async def test_readings_of_an_impossible_connector_are_set_aside(network, connector_id):
+    async with network.charge_point() as charge_point:
+        answer = await charge_point.call(
+            "MeterValues", {"connectorId": connector_id, "meterValue": [meter_value(1)]}
+        )
+
+    assert answer == {}
+    assert network.rows("meter_value", charge_point) == []
+    assert "no connector" in network.row("set_aside", charge_point)["reason"]
+
+
+async def test_connector_0_is_the_main_meter_and_has_no_transaction(network):
+    async with network.charge_point() as charge_point:
+        await start(charge_point, network.add_id_tag())
+        await send_meter_values(charge_point, meter_value(1), connectorId=0)
+
+    row = network.row("meter_value", charge_point)
+    assert (row["connector_id"], row["transaction_id"]) == (0, None)
+
+
+@pytest.mark.parametrize("sent", [{}] + [{"transactionId": v} for v in (0, -1, None, "", "x")])
+async def test_readings_without_a_usable_id_belong_to_the_open_transaction(network, sent):
+    async with network.charge_point() as charge_point:
+        begun = await start(charge_point, network.add_id_tag())
+        before = meter_value(1, at=minutes_ago(60))
+        await send_meter_values(charge_point, before, meter_value(2), **sent)
+    async with network.charge_point(charge_point.charge_point_id) as charge_point:
+        await send_meter_values(charge_point, meter_value(3, at=minutes_ago(0)), **sent)
+
+    rows = network.rows("meter_value", charge_point)
+    transaction_id = begun["transactionId"]
+    assert [(row["energy_wh"], row["transaction_id"]) for row in rows] == [
+        (1, None),
+        (2, transaction_id),
+        (3, transaction_id),
+    ]
+
+
+async def test_readings_of_an_unknown_transaction_are_kept_with_its_id(network):
+    row = await stored(network, sample("1"), transactionId=987654321)
+
+    assert row["transaction_id"] == 987654321
+
+
+async def test_readings_after_the_stop_stay_with_their_transaction_and_do_not_revive_it(network):
+    async with network.charge_point() as charge_point:
+        begun = await start(charge_point, network.add_id_tag())
+        await stop(charge_point, begun["transactionId"])
+        stopped = network.row("transaction", charge_point)
+        await send_meter_values(
+            charge_point,
+            meter_value(sample("9001", context="Transaction.End")),
+            transactionId=begun["transactionId"],
+        )
+        await send_meter_values(charge_point, meter_value(9002, at=minutes_ago(0)))
+
+    rows = network.rows("meter_value", charge_point)
+    assert [row["transaction_id"] for row in rows] == [begun["transactionId"], None]
+    assert network.row("transaction", charge_point) == stopped
+
+
+# ---------------------------------------------------------------- statuses
+
+
+async def test_a_status_without_a_time_is_now(network):
+    before = datetime.now(UTC)
+    async with network.charge_point() as charge_point:
+        await charge_point.call("StatusNotification", {"connectorId": 1, "status": "Available"})
+
+    assert before <= network.row("status", charge_point)["at"] <= datetime.now(UTC)
+
+
+async def test_an_old_status_does_not_become_the_present_one(network):
+    async with network.charge_point() as charge_point:
+        for status, ago in (("Charging", 1), ("Available", 330), ("Preparing", 30)):
+            await charge_point.call(
+                "StatusNotification",
+                {"connectorId": 1, "status": status, "timestamp": minutes_ago(ago)},
+            )
+
+    rows = network.rows("status", charge_point)
+    assert [row["status"] for row in rows] == ["Available", "Preparing", "Charging"]
+    assert network.row("connector", charge_point)["status"] == "Charging"
+
+
+async def test_a_repeated_status_is_stored_once(network):
+    status = {"connectorId": 1, "status": "Available", "timestamp": minutes_ago(1)}
+    for _ in range(2):
+        async with network.charge_point("REPEATS-" + network._prefix) as charge_point:
+            await charge_point.call("StatusNotification", status)
+
+    assert len(network.rows("status", charge_point)) == 1
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        (("Charging", "GroundFailure", None), ("Charging", "GroundFailure", None)),
+        (("suspendedEVSE", "noerror", None), ("SuspendedEVSE", "NoError", None)),
+        (("Faulted", "Error", None), ("Faulted", "OtherError", "Error")),
+        (("Faulted", "Error", "0x17"), ("Faulted", "OtherError", "0x17")),
+        (("Occupied", "", "null"), ("Occupied", None, None)),
+        (("X" * 4000, "Y" * 4000, "Z" * 4000), ("X" * 255, "OtherError", "Z" * 255)),
+    ],
+)
+async def test_odd_statuses_and_codes_are_normalised_or_kept(network, sent, kept):
+    status, error_code, vendor_error_code = sent
+    async with network.charge_point() as charge_point:
+        await charge_point.call(
+            "StatusNotification",
+            {
+                "connectorId": 1,
+                "status": status,
+                "errorCode": error_code,
+                "vendorErrorCode": vendor_error_code,
+            },
+        )
+
+    row = network.row("status", charge_point)
+    assert (row["status"], row["error_code"], row["vendor_error_code"]) == kept
+
+
+@pytest.mark.parametrize("payload", [{"connectorId": 1, "status": ""}, {"status": "Charging"}, {}])
+async def test_a_status_that_says_nothing_is_set_aside_and_confirmed(network, payload):
+    async with network.charge_point() as charge_point:
+        assert await charge_point.call("StatusNotification", payload) == {}
+
+    assert network.rows("status", charge_point) == []
+    assert len(network.rows("set_aside", charge_point)) == 1
+
+
+async def test_connectors_appear_when_they_first_speak(network):
+    async with network.charge_point() as charge_point:
+        for connector_id in (0, 1, 7, "2", 4711):
+            await charge_point.call(
+                "StatusNotification", {"connectorId": connector_id, "status": "Available"}
+            )
+
+    rows = network.rows("connector", charge_point)
+    assert [row["connector_id"] for row in rows] == [0, 1, 2, 7]
+
+
+async def test_a_lost_network_is_seen_at_once_and_recorded(network):
+    async with network.charge_point() as charge_point:
+        await charge_point.call("Heartbeat")
+        await charge_point.cut()
+
+    await eventually(
+        lambda: not network.row("charge_point", charge_point)["is_online"], "shown offline", 5
+    )
+    assert network.row("connection", charge_point)["reason"] == "connection lost"
