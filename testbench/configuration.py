@@ -52,70 +52,71 @@ def _is_hex(value: str) -> bool:
     return True
 
 
+_NUMBERS = {
+    "BlinkRepeat": 3,
+    "ClockAlignedDataInterval": 0,
+    "ConnectionTimeOut": 120,
+    "HeartbeatInterval": 300,
+    "LightIntensity": 80,
+    "MaxEnergyOnInvalidId": 0,
+    "MeterValueSampleInterval": 10,
+    "MinimumStatusDuration": 0,
+    "ResetRetries": 3,
+    "TransactionMessageAttempts": 10,
+    "TransactionMessageRetryInterval": 10,
+    "WebSocketPingInterval": 30,
+}
+_SWITCHES = {
+    "AllowOfflineTxForUnknownId": True,
+    "AuthorizationCacheEnabled": True,
+    "AuthorizeRemoteTxRequests": True,
+    "LocalAuthListEnabled": True,
+    "LocalAuthorizeOffline": True,
+    "LocalPreAuthorize": False,
+    "StopTransactionOnEVSideDisconnect": True,
+    "StopTransactionOnInvalidId": True,
+    "UnlockConnectorOnEVSideDisconnect": True,
+}
+_FIXED = {
+    "AdditionalRootCertificateCheck": "false",
+    "CertificateStoreMaxLength": "20",
+    "ChargeProfileMaxStackLevel": "10",
+    "ChargingScheduleAllowedChargingRateUnit": "Current,Power",
+    "ChargingScheduleMaxPeriods": "24",
+    "ConnectorPhaseRotationMaxLength": "1",
+    "GetConfigurationMaxKeys": str(_MAX_KEYS),
+    "LocalAuthListMaxLength": "1000",
+    "MaxChargingProfilesInstalled": "40",
+    "MeterValuesAlignedDataMaxLength": "8",
+    "MeterValuesSampledDataMaxLength": "8",
+    "ReserveConnectorZeroSupported": "true",
+    "SendLocalListMaxLength": "200",
+    "StopTxnAlignedDataMaxLength": "8",
+    "StopTxnSampledDataMaxLength": "8",
+    "SupportedFeatureProfiles": (
+        "Core,FirmwareManagement,LocalAuthListManagement,Reservation,SmartCharging,RemoteTrigger"
+    ),
+    "SupportedFeatureProfilesMaxLength": "6",
+    "SupportedFileTransferProtocols": "HTTP,HTTPS",
+}
+_MEASURAND_LISTS = {
+    "MeterValuesAlignedData": ",".join(MEASURANDS[:2]),
+    "MeterValuesSampledData": ",".join(MEASURANDS),
+    "StopTxnAlignedData": "",
+    "StopTxnSampledData": "",
+}
+
+
 def _table(connectors: int) -> dict[str, Key]:
-    numbers = {
-        "BlinkRepeat": 3,
-        "ClockAlignedDataInterval": 0,
-        "ConnectionTimeOut": 120,
-        "HeartbeatInterval": 300,
-        "LightIntensity": 80,
-        "MaxEnergyOnInvalidId": 0,
-        "MeterValueSampleInterval": 10,
-        "MinimumStatusDuration": 0,
-        "ResetRetries": 3,
-        "TransactionMessageAttempts": 10,
-        "TransactionMessageRetryInterval": 10,
-        "WebSocketPingInterval": 30,
-    }
-    switches = {
-        "AllowOfflineTxForUnknownId": True,
-        "AuthorizationCacheEnabled": True,
-        "AuthorizeRemoteTxRequests": True,
-        "LocalAuthListEnabled": True,
-        "LocalAuthorizeOffline": True,
-        "LocalPreAuthorize": False,
-        "StopTransactionOnEVSideDisconnect": True,
-        "StopTransactionOnInvalidId": True,
-        "UnlockConnectorOnEVSideDisconnect": True,
-    }
-    fixed = {
-        "AdditionalRootCertificateCheck": "false",
-        "CertificateStoreMaxLength": "20",
-        "ChargeProfileMaxStackLevel": "10",
-        "ChargingScheduleAllowedChargingRateUnit": "Current,Power",
-        "ChargingScheduleMaxPeriods": "24",
-        "ConnectorPhaseRotationMaxLength": "1",
-        "GetConfigurationMaxKeys": str(_MAX_KEYS),
-        "LocalAuthListMaxLength": "1000",
-        "MaxChargingProfilesInstalled": "40",
-        "MeterValuesAlignedDataMaxLength": "8",
-        "MeterValuesSampledDataMaxLength": "8",
-        "NumberOfConnectors": str(connectors),
-        "ReserveConnectorZeroSupported": "true",
-        "SendLocalListMaxLength": "200",
-        "StopTxnAlignedDataMaxLength": "8",
-        "StopTxnSampledDataMaxLength": "8",
-        "SupportedFeatureProfiles": (
-            "Core,FirmwareManagement,LocalAuthListManagement,Reservation,"
-            "SmartCharging,RemoteTrigger"
-        ),
-        "SupportedFeatureProfilesMaxLength": "6",
-        "SupportedFileTransferProtocols": "HTTP,HTTPS",
-    }
-    measurands = {
-        "MeterValuesAlignedData": ",".join(MEASURANDS[:2]),
-        "MeterValuesSampledData": ",".join(MEASURANDS),
-        "StopTxnAlignedData": "",
-        "StopTxnSampledData": "",
-    }
+    fixed = {**_FIXED, "NumberOfConnectors": str(connectors)}
     return {
-        **{name: Key(str(value), "int") for name, value in numbers.items()},
-        **{name: Key(str(value).lower(), "bool") for name, value in switches.items()},
+        **{name: Key(str(value), "int") for name, value in _NUMBERS.items()},
+        **{name: Key(str(value).lower(), "bool") for name, value in _SWITCHES.items()},
         **{name: Key(value, readonly=True) for name, value in fixed.items()},
-        **{name: Key(value, "measurands") for name, value in measurands.items()},
+        **{name: Key(value, "measurands") for name, value in _MEASURAND_LISTS.items()},
         "AuthorizationKey": Key("", "hex", hidden=True),
         "ConnectorPhaseRotation": Key("NotApplicable"),
-        "CpoName": Key("", needs_reboot=False),
+        "CpoName": Key(""),
         "SecurityProfile": Key("0", "int", needs_reboot=True),
     }
 

@@ -11,10 +11,9 @@ from testbench.bus import Bus, BusCharge, CarCharge, Charge
 from testbench.charge_point import ChargePoint, Connector
 from testbench.clock import Clock
 from testbench.link import Address
-from testbench.memory import Memory, OpenTransaction
+from testbench.memory import Memory, OpenTransaction, Remembered
 from testbench.network import SITES, Site
 from testbench.session import Session, Visit
-from testbench.socket import to_json
 from testbench.transaction_queue import Message
 
 # The live bus came so long ago; its first readings are told at once, so the curve has a beginning.
@@ -65,10 +64,12 @@ async def _switched_on(
         nameplate=site.nameplate,
         clock=Clock(_CATCH_UP, max(arrived_at, kept.until + timedelta(seconds=60))),
         account=account,
-        source=iter(_unfinished(site.charge_point_id, memory)),
     )
     for connector in charge_point.connectors.values():
         connector.register_wh = memory.register_wh(site.charge_point_id, connector.connector_id)
+
+    if kept.open is not None:
+        charge_point.queue.put(_end(kept.open, kept))
 
     def started(session: Session) -> None:
         assert session.transaction is not None
@@ -81,16 +82,11 @@ async def _switched_on(
         yield charge_point
 
 
-def _unfinished(charge_point_id: str, memory: Memory) -> list[Message]:
-    """Return the end of the transaction that ran when the power was cut (reason PowerLoss)."""
-    kept = memory.of(charge_point_id)
-    if kept.open is None:
-        return []
-    register_wh = memory.register_wh(charge_point_id, kept.open.connector_id)
+def _end(cut_off: OpenTransaction, kept: Remembered) -> Message:
+    """Return the end of the transaction that ran when the power was cut."""
+    register_wh = kept.registers_wh[str(cut_off.connector_id)]
     stop = frames.stop_transaction(round(register_wh), kept.until, "PowerLoss")
-    named = f'{{"transactionId":{to_json(kept.open.transaction_id)},{stop[1:]}'
-    kept.open = None
-    return [Message("StopTransaction", named)]
+    return Message("StopTransaction", f'{{"transactionId":{cut_off.transaction_id},{stop[1:]}')
 
 
 async def _remember(charge_point: ChargePoint, memory: Memory) -> None:
@@ -105,7 +101,8 @@ async def _remember(charge_point: ChargePoint, memory: Memory) -> None:
                     connector.register_wh,
                     charge_point.clock.now(),
                 )
-        if all(connector.session is None for connector in charge_point.connectors.values()):
+        idle = all(connector.session is None for connector in charge_point.connectors.values())
+        if idle and not len(charge_point.queue):  # the end of the last one is confirmed too
             kept.open = None
         memory.save()
         await asyncio.sleep(5)
