@@ -141,7 +141,9 @@ ON CONFLICT (charge_point_id, lower(name)) DO UPDATE SET
     value = excluded.value,
     is_readonly = excluded.is_readonly,
     is_known = excluded.is_known,
-    read_at = excluded.read_at;
+    read_at = excluded.read_at
+-- Some compare names with case: that they lack one written otherwise says nothing about this one.
+WHERE excluded.is_known OR known.name = excluded.name;
 
 -- name: effect_of_change_configuration
 INSERT INTO configuration_key AS known (charge_point_id, name, asked_value, asked_status, asked_at, asked_by)

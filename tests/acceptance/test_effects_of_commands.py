@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from testbench.authority import TestAuthority
-from testbench.charge_point import ChargePoint
+from testbench.session import Visit
 from tests.acceptance.network import Network
 from tests.acceptance.operator_desk import Desk, Row, simulated, until
 
@@ -224,9 +224,8 @@ async def test_a_reservation_is_used_by_the_parents_other_tag(network: Network, 
         await desk.send(identity, "RemoteStartTransaction", start)
         await asyncio.sleep(0.5)
         assert desk.row(held, identity)["status"] == "active", "it is another connector"
-        charge_point.reservations[11] = charge_point.reservations.pop(11)
-        charge_point.station.outcomes.pop("ReserveNow", None)
-        visit_of_sibling(charge_point, sibling)
+        bus = charge_point.vehicle(charge_point.connectors[1])
+        charge_point.later(charge_point.charge(1, Visit(bus, sibling, reservation_id=11)))
         await until(lambda: desk.row(held, identity)["status"] == "used", "it is not used")
     used = desk.row(held, identity)
     transaction = desk.row(
@@ -234,13 +233,6 @@ async def test_a_reservation_is_used_by_the_parents_other_tag(network: Network, 
     )
     assert used["transaction_id"] == transaction["transaction_id"]
     assert transaction["reservation_id"] == 11
-
-
-def visit_of_sibling(charge_point: ChargePoint, tag: str) -> None:
-    from testbench.session import Visit
-
-    visit = Visit(charge_point.vehicle(charge_point.connectors[1]), tag, reservation_id=11)
-    charge_point.later(charge_point.charge(1, visit))
 
 
 async def test_reservations_are_refused_cancelled_and_expire(network: Network, desk: Desk) -> None:
