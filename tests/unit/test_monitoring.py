@@ -1,0 +1,41 @@
+"""The files for Prometheus and Grafana name metrics that exist, and sections that exist."""
+
+import json
+import re
+from pathlib import Path
+
+import yaml
+from prometheus_client import generate_latest
+
+from ingest.__main__ import Ingest, _show
+from ingest.relay.metrics import Metrics as RelayMetrics
+from ingest.settings import Settings
+
+ROOT = Path(__file__).parent.parent.parent
+METRIC = re.compile(r"\beletroposto_[a-z_]+")
+
+
+def exported() -> set[str]:
+    ingest = Ingest(Settings(database_url="postgresql://nowhere/none"))  # type: ignore[arg-type]
+    _show(ingest)
+    text = generate_latest(ingest.metrics.registry) + generate_latest(RelayMetrics().registry)
+    told = set(re.findall(r"^# TYPE (\S+)", text.decode(), re.MULTILINE))
+    return told | {f"{name}_bucket" for name in told}
+
+
+def test_alerts_name_metrics_that_exist_and_sections_to_read() -> None:
+    rules = yaml.safe_load((ROOT / "monitoring/alerts.yml").read_text())
+    manual = (ROOT / "docs/operations.md").read_text().lower()
+    for group in rules["groups"]:
+        for rule in group["rules"]:
+            assert set(METRIC.findall(rule["expr"])) <= exported(), rule["alert"]
+            advice = rule["annotations"]["what_to_do"]
+            if advice.startswith("docs/operations.md"):
+                assert advice.partition(", ")[2].lower() in manual, rule["alert"]
+
+
+def test_the_dashboard_file_names_metrics_that_exist() -> None:
+    dashboard = json.loads((ROOT / "monitoring/grafana.json").read_text())
+    for panel in dashboard["panels"]:
+        for target in panel["targets"]:
+            assert set(METRIC.findall(target["expr"])) <= exported(), panel["title"]
