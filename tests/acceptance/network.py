@@ -12,8 +12,9 @@ from typing import Any
 import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row, tuple_row
+from psycopg.types.json import Jsonb
 
-from testbench.socket import OnCall, RawChargePoint, connected
+from testbench.socket import CallError, OnCall, RawChargePoint, Reply, connected
 from tests.waiting import wait_until
 
 BOOT = {"chargePointVendor": "ABB", "chargePointModel": "Terra 54"}
@@ -86,6 +87,25 @@ class Network:
             cursor.execute(query, parameters)  # type: ignore[arg-type]
             return cursor.fetchall() if cursor.description else []
 
+    async def command(
+        self, charge_point: RawChargePoint, action: str, payload: Any = None, lasts_s: float = 20
+    ) -> dict[str, Any]:
+        """Queue a command as any client may, and return its row once it is decided."""
+        ((command_id,),) = self.ask(
+            """INSERT INTO command (charge_point_id, action, payload, requested_by, expires_at)
+            SELECT charge_point_id, %s, %s, 'test', now() + %s * INTERVAL '1 second'
+            FROM charge_point WHERE identity = %s RETURNING command_id""",
+            [action, Jsonb(payload or {}), lasts_s, charge_point.charge_point_id],
+        )
+
+        def row() -> dict[str, Any]:
+            rows = self.rows("command", charge_point)
+            return next(row for row in rows if row["command_id"] == command_id)
+
+        decided = {"answered", "failed", "expired"}
+        await eventually(lambda: row()["status"] in decided, f"{action} is decided", lasts_s + 10)
+        return row()
+
     def add_id_tag(self, status: str = "Accepted", **columns: Any) -> str:
         """Register an id_tag nobody used before."""
         id_tag = f"TAG{next(iter(self._numbers))}{self._prefix}"
@@ -109,7 +129,50 @@ class Network:
         return identity
 
 
+@dataclass
+class Answers:
+    """How a scripted charge point answers our CALLs, and what it was asked.
+
+    Attributes:
+        by_action: A payload, or a CALLERROR; Accepted where there is none.
+    """
+
+    by_action: dict[str, Mapping[str, Any] | CallError] = field(default_factory=dict)
+    asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    def __call__(self, action: str, payload: dict[str, Any]) -> Reply | Mapping[str, Any]:
+        self.asked.append((action, payload))
+        answer = self.by_action.get(action, {"status": "Accepted"})
+        if isinstance(answer, CallError):
+            raise answer
+        return answer
+
+
+async def boot(charge_point: RawChargePoint) -> None:
+    """Send BootNotification and the status of two free connectors."""
+    await charge_point.call("BootNotification", BOOT)
+    for connector_id in (0, 1, 2):
+        await show(charge_point, "Available", connector_id)
+
+
+async def show(
+    charge_point: RawChargePoint, status: str, connector_id: int = 1, **fields: Any
+) -> None:
+    """Send a StatusNotification."""
+    payload = {"connectorId": connector_id, "status": status, "errorCode": "NoError", **fields}
+    assert await charge_point.call("StatusNotification", payload) == {}
+
+
 _TIME_OF = {
+    "certificate_signing": "requested_at",
+    "charging_profile": "assigned_at",
+    "configuration": "key",
+    "installed_certificate": "installed_at",
+    "local_list": "list_version",
+    "local_list_entry": "id_tag",
+    "request_progress": "at",
+    "reservation": "reserved_at",
+    "security_event": "at",
     "charge_point": "created_at",
     "charge_point_report": "received_at",
     "command": "requested_at",
