@@ -133,7 +133,7 @@ async def _play(
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from None
     await _reconcile(url, programs, supervisor, console)
-    await supervisor.failed
+    await asyncio.shield(supervisor.failed)
 
 
 async def _open_database(database: EmbeddedPostgres, console: Console) -> str:
