@@ -160,7 +160,7 @@ def history(
     url: Url = _URL,
     days: Annotated[int, typer.Option(min=1, max=400)] = 30,
     interval: Annotated[float, typer.Option(help="Seconds between a bus's readings.")] = 10.0,
-    single_days: Annotated[int, typer.Option(help="Latest days, one reading a frame.", min=0)] = 2,
+    single_days: Annotated[int, typer.Option(help="Latest days, one reading a frame.", min=0)] = 1,
     older_interval: Annotated[float, typer.Option(help="Seconds between older readings.")] = 30.0,
     per_frame: Annotated[int, typer.Option(help="Older readings in one frame.", min=1)] = 10,
     seed: int = 7,

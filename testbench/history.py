@@ -40,7 +40,7 @@ class Sampling:
     """
 
     interval_s: float = 10.0
-    single_days: int = 2
+    single_days: int = 1
     older_interval_s: float = 30.0
     per_frame: int = 10
 
