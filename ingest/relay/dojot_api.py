@@ -6,6 +6,7 @@ HTML, half of a JSON text, JSON of another shape, refusals, nothing.
 
 import asyncio
 import base64
+import functools
 import time
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -15,6 +16,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 T = TypeVar("T")
+_adapter = functools.cache(TypeAdapter)  # making one takes longer than the call
 
 _TIMEOUT_S = 30  # the device manager gives up after as much
 _PAGE_SIZE = 500
@@ -225,7 +227,8 @@ def _read(shape: type[T], answer: httpx.Response, changes: bool) -> T:
     except ValueError:
         raise DojotError("not_json", f"{path}: {answer.text[:40]!r}", maybe_done=changes) from None
     try:
-        return TypeAdapter(shape).validate_python(body)
+        valid: T = _adapter(shape).validate_python(body)  # type: ignore[arg-type]
+        return valid
     except ValidationError as error:
         complaint = f"{path}: {error.error_count()} fields are not as expected"
         raise DojotError("unexpected_shape", complaint, maybe_done=changes) from None

@@ -2,10 +2,10 @@
 
 import asyncio
 import socket
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
 _TIMEOUT_S = 10
 _KEEPALIVE_S = 60
@@ -24,12 +24,24 @@ class Listener(Protocol):
 
 
 class _Client(paho.Client):
-    """paho would connect blocking, and the loop serves thousands of others: it gets a socket."""
+    """paho with two of its inner steps replaced; were they renamed, it would go on, but slower.
+
+    It would connect blocking while the loop serves thousands of others, so it gets a socket. And
+    it makes the reason codes and properties of MQTT 5 for every acknowledgement of MQTT 3.1.1,
+    which is a quarter of all the time the relay needs.
+    """
 
     connected_socket: socket.socket
 
     def _create_socket_connection(self) -> socket.socket:
         return self.connected_socket
+
+    def _handle_pubackcomp(self, cmd: Literal["PUBACK", "PUBCOMP"]) -> MQTTErrorCode:
+        message_id = int.from_bytes(self._in_packet["packet"][:2], "big")
+        if self._out_messages.pop(message_id, None) is not None:
+            self._inflight_messages -= 1
+            self._userdata.acknowledged(message_id)
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
 
 
 class Connection:
@@ -47,7 +59,9 @@ class Connection:
         self._answered: asyncio.Future[Any] = self._loop.create_future()
         self._writer_waits = False
         self._open = False
-        client = _Client(CallbackAPIVersion.VERSION2, client_id, protocol=paho.MQTTv311)
+        client = _Client(
+            CallbackAPIVersion.VERSION2, client_id, userdata=listener, protocol=paho.MQTTv311
+        )
         client.username_pw_set(user)
         client.max_inflight_messages_set(0)  # the session counts for itself
         client.on_socket_open = self._on_socket_open

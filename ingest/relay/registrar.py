@@ -140,13 +140,17 @@ class Registrar:
             await self._learn_tenant(conn)
             template = await self._ensure_template(conn)
             is_check = asyncio.get_running_loop().time() >= (self._check_at or 0)
-            known = {}
+            known: dict[str, FoundDevice] | None = None
             if is_check or len(self._pending) > _LOOK_UP_AT_MOST:
                 known = await self._find_all()
-            if is_check:
+            if is_check and known is not None:
                 await self._check(conn, known)
             for charge_point_id, label in await self._labels(conn):
-                found = known.get(label) or await self._create(label, template)
+                found = (known or {}).get(label)
+                if found is None and known is None:
+                    found = await self._look_up(label)
+                if found is None:
+                    found = await self._create(label, template)
                 await self._remember(conn, charge_point_id, found, template)
 
     @asynccontextmanager
@@ -236,9 +240,7 @@ class Registrar:
         return [(number, label) for label, number in rows if len(label) <= _LONGEST_LABEL]
 
     async def _create(self, label: str, template: Template) -> FoundDevice:
-        """Look by label first, and again after a failure: a 500 can mean created."""
-        if found := await self._look_up(label):
-            return found
+        """Make a device, and look for it if that seems to fail: a 500 can mean created."""
         try:
             return await self._api.create_device(label, template.id)
         except DojotError as error:
