@@ -10,7 +10,7 @@ from dashboard.visitor import t
 
 _HERE = Path(__file__).parent
 # Pages about one thing, or about no period at all, show no filters.
-_BARE = {"estacao", "sessao", "sobre", "cadastros", "operacoes"}
+_BARE = {"estacao", "sessao", "sobre", "cadastros", "operacoes", "relatorios"}
 
 
 def main() -> None:
@@ -22,6 +22,7 @@ def main() -> None:
     page = st.navigation(_pages(), expanded=True)
     addresses.arrive(page.url_path)
     banner = st.container()
+    blocks.say_done()
     try:
         header.draw(filters=page.url_path not in _BARE)
         page.run()
@@ -38,12 +39,26 @@ def _pages() -> dict[str, list[st.Page]]:
         _page("stations", "stations", "estacoes"),
         _page("sessions", "sessions", "sessoes"),
         _page("consumption", "consumption", "consumo"),
-    ]
-    hidden = [
+        _page("availability", "availability", "disponibilidade"),
+        _page("costs", "costs", "custos"),
+        _page("reports", "reports", "relatorios"),
         _page("station", "station", "estacao", hidden=True),
         _page("session", "session", "sessao", hidden=True),
     ]
-    return {t("section.operation"): operation + hidden}
+    data_pages = [
+        _page("quality", "quality", "qualidade"),
+        _page("messages", "messages", "mensagens", hidden=not visitor.may_see_tags()),
+        _page("about", "about", "sobre"),
+    ]
+    control = [
+        _page("operations", "operations", "operacoes", hidden=not visitor.may_act()),
+        _page("registry", "registry", "cadastros", hidden=not visitor.may_act()),
+    ]
+    return {
+        t("section.operation"): operation,
+        t("section.data"): data_pages,
+        t("section.control"): control,
+    }
 
 
 def _page(

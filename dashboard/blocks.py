@@ -18,7 +18,7 @@ from dashboard.visitor import t
 
 Kind = Literal[
     "text", "integer", "number", "kwh", "kw", "percent", "money", "duration",
-    "instant", "day", "state", "code", "term",
+    "instant", "day", "state", "code", "term", "url", "second",
 ]  # fmt: skip
 _MARKDOWN = str.maketrans({mark: "\\" + mark for mark in r"\`*_{}[]()#+-.!|~<>$:&"})
 _KEPT_PARAMS = ("de", "ate", "estacao", "lang")
@@ -142,28 +142,73 @@ def plot(figure: Figure, key: str, alt: str, select: bool = False) -> list[Any]:
 
 
 def downloads(
-    name: str, make: Callable[[], pd.DataFrame], columns: Sequence[Column], key: str
+    name: str,
+    make: Callable[[], pd.DataFrame],
+    columns: Sequence[Column],
+    key: str,
+    label: str | None = None,
 ) -> None:
-    """Offer what is on the screen as files, made when asked for."""
-    labels = {column.name: t(column.label) for column in columns}
+    """Offer what is on the screen as files, made when asked for.
+
+    Files for people have the units, words and titles of the table; files for programs the names
+    and base units of the report views.
+    """
+    labels = {column.name: _file_title(column) for column in columns}
     wanted = [column.name for column in columns]
-    ways: Mapping[str, Callable[[pd.DataFrame], bytes]] = {
-        "csv_br": lambda frame: exports.csv_brazil(frame, labels),
-        "csv": exports.csv_international,
-        "xlsx": lambda frame: exports.xlsx(frame, labels, name),
-        "parquet": exports.parquet,
+    ways: Mapping[str, Callable[[], bytes]] = {
+        "csv_br": lambda: exports.csv_brazil(_for_people(make(), columns), labels),
+        "csv": lambda: exports.csv_international(make()[wanted]),
+        "xlsx": lambda: exports.xlsx(_for_people(make(), columns), labels, name),
+        "parquet": lambda: exports.parquet(make()[wanted]),
     }
-    with st.popover(t("download.button"), icon=":material/download:", key=f"{key}_popover"):
+    with st.popover(
+        label or t("download.button"), icon=":material/download:", key=f"{key}_popover"
+    ):
         for way, write in ways.items():
             st.download_button(
                 t(f"download.{way}"),
-                data=lambda write=write: write(make()[wanted]),  # type: ignore[misc]
+                data=write,
                 file_name=f"{name}.{'csv' if way == 'csv_br' else way}",
                 mime="application/octet-stream",
                 key=f"{key}_{way}",
                 on_click="ignore",
                 type="tertiary",
             )
+
+
+def _for_people(frame: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
+    return pd.DataFrame({column.name: _prepared(frame[column.name], column) for column in columns})
+
+
+def _file_title(column: Column) -> str:
+    title = t(column.label)
+    return f"{title} (s)" if column.kind == "duration" else title
+
+
+@contextmanager
+def acting(done: str) -> Iterator[None]:
+    """An act of an operator: says that it was done and draws the page anew, or why not."""
+    try:
+        yield
+    except db.NoAnswer as failure:
+        no_answer(failure)
+    else:
+        st.session_state["_done"] = done
+        st.rerun()
+
+
+def say_done() -> None:
+    """Tell what the act before this run did."""
+    if done := st.session_state.pop("_done", None):
+        st.toast(done, icon=":material/check:")
+
+
+def needs(role: visitor.Role) -> None:
+    """Stop here unless the visitor has the role, and say whom to ask."""
+    ranks = visitor.ROLES
+    if ranks.index(visitor.role()) < ranks.index(role):
+        st.info(t("permission.missing", role=t(f"role.{role}")), icon=":material/lock:")
+        st.stop()
 
 
 def facts(values: Mapping[str, str]) -> None:
@@ -232,6 +277,8 @@ def _prepared(values: "pd.Series[Any]", column: Column) -> "pd.Series[Any]":
         return values.map(lambda name: words.known(column.terms + str(name), str(name)))
     if column.kind == "state":
         return values.map(lambda state: f"{states.look(state).symbol} {state_text(state)}")
+    if column.kind == "url":  # no javascript: links, whoever wrote them
+        return values.map(lambda v: v if str(v).startswith(("http://", "https://")) else None)
     if column.kind == "text":
         return values.map(lambda v: v[:300] if isinstance(v, str) else v)
     return values
@@ -249,15 +296,18 @@ def _writer(column: Column, language: formats.Language) -> Callable[[Any], str]:
 def _config(column: Column, language: formats.Language) -> Any:
     label = t(column.label)
     kinds = st.column_config
-    if column.kind == "instant":
+    if column.kind in ("instant", "second"):
+        seconds = ":ss.SSS" if column.kind == "second" else ""
         return kinds.DatetimeColumn(
             label,
-            format=formats.table_instant(language),
+            format=formats.table_instant(language) + seconds,
             timezone=str(formats.ZONE),
             help=str(formats.ZONE),
         )
     if column.kind == "day":
         return kinds.DateColumn(label, format=formats.table_day(language))
+    if column.kind == "url":
+        return kinds.LinkColumn(label, display_text=t("table.open"), validate="^https?://")
     if column.kind in _WRITTEN:
         return kinds.NumberColumn(label)
     return kinds.TextColumn(label)

@@ -13,7 +13,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 def csv_brazil(frame: pd.DataFrame, labels: Mapping[str, str]) -> bytes:
     """Semicolons, decimal commas, local time and a mark by which Excel knows UTF-8."""
-    text: str = _readable(frame, labels).to_csv(
+    text: str = readable(frame, labels).to_csv(
         index=False, sep=";", decimal=",", date_format="%d/%m/%Y %H:%M:%S"
     )
     return text.encode("utf-8-sig")
@@ -29,7 +29,7 @@ def xlsx(frame: pd.DataFrame, labels: Mapping[str, str], sheet: str) -> bytes:
     """A workbook with one sheet, local time, true numbers."""
     out = io.BytesIO()
     with pd.ExcelWriter(out, engine="openpyxl") as writer:
-        _readable(frame, labels).to_excel(writer, sheet_name=sheet[:31] or "1", index=False)
+        readable(frame, labels).to_excel(writer, sheet_name=sheet[:31] or "1", index=False)
         page = writer.sheets[sheet[:31] or "1"]
         page.freeze_panes = "A2"
         for column in page.columns:
@@ -43,7 +43,8 @@ def parquet(frame: pd.DataFrame) -> bytes:
     return content
 
 
-def _readable(frame: pd.DataFrame, labels: Mapping[str, str]) -> pd.DataFrame:
+def readable(frame: pd.DataFrame, labels: Mapping[str, str]) -> pd.DataFrame:
+    """Local time without a zone, harmless texts, titles for names."""
     shown = _harmless(_flat(frame))
     for name in shown.select_dtypes("datetimetz").columns:
         shown[name] = shown[name].dt.tz_convert(ZONE).dt.tz_localize(None)

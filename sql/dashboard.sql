@@ -712,3 +712,653 @@ WHERE
     AND (%(charge_points)s::text[] IS NULL OR eb.charge_point = ANY(%(charge_points)s))
 GROUP BY 1, 2
 ORDER BY 2 DESC, 1;
+
+-- name: availability_months
+-- Availability by month and charge point over the twelve months up to the end of the period.
+SELECT
+    av.month,
+    av.charge_point,
+    cp.name,
+    sum(av.up_s) AS up_s,
+    sum(av.down_s) AS down_s,
+    sum(av.excluded_s) AS excluded_s,
+    sum(av.unknown_s) AS unknown_s,
+    100 * sum(av.up_s) / nullif(sum(av.up_s + av.down_s), 0) AS technical_percent,
+    100 * sum(av.up_s + av.excluded_s) / nullif(sum(av.up_s + av.down_s), 0) AS nevi_percent
+FROM report.availability_month AS av
+INNER JOIN report.charge_point AS cp ON av.charge_point = cp.charge_point
+WHERE
+    av.month > %(last_day)s::date - INTERVAL '12 months'
+    AND av.month <= %(last_day)s
+    AND (%(charge_points)s::text[] IS NULL OR av.charge_point = ANY(%(charge_points)s))
+GROUP BY av.month, av.charge_point, cp.name
+ORDER BY cp.name, av.month;
+
+-- name: nevi_ports
+-- The data set of 23 CFR 680.112 by port and month: minutes and percentages.
+SELECT
+    av.month,
+    av.charge_point,
+    av.connector_id,
+    av.observed_s / 60 AS observed_min,
+    av.down_s / 60 AS outage_min,
+    av.excluded_s / 60 AS excluded_min,
+    av.unknown_s / 60 AS unknown_min,
+    av.technical_percent,
+    av.nevi_percent
+FROM report.availability_month AS av
+WHERE
+    av.month > %(last_day)s::date - INTERVAL '12 months'
+    AND av.month <= %(last_day)s
+    AND (%(charge_points)s::text[] IS NULL OR av.charge_point = ANY(%(charge_points)s))
+ORDER BY av.charge_point, av.connector_id, av.month;
+
+-- name: outages
+-- Down time that touched the period, longest first.
+SELECT
+    outage.charge_point,
+    cp.name,
+    outage.connector_id,
+    outage.started_at,
+    outage.ended_at,
+    outage.duration_s,
+    array_to_string(outage.states, ', ') AS states,
+    nullif(outage.error_code, 'NoError') AS error_code,
+    outage.excluded_for
+FROM report.outage
+INNER JOIN report.charge_point AS cp ON outage.charge_point = cp.charge_point
+WHERE
+    outage.started_at < %(until)s
+    AND coalesce(outage.ended_at, now()) >= %(since)s
+    AND (%(charge_points)s::text[] IS NULL OR outage.charge_point = ANY(%(charge_points)s))
+ORDER BY outage.duration_s DESC
+LIMIT 500;
+
+-- name: faults
+-- Fault episodes of the period by error code.
+SELECT
+    coalesce(nullif(fault.error_code, ''), '?') AS error_code,
+    nullif(fault.vendor_error_code, '') AS vendor_error_code,
+    count(*) AS episodes,
+    sum(fault.faulted_s) AS faulted_s,
+    count(DISTINCT fault.charge_point) AS charge_points
+FROM report.fault_episode AS fault
+WHERE
+    fault.started_at >= %(since)s
+    AND fault.started_at < %(until)s
+    AND (%(charge_points)s::text[] IS NULL OR fault.charge_point = ANY(%(charge_points)s))
+GROUP BY fault.error_code, fault.vendor_error_code
+ORDER BY episodes DESC, faulted_s DESC
+LIMIT 40;
+
+-- name: exclusions
+-- Exclusions in force that touch the period.
+SELECT
+    ex.downtime_exclusion_id,
+    ex.charge_point,
+    cp.name,
+    ex.connector_id,
+    ex.started_at,
+    ex.ended_at,
+    ex.reason,
+    ex.evidence,
+    ex.author
+FROM report.downtime_exclusion AS ex
+INNER JOIN report.charge_point AS cp ON ex.charge_point = cp.charge_point
+WHERE
+    ex.withdrawn_at IS NULL
+    AND ex.started_at < %(until)s
+    AND ex.ended_at >= %(since)s
+    AND (%(charge_points)s::text[] IS NULL OR ex.charge_point = ANY(%(charge_points)s))
+ORDER BY ex.started_at DESC
+LIMIT 300;
+
+-- name: costs
+-- Energy and cost of the period by charge point and tariff period.
+SELECT
+    con.charge_point,
+    cp.name,
+    sum(con.energy_wh) AS energy_wh,
+    sum(con.unpriced_wh) AS unpriced_wh,
+    sum(con.cost) AS cost,
+    sum(con.cost_ponta) AS cost_ponta,
+    sum(con.cost_intermediario) AS cost_intermediario,
+    sum(con.cost_fora_ponta) AS cost_fora_ponta,
+    sum(con.cost_if_fora_ponta) AS cost_if_fora_ponta,
+    sum(con.ponta_wh) AS ponta_wh,
+    sum(con.intermediario_wh) AS intermediario_wh,
+    sum(con.fora_ponta_wh) AS fora_ponta_wh
+FROM report.consumption_day AS con
+INNER JOIN report.charge_point AS cp ON con.charge_point = cp.charge_point
+WHERE
+    con.day BETWEEN %(first_day)s AND %(last_day)s
+    AND (%(charge_points)s::text[] IS NULL OR con.charge_point = ANY(%(charge_points)s))
+GROUP BY con.charge_point, cp.name
+ORDER BY energy_wh DESC;
+
+-- name: costs_by_tag
+-- Energy and cost of the period by who charged.
+SELECT
+    coalesce(ses.id_tag_alias, '—') AS id_tag_alias,
+    count(*) AS sessions,
+    sum(ses.energy_wh) AS energy_wh,
+    sum(ses.cost) AS cost
+FROM report.session AS ses
+WHERE
+    ses.started_at >= %(since)s
+    AND ses.started_at < %(until)s
+    AND (%(charge_points)s::text[] IS NULL OR ses.charge_point = ANY(%(charge_points)s))
+GROUP BY ses.id_tag_alias
+ORDER BY energy_wh DESC NULLS LAST
+LIMIT 100;
+
+-- name: tariffs
+-- Tariffs with their periods, newest first.
+SELECT
+    tar.tariff_id,
+    tar.name,
+    tar.consumer_group,
+    tar.modality,
+    tar.site,
+    tar.valid_from,
+    tar.valid_to,
+    tar.posto,
+    to_char(tar.from_time, 'HH24:MI') AS from_time,
+    to_char(tar.to_time, 'HH24:MI') AS to_time,
+    tar.price_per_kwh,
+    tar.full_price_per_kwh,
+    tar.contracted_demand_kw,
+    tar.source,
+    tar.author
+FROM report.tariff AS tar
+ORDER BY tar.valid_from DESC, tar.tariff_id, tar.from_time NULLS FIRST
+LIMIT 300;
+
+-- name: co2
+-- The factors of the CO2 estimate.
+SELECT
+    co2.grid_kg_per_kwh,
+    co2.combustion_kg_per_km,
+    co2.consumption_kwh_per_km,
+    co2.avoided_kg_per_kwh
+FROM report.co2;
+
+-- name: settings
+-- The numbers that formulas use.
+SELECT
+    setting.name,
+    setting.value,
+    setting.unit,
+    setting.meaning,
+    setting.source,
+    setting.source_year,
+    setting.updated_at,
+    setting.updated_by
+FROM report.setting
+ORDER BY setting.name;
+
+-- name: reports
+-- Reports made by the flow, without their content.
+SELECT
+    rep.report_file_id,
+    rep.kind,
+    rep.period_start,
+    rep.charge_point,
+    rep.language,
+    rep.format,
+    rep.file_name,
+    rep.bytes,
+    rep.created_at
+FROM report.monthly_report AS rep
+ORDER BY rep.period_start DESC, rep.kind, rep.charge_point NULLS FIRST, rep.language, rep.format
+LIMIT 200;
+
+-- name: report_content
+-- One report file.
+SELECT rep.content
+FROM report.monthly_report AS rep
+WHERE rep.report_file_id = %(report_file_id)s;
+
+-- name: quality_days
+-- The worst verdict by day and charge point: from findings and reconciliation; the forty with most days not ok.
+WITH judged AS (
+    SELECT
+        qf.day,
+        qf.charge_point,
+        CASE qf.severity WHEN 'red' THEN 2 WHEN 'amber' THEN 1 ELSE 0 END AS level,
+        qf.kind AS what
+    FROM report.quality_finding AS qf
+    WHERE qf.day BETWEEN %(first_day)s AND %(last_day)s
+    UNION ALL
+    SELECT
+        (rec.window_start AT TIME ZONE 'America/Sao_Paulo')::date,
+        rec.charge_point,
+        CASE rec.verdict WHEN 'different' THEN 2 WHEN 'unreachable' THEN 1 WHEN 'beyond retention' THEN 1 ELSE 0 END,
+        'DOJOT: ' || rec.verdict
+    FROM report.reconciliation AS rec
+    WHERE rec.window_start >= %(since)s AND rec.window_start < %(until)s
+),
+
+days AS (
+    SELECT
+        judged.day,
+        judged.charge_point,
+        max(judged.level) AS level,
+        string_agg(DISTINCT judged.what, ', ') AS what
+    FROM judged
+    WHERE %(charge_points)s::text[] IS NULL OR judged.charge_point = ANY(%(charge_points)s)
+    GROUP BY judged.day, judged.charge_point
+),
+
+ranked AS (
+    SELECT days.charge_point
+    FROM days
+    GROUP BY days.charge_point
+    ORDER BY sum(days.level) DESC, days.charge_point
+    LIMIT 40
+)
+
+SELECT
+    days.day,
+    cp.name,
+    days.charge_point,
+    days.level,
+    left(days.what, 200) AS what
+FROM days
+INNER JOIN ranked ON days.charge_point = ranked.charge_point
+INNER JOIN report.charge_point AS cp ON days.charge_point = cp.charge_point
+ORDER BY cp.name, days.day;
+
+-- name: reconciliation
+-- Windows compared with DOJOT, those that differ first.
+SELECT
+    rec.charge_point,
+    cp.name,
+    rec.window_start,
+    rec.window_end,
+    rec.rows_database,
+    rec.rows_dojot,
+    rec.missing_in_dojot,
+    rec.missing_in_database,
+    rec.duplicates,
+    rec.republished,
+    rec.imported,
+    rec.energy_database_wh - rec.energy_dojot_wh AS energy_difference_wh,
+    rec.verdict,
+    rec.detail,
+    rec.checked_at,
+    rec.flow_run_url
+FROM report.reconciliation AS rec
+INNER JOIN report.charge_point AS cp ON rec.charge_point = cp.charge_point
+WHERE
+    rec.window_start >= %(since)s
+    AND rec.window_start < %(until)s
+    AND (%(charge_points)s::text[] IS NULL OR rec.charge_point = ANY(%(charge_points)s))
+ORDER BY rec.verdict = 'ok', rec.window_start DESC, cp.name
+LIMIT 500;
+
+-- name: reconciliation_totals
+-- The sums of the comparison with DOJOT.
+SELECT
+    count(*) AS windows,
+    count(*) FILTER (WHERE rec.verdict IN ('ok', 'repaired')) AS agreeing,
+    sum(rec.rows_database) AS rows_database,
+    sum(rec.rows_dojot) AS rows_dojot,
+    sum(rec.missing_in_dojot) AS missing_in_dojot,
+    sum(rec.missing_in_database) AS missing_in_database,
+    sum(rec.duplicates) AS duplicates,
+    max(rec.checked_at) AS checked_at
+FROM report.reconciliation AS rec
+WHERE
+    rec.window_start >= %(since)s
+    AND rec.window_start < %(until)s
+    AND (%(charge_points)s::text[] IS NULL OR rec.charge_point = ANY(%(charge_points)s));
+
+-- name: findings
+-- What is odd about the data, worst first.
+SELECT
+    qf.day,
+    qf.charge_point,
+    cp.name,
+    qf.connector_id,
+    qf.kind,
+    qf.severity,
+    qf.occurrences,
+    qf.value,
+    qf.unit,
+    left(qf.evidence::text, 300) AS evidence
+FROM report.quality_finding AS qf
+INNER JOIN report.charge_point AS cp ON qf.charge_point = cp.charge_point
+WHERE
+    qf.day BETWEEN %(first_day)s AND %(last_day)s
+    AND (%(charge_points)s::text[] IS NULL OR qf.charge_point = ANY(%(charge_points)s))
+ORDER BY
+    CASE qf.severity WHEN 'red' THEN 0 WHEN 'amber' THEN 1 ELSE 2 END,
+    qf.day DESC,
+    cp.name
+LIMIT 500;
+
+-- name: set_aside
+-- What was confirmed but could not become a fact, by reason.
+SELECT
+    aside.reason,
+    count(*) AS pieces,
+    count(DISTINCT aside.charge_point) AS charge_points,
+    max(aside.received_at) AS newest_at,
+    left(max(aside.raw), 300) AS example
+FROM report.set_aside AS aside
+WHERE
+    aside.received_at >= %(since)s
+    AND aside.received_at < %(until)s
+    AND (%(charge_points)s::text[] IS NULL OR aside.charge_point = ANY(%(charge_points)s))
+GROUP BY aside.reason
+ORDER BY pieces DESC
+LIMIT 50;
+
+-- name: flow_freshness
+-- How far the flows are, and their last runs.
+SELECT
+    fresh.flow,
+    fresh.done_until,
+    fresh.waiting,
+    run.started_at,
+    run.status,
+    run.message,
+    run.url
+FROM report.flow_freshness AS fresh
+LEFT JOIN LATERAL (
+    SELECT
+        last_run.started_at,
+        last_run.status,
+        left(last_run.message, 300) AS message,
+        last_run.url
+    FROM report.flow_run AS last_run
+    WHERE last_run.flow = fresh.flow
+    ORDER BY last_run.started_at DESC
+    LIMIT 1
+) AS run ON TRUE
+ORDER BY fresh.flow;
+
+-- name: ingest_lag
+-- How quickly messages of the last 15 minutes were answered, in milliseconds.
+SELECT
+    count(*) AS messages,
+    percentile_cont(0.5) WITHIN GROUP (ORDER BY lag.ms) AS median_ms,
+    percentile_cont(0.95) WITHIN GROUP (ORDER BY lag.ms) AS p95_ms
+FROM (
+    SELECT extract(EPOCH FROM ex.answered_at - ex.received_at) * 1000 AS ms
+    FROM report.ocpp_exchange AS ex
+    WHERE ex.received_at > now() - INTERVAL '15 minutes' AND ex.answered_at IS NOT NULL
+    LIMIT 20000
+) AS lag;
+
+-- name: messages
+-- Frames of a window, newest first; an answer of ours stands beside its CALL.
+SELECT
+    ex.received_at,
+    ex.charge_point,
+    ex.direction,
+    ex.message_type,
+    ex.action,
+    ex.message_id,
+    extract(EPOCH FROM ex.answered_at - ex.received_at) * 1000 AS latency_ms,
+    left(ex.raw, 4000) AS raw,
+    left(ex.answer, 4000) AS answer
+FROM report.ocpp_exchange AS ex
+WHERE
+    ex.received_at >= %(since)s
+    AND ex.received_at < %(until)s
+    AND (%(charge_points)s::text[] IS NULL OR ex.charge_point = ANY(%(charge_points)s))
+    AND (%(action)s::text IS NULL OR ex.action = %(action)s)
+    AND (%(direction)s::text IS NULL OR ex.direction = %(direction)s)
+    AND (%(message_id)s::text IS NULL OR ex.message_id = %(message_id)s)
+    AND (
+        %(text)s::text IS NULL
+        OR strpos(lower(ex.raw), lower(%(text)s)) > 0
+        OR strpos(lower(ex.answer), lower(%(text)s)) > 0
+    )
+    AND (
+        %(kind)s::text <> 'errors'
+        OR ex.message_type = 4 OR ex.message_type IS NULL OR ex.answer LIKE '[4%%'
+    )
+    AND (%(kind)s::text <> 'unanswered' OR (ex.direction = 'in' AND ex.message_type = 2 AND ex.answer IS NULL))
+ORDER BY ex.received_at DESC
+LIMIT %(rows)s;
+
+-- name: station
+-- One charge point.
+SELECT
+    cp.charge_point,
+    cp.name,
+    cp.site,
+    cp.vendor,
+    cp.model,
+    cp.serial_number,
+    cp.firmware_version,
+    cp.booted_at,
+    cp.security_profile,
+    cp.is_online,
+    cp.online_changed_at,
+    cp.registration,
+    heard.last_message_at
+FROM report.charge_point AS cp
+LEFT JOIN report.charge_point_now AS heard ON cp.charge_point = heard.charge_point
+WHERE cp.charge_point = %(charge_point)s;
+
+-- name: station_states
+-- The states of a charge point's connectors for the timeline.
+SELECT
+    si.connector_id,
+    greatest(si.started_at, %(since)s) AS started_at,
+    least(si.ended_at, %(until)s) AS ended_at,
+    si.state,
+    si.error_code
+FROM report.state_interval AS si
+WHERE
+    si.charge_point = %(charge_point)s
+    AND si.started_at >= %(since)s::timestamptz - INTERVAL '1 day'
+    AND si.started_at < %(until)s
+    AND si.ended_at > %(since)s
+ORDER BY si.connector_id, si.started_at
+LIMIT 2000;
+
+-- name: station_protocol
+-- How a charge point behaves on the wire, over the period.
+SELECT
+    (
+        SELECT count(*) FROM report.connection AS conn
+        WHERE
+            conn.charge_point = %(charge_point)s AND conn.opened_at >= %(since)s AND conn.opened_at < %(until)s
+    ) AS connections,
+    (
+        SELECT conn.reason FROM report.connection AS conn
+        WHERE conn.charge_point = %(charge_point)s AND conn.closed_at IS NOT NULL
+        ORDER BY conn.opened_at DESC
+        LIMIT 1
+    ) AS last_reason,
+    (
+        SELECT count(*) FROM report.set_aside AS aside
+        WHERE
+            aside.charge_point = %(charge_point)s AND aside.received_at >= %(since)s AND aside.received_at < %(until)s
+    ) AS set_aside,
+    (
+        SELECT count(*) FROM report.orphan_stop AS stop
+        WHERE
+            stop.charge_point = %(charge_point)s AND stop.received_at >= %(since)s AND stop.received_at < %(until)s
+    ) AS orphan_stops,
+    (
+        SELECT max(abs(qf.value)) FROM report.quality_finding AS qf
+        WHERE
+            qf.charge_point = %(charge_point)s AND qf.kind = 'clock_skew'
+            AND qf.day BETWEEN %(first_day)s AND %(last_day)s
+    ) AS clock_skew_s;
+
+-- name: station_configuration
+-- Configuration keys as last read, and what was asked for.
+SELECT
+    conf.key,
+    conf.value,
+    conf.is_readonly,
+    conf.read_at,
+    conf.asked_value,
+    conf.asked_status,
+    conf.asked_at,
+    conf.asked_by
+FROM report.configuration AS conf
+WHERE conf.charge_point = %(charge_point)s
+ORDER BY conf.key
+LIMIT 500;
+
+-- name: commands
+-- Commands to charge points, newest first.
+SELECT
+    cmd.command_id,
+    cmd.requested_at,
+    cmd.charge_point,
+    cmd.action,
+    cmd.status,
+    coalesce(cmd.response ->> 'status', cmd.error_code) AS outcome,
+    extract(EPOCH FROM cmd.finished_at - cmd.sent_at)::double precision AS answered_after_s,
+    cmd.requested_by,
+    left(cmd.payload::text, 2000) AS payload,
+    left(cmd.response::text, 8000) AS response,
+    cmd.error_description
+FROM report.command AS cmd
+WHERE %(charge_point)s::text IS NULL OR cmd.charge_point = %(charge_point)s
+ORDER BY cmd.requested_at DESC
+LIMIT 60;
+
+-- name: running_transactions
+-- Transactions a charge point has not stopped.
+SELECT
+    tx.transaction_id,
+    tx.connector_id,
+    tx.started_at
+FROM report.transaction AS tx
+WHERE tx.charge_point = %(charge_point)s AND tx.stopped_at IS NULL AND tx.started_at > now() - INTERVAL '7 days'
+ORDER BY tx.started_at DESC
+LIMIT 20;
+
+-- name: connectors_of
+-- The connectors of a charge point.
+SELECT con.connector_id
+FROM report.connector AS con
+WHERE con.charge_point = %(charge_point)s AND con.connector_id > 0
+ORDER BY con.connector_id;
+
+-- name: reservations
+-- Reservations of a charge point that have not ended.
+SELECT
+    res.reservation_id,
+    res.connector_id,
+    res.expires_at,
+    res.status
+FROM report.reservation AS res
+WHERE res.charge_point = %(charge_point)s AND res.ended_at IS NULL
+ORDER BY res.reserved_at DESC
+LIMIT 50;
+
+-- name: knocking
+-- Charge points that wait for approval or were refused.
+SELECT
+    cp.charge_point,
+    cp.registration,
+    cp.created_at,
+    cp.vendor,
+    cp.model
+FROM report.charge_point AS cp
+WHERE cp.registration <> 'registered'
+ORDER BY cp.registration, cp.created_at DESC
+LIMIT 300;
+
+-- name: known_charge_points
+-- Registered charge points with what people may describe.
+SELECT
+    cp.charge_point,
+    cp.name,
+    cp.site,
+    cp.latitude,
+    cp.longitude,
+    cp.security_profile,
+    cp.created_at
+FROM report.charge_point AS cp
+WHERE cp.registration = 'registered'
+ORDER BY cp.name;
+
+-- name: id_tags
+-- Identifiers that may charge.
+SELECT
+    tag.id_tag,
+    tag.id_tag_alias,
+    tag.status,
+    tag.expiry_at,
+    tag.parent_id_tag,
+    tag.max_active,
+    tag.created_at
+FROM report.id_tag AS tag
+WHERE
+    %(text)s::text IS NULL
+    OR strpos(lower(tag.id_tag), lower(%(text)s)) > 0
+    OR strpos(lower(tag.id_tag_alias), lower(%(text)s)) > 0
+ORDER BY tag.id_tag_alias
+LIMIT 500;
+
+-- name: operation_log
+-- Who changed what.
+SELECT
+    entry.at,
+    entry.who,
+    entry.what,
+    entry.subject,
+    left(entry.details::text, 500) AS details
+FROM report.operation_log AS entry
+ORDER BY entry.at DESC
+LIMIT 200;
+
+-- name: dictionary
+-- Views and columns others may rely on, with their comments.
+SELECT
+    pg_class.relname::text AS view_name,
+    pg_attribute.attname::text AS column_name,
+    format_type(pg_attribute.atttypid, NULL) AS type_name,
+    col_description(pg_class.oid, pg_attribute.attnum) AS column_comment,
+    obj_description(pg_class.oid) AS view_comment
+FROM pg_class
+INNER JOIN pg_namespace ON pg_class.relnamespace = pg_namespace.oid
+INNER JOIN pg_attribute ON pg_class.oid = pg_attribute.attrelid
+WHERE pg_namespace.nspname = 'report' AND pg_attribute.attnum > 0 AND NOT pg_attribute.attisdropped
+ORDER BY pg_class.relname, pg_attribute.attnum;
+
+-- name: act_queue_command
+SELECT operation.queue_command(%(charge_point)s, %(action)s, %(payload)s::jsonb, %(who)s, %(seconds)s);
+
+-- name: act_register_charge_point
+SELECT operation.register_charge_point(%(charge_point)s, %(decision)s, %(who)s);
+
+-- name: act_describe_charge_point
+SELECT operation.describe_charge_point(%(charge_point)s, %(name)s, %(site)s, %(latitude)s, %(longitude)s, %(who)s);
+
+-- name: act_save_id_tag
+SELECT operation.save_id_tag(
+    %(tag)s, %(status)s, %(expiry)s, %(parent)s, %(max_active)s, %(alias)s, %(who)s
+);
+
+-- name: act_exclude
+SELECT report.add_downtime_exclusion(
+    %(charge_point)s, %(connector_id)s, %(started_at)s, %(ended_at)s, %(reason)s, %(evidence)s, %(who)s
+);
+
+-- name: act_withdraw_exclusion
+SELECT report.withdraw_downtime_exclusion(%(exclusion)s, %(who)s);
+
+-- name: act_add_tariff
+SELECT report.add_tariff(%(tariff)s::jsonb, %(periods)s::jsonb, %(who)s);
+
+-- name: act_remove_tariff
+SELECT report.remove_tariff(%(tariff_id)s);
+
+-- name: act_add_holiday
+SELECT report.add_holiday(%(day)s, %(name)s);
+
+-- name: act_set_setting
+SELECT report.set_setting(%(name)s, %(value)s, %(source)s, %(source_year)s, %(who)s);

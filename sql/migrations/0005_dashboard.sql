@@ -260,5 +260,10 @@ GRANT USAGE ON SCHEMA operation TO eletroposto_operator;
 GRANT EXECUTE ON FUNCTION
 operation.queue_command, operation.register_charge_point, operation.describe_charge_point, operation.save_id_tag
 TO eletroposto_operator;
+-- What people enter changes costs and availability: operators only.
+GRANT EXECUTE ON FUNCTION
+report.add_downtime_exclusion, report.withdraw_downtime_exclusion, report.add_tariff, report.remove_tariff,
+report.add_holiday, report.set_setting
+TO eletroposto_operator;
 GRANT SELECT ON report.charge_point_now, report.connector_now, report.operation_log
 TO eletroposto_ingest, eletroposto_flows, eletroposto_dashboard;

@@ -1,0 +1,150 @@
+"""Figures of states, availability and faults."""
+
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from dashboard import formats
+from dashboard import states as looks
+from dashboard.charts import style
+from dashboard.i18n import Words
+
+_MARKS = ("circle", "diamond", "x")
+_LEVELS = ("#2a8f6d", "#d9a22b", "#b8433a")
+
+
+def timeline(frame: pd.DataFrame, words: Words) -> go.Figure:
+    """A bar per connector, cut where its state changed.
+
+    Columns: connector_id, started_at, ended_at, state, error_code.
+    """
+    connectors = sorted(frame["connector_id"].unique(), reverse=True)
+    figure = style.base(words.language, 90 + 46 * len(connectors), barmode="stack")
+    for state in [name for name in looks.STATES if (frame["state"] == name).any()]:
+        part = frame[frame["state"] == state]
+        start = style.local(part["started_at"])
+        seconds = (part["ended_at"] - part["started_at"]).dt.total_seconds()
+        figure.add_bar(
+            base=start,
+            x=seconds * 1000,
+            y=[words("timeline.connector", number=number) for number in part["connector_id"]],
+            orientation="h",
+            name=f"{looks.look(state).symbol} {state}",
+            marker={"color": looks.look(state).color, "line": {"width": 0}},
+            customdata=[_interval(row, words) for row in part.itertuples()],
+            hovertemplate="%{customdata}<extra></extra>",
+        )
+    figure.update_layout(barmode="overlay", hovermode="closest", bargap=0.35)
+    figure.update_yaxes(
+        type="category",
+        categoryarray=[words("timeline.connector", number=number) for number in connectors],
+        showgrid=False,
+    )
+    style.time_axis(figure, words.language)
+    return figure
+
+
+def _interval(row: Any, words: Words) -> str:
+    gloss = words.known(f"state.{row.state}", "")
+    start = formats.instant(row.started_at, words.language, True)
+    length = formats.duration((row.ended_at - row.started_at).total_seconds())
+    error = f"<br>{style.safe(row.error_code)}" if row.error_code else ""
+    return f"<b>{style.safe(row.state)}</b> {gloss}<br>{start}<br>{length}{error}"
+
+
+def matrix(frame: pd.DataFrame, words: Words, column: str) -> go.Figure:
+    """Charge point by month. Columns: name, month, and the percentage ``column``."""
+    grid = frame.pivot_table(index="name", columns="month", values=column, sort=True)
+    figure = style.base(words.language, 110 + 30 * len(grid))
+    pattern = "%m/%Y" if words.language == "pt" else "%Y-%m"
+    figure.add_heatmap(
+        z=grid.to_numpy(),
+        x=[f"{month:{pattern}}" for month in pd.to_datetime(grid.columns)],
+        y=[style.safe(name) for name in grid.index],
+        zmin=90,
+        zmax=100,
+        colorscale=[[0, "#b8433a"], [0.7, "#d9a22b"], [1, "#2a8f6d"]],
+        xgap=2,
+        ygap=2,
+        text=[[formats.number(value, words.language, 2) for value in row] for row in grid.values],
+        texttemplate="%{text}",
+        textfont={"color": "#ffffff", "size": 11},
+        hovertemplate="%{y} %{x}: %{text} %<extra></extra>",
+        showscale=False,
+    )
+    figure.update_layout(hovermode="closest")
+    figure.update_yaxes(autorange="reversed", type="category", showgrid=False, rangemode="normal")
+    figure.update_xaxes(type="category")
+    return figure
+
+
+def pareto(frame: pd.DataFrame, words: Words) -> go.Figure:
+    """Episodes by error code, and the running share. Columns: error_code, episodes."""
+    codes = frame.groupby("error_code")["episodes"].sum().sort_values(ascending=False)
+    share = codes.cumsum() / codes.sum() * 100
+    figure = style.base(words.language, 300)
+    names = [style.safe(code) for code in codes.index]
+    figure.add_bar(
+        x=names,
+        y=codes,
+        name=words("availability.episodes"),
+        marker_color=looks.look("Faulted").color,
+        hovertemplate="%{y}",
+    )
+    figure.add_scatter(
+        x=names,
+        y=share,
+        yaxis="y2",
+        name=words("availability.running_share"),
+        mode="lines+markers",
+        line={"color": style.UNPRICED, "width": 1.5},
+        hovertemplate="%{y:.0f} %",
+    )
+    figure.update_layout(
+        yaxis2={"overlaying": "y", "side": "right", "range": [0, 105], "showgrid": False,
+                "ticksuffix": " %"}
+    )  # fmt: skip
+    figure.update_xaxes(type="category")
+    return figure
+
+
+def calendar(frame: pd.DataFrame, words: Words) -> go.Figure:
+    """Charge point by day, coloured by the worst verdict.
+
+    Columns: name, day, level (0 ok, 1 amber, 2 red), what. A day without a cell was not judged.
+    """
+    names = sorted(frame["name"].unique())
+    days = pd.date_range(frame["day"].min(), frame["day"].max())
+    at = pd.to_datetime(frame["day"])
+    grid = frame.assign(day=at).pivot_table(
+        index="name", columns="day", values="level", aggfunc="max"
+    )
+    texts = frame.assign(day=at).groupby(["name", "day"])["what"].first().unstack()
+    grid, texts = grid.reindex(names, columns=days), texts.reindex(names, columns=days)
+    figure = style.base(words.language, 90 + 26 * len(names))
+    figure.add_heatmap(
+        z=grid.to_numpy(),
+        x=days,
+        y=[style.safe(name) for name in names],
+        customdata=texts.fillna("").map(style.safe).to_numpy(),
+        zmin=0,
+        zmax=2,
+        colorscale=[
+            [0, _LEVELS[0]], [0.33, _LEVELS[0]], [0.33, _LEVELS[1]], [0.66, _LEVELS[1]],
+            [0.66, _LEVELS[2]], [1, _LEVELS[2]],
+        ],
+        xgap=2,
+        ygap=2,
+        showscale=False,
+        hovertemplate="%{y} %{x}<br>%{customdata}<extra></extra>",
+    )  # fmt: skip
+    for level, key in enumerate(("quality.ok", "quality.amber", "quality.red")):
+        figure.add_scatter(
+            x=[None], y=[None], mode="markers", name=words(key),
+            marker={"color": _LEVELS[level], "symbol": _MARKS[level], "size": 10},
+        )  # fmt: skip
+    style.day_axis(figure, words.language, list(days))
+    figure.update_layout(hovermode="closest")
+    figure.update_yaxes(autorange="reversed", type="category", showgrid=False, rangemode="normal")
+    return figure

@@ -1,0 +1,44 @@
+"""Costs, tariffs, the factors of the CO2 estimate, and reports."""
+
+from typing import Any
+
+import pandas as pd
+
+from dashboard.data import asking
+from dashboard.filters import Selection
+
+
+def costs(selection: Selection) -> pd.DataFrame:
+    """A row per charge point: energy_wh, cost, cost_<posto>, cost_if_fora_ponta, ..."""
+    return asking.recent("costs", **asking.chosen(selection))
+
+
+def by_tag(selection: Selection) -> pd.DataFrame:
+    """Columns: id_tag_alias, sessions, energy_wh, cost."""
+    return asking.recent("costs_by_tag", **asking.chosen(selection))
+
+
+def tariffs() -> pd.DataFrame:
+    """A row per tariff and tariff period."""
+    return asking.live("tariffs")
+
+
+def co2() -> "pd.Series[Any] | None":
+    """The factors; NaN where one is not set."""
+    frame = asking.live("co2")
+    return None if frame.empty else frame.iloc[0]
+
+
+def settings() -> pd.DataFrame:
+    """name, value, unit, meaning, source, source_year of the numbers formulas use."""
+    return asking.live("settings")
+
+
+def reports() -> pd.DataFrame:
+    """Reports made by the flow, newest month first."""
+    return asking.recent("reports")
+
+
+def report_content(report_file_id: int) -> bytes:
+    frame = asking.settled("report_content", report_file_id=report_file_id)
+    return bytes(frame["content"].iloc[0])

@@ -1,0 +1,42 @@
+"""How good the data are, and whether DOJOT has the same."""
+
+from typing import Any
+
+import pandas as pd
+
+from dashboard.data import asking
+from dashboard.filters import Selection
+
+
+def days(selection: Selection) -> pd.DataFrame:
+    """Columns: day, name, charge_point, level (0 ok, 1 amber, 2 red), what."""
+    return asking.recent("quality_days", **asking.chosen(selection))
+
+
+def reconciliation(selection: Selection) -> pd.DataFrame:
+    """Windows compared with DOJOT, those that differ first."""
+    return asking.recent("reconciliation", **asking.chosen(selection))
+
+
+def reconciliation_totals(selection: Selection) -> "pd.Series[Any]":
+    return asking.recent("reconciliation_totals", **asking.chosen(selection)).iloc[0]
+
+
+def findings(selection: Selection) -> pd.DataFrame:
+    """What is odd, worst first."""
+    return asking.recent("findings", **asking.chosen(selection))
+
+
+def set_aside(selection: Selection) -> pd.DataFrame:
+    """Pieces that could not become facts, by reason."""
+    return asking.recent("set_aside", **asking.chosen(selection))
+
+
+def flow_freshness() -> pd.DataFrame:
+    """flow, done_until, waiting, and the last run's started_at, status, message, url."""
+    return asking.recent("flow_freshness")
+
+
+def ingest_lag() -> "pd.Series[float]":
+    """messages, median_ms, p95_ms of the last 15 minutes."""
+    return asking.recent("ingest_lag").iloc[0]

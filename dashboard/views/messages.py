@@ -1,0 +1,118 @@
+"""The raw log: every frame, paired with its answer."""
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import addresses, blocks, data, formats, header, visitor
+from dashboard.blocks import Column
+from dashboard.data import messages as ask
+from dashboard.filters import Selection
+from dashboard.visitor import t
+
+COLUMNS = (
+    Column("received_at", "column.at", "second"),
+    Column("charge_point", "column.identity", "code"),
+    Column("direction", "messages.direction", "term", terms="messages.direction_"),
+    Column("action", "messages.action", "code"),
+    Column("outcome", "messages.outcome"),
+    Column("latency_ms", "messages.latency", "number", 1),
+    Column("message_id", "messages.message_id", "code"),
+    Column("raw", "messages.frame", "code"),
+    Column("answer", "messages.answer", "code"),
+)
+ACTIONS = (
+    "Authorize", "BootNotification", "DataTransfer", "DiagnosticsStatusNotification",
+    "FirmwareStatusNotification", "Heartbeat", "MeterValues", "StartTransaction",
+    "StatusNotification", "StopTransaction", "SecurityEventNotification", "SignCertificate",
+    "ChangeAvailability", "ChangeConfiguration", "GetConfiguration", "RemoteStartTransaction",
+    "RemoteStopTransaction", "Reset", "SendLocalList", "TriggerMessage", "UnlockConnector",
+)  # fmt: skip
+
+
+def asked() -> ask.Wanted:
+    with st.grid(min_column_width=180):
+        action = _choice("acao", "messages.action", ("any", *ACTIONS))
+        direction: Any = _choice("sentido", "messages.direction", ("any", "in", "out"))
+        kind: Any = _choice("quais", "messages.kind", ask.KINDS)
+        text = st.text_input(t("messages.text"), key="texto", bind="query-params", max_chars=200)
+        message_id = st.text_input(
+            t("messages.message_id"), key="mensagem", bind="query-params", max_chars=64
+        )
+    return ask.Wanted(
+        action=None if action == "any" else action,
+        direction=None if direction == "any" else direction,
+        message_id=message_id or None,
+        text=text or None,
+        kind=kind,
+    )
+
+
+def _choice(key: str, label: str, options: tuple[str, ...]) -> str:
+    words = visitor.words()
+    addresses.take(key, addresses.one_of(options, options[0]), options[0])
+    st.selectbox(
+        t(label),
+        options,
+        format_func=lambda name: words.known(f"messages.{key}_{name}", name),
+        key=key,
+        persist_state="session",
+    )
+    addresses.show(key, st.session_state[key], options[0])
+    return str(st.session_state[key])
+
+
+def outcome(row: Any) -> str:
+    """What became of a message, in a word."""
+    if row.message_type is None or pd.isna(row.message_type):
+        return "unreadable"
+    if row.message_type == 4 or str(row.answer or "").startswith("[4"):
+        return "CALLERROR"
+    if row.direction == "in" and row.message_type == 2:
+        return "answered" if row.answer else "unanswered"
+    return {2: "CALL", 3: "CALLRESULT"}.get(int(row.message_type), "?")
+
+
+def page(selection: Selection) -> None:
+    wanted = asked()
+    newest = data.newest_message()
+
+    def found(rows: int) -> pd.DataFrame:
+        frame = ask.messages(selection, wanted, newest, rows)
+        words = visitor.words()
+        texts = [words.known(f"outcome.{name}", name) for name in map(outcome, frame.itertuples())]
+        return frame.assign(outcome=texts)
+
+    frame = found(ask.SHOWN)
+    if frame.empty:
+        st.info(t("messages.none"), icon=":material/search_off:")
+        return
+    chosen = blocks.table(frame, COLUMNS, "messages_table", select=True, height=420)
+    with st.container(horizontal=True):
+        blocks.downloads("eletroposto-mensagens", lambda: found(ask.EXPORTED), COLUMNS, "messages")
+        st.caption(t("messages.shown", count=len(frame)))
+    if chosen is not None:
+        one(frame.iloc[chosen])
+
+
+def one(row: Any) -> None:
+    """A frame and its answer, spread out."""
+    st.markdown(
+        f"**{blocks.plain(row['action'] or '?')}** · {blocks.plain(row['charge_point'])} · "
+        + formats.instant(row["received_at"], visitor.language(), True)
+    )
+    left, right = st.columns(2)
+    for side, name in ((left, "raw"), (right, "answer")):
+        with side:
+            st.caption(t("messages.frame" if name == "raw" else "messages.answer"))
+            st.code(blocks.pretty_json(row[name]), language="json", height=320)
+
+
+header.title(t("messages.title"))
+blocks.needs("engineer")
+if not data.charge_point_names():
+    blocks.first_run()
+    st.stop()
+with blocks.card():
+    page(visitor.selection())

@@ -1,0 +1,290 @@
+"""What people keep: charge points, id tags, tariffs, holidays, settings; and who changed what."""
+
+from datetime import date, datetime, time
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import blocks, formats, header, visitor
+from dashboard.blocks import Column
+from dashboard.data import costs, operations
+from dashboard.filters import today
+from dashboard.visitor import t
+
+STATUSES = ("Accepted", "Blocked", "Expired", "Invalid")
+MODALITIES = ("convencional", "branca", "azul", "verde")
+TAGS = (
+    Column("id_tag_alias", "registry.alias"),
+    Column("id_tag", "registry.tag", "code"),
+    Column("status", "command.status"),
+    Column("expiry_at", "registry.expiry", "instant"),
+    Column("parent_id_tag", "registry.parent", "code"),
+    Column("max_active", "registry.max_active", "integer"),
+)
+POINTS = (
+    Column("charge_point", "column.identity", "code"),
+    Column("name", "registry.name"),
+    Column("site", "column.site"),
+    Column("latitude", "registry.latitude", "number", 5),
+    Column("longitude", "registry.longitude", "number", 5),
+    Column("security_profile", "registry.security", "integer"),
+)
+LOG = (
+    Column("at", "column.at", "second"),
+    Column("who", "command.who"),
+    Column("what", "registry.what", "term", terms="registry.did_"),
+    Column("subject", "registry.subject", "code"),
+    Column("details", "quality.detail", "code"),
+)
+SETTINGS = (
+    Column("meaning", "about.meaning"),
+    Column("value", "quality.value", "number", 3),
+    Column("unit", "quality.unit"),
+    Column("source", "column.source"),
+    Column("source_year", "registry.year", "code"),
+    Column("name", "config.key", "code"),
+)
+
+
+def knocking() -> None:
+    """Charge points that came unasked: one click lets them in."""
+    frame = operations.knocking()
+    if frame.empty:
+        st.success(t("registry.nobody_knocks"), icon=":material/check_circle:")
+        return
+    for row in frame.itertuples():
+        with st.container(horizontal=True, vertical_alignment="center", border=True):
+            since = formats.instant(row.created_at, visitor.language())
+            state = t(f"registration.{row.registration}")
+            st.markdown(f"**{blocks.plain(row.charge_point)}** · {state} · {since}")
+            _decide(str(row.charge_point), "registered", "primary")
+            if row.registration == "pending":
+                _decide(str(row.charge_point), "refused", "secondary")
+
+
+def _decide(identity: str, decision: str, kind: Any) -> None:
+    if st.button(t(f"registry.{decision}"), key=f"{decision}_{identity}", type=kind):
+        with blocks.acting(t("registry.saved")):
+            operations.register(identity, decision)
+
+
+def points() -> None:
+    frame = operations.known_charge_points()
+    if frame.empty:
+        st.info(t("registry.no_points"), icon=":material/ev_station:")
+        return
+    chosen = blocks.table(frame, POINTS, "points_table", select=True, height=300)
+    st.caption(t("registry.select_to_edit"))
+    if chosen is not None:
+        _describe(frame.iloc[chosen])
+
+
+def _describe(row: Any) -> None:
+    identity = str(row["charge_point"])
+    with st.form(f"describe_{identity}", border=True):
+        st.markdown(f"**{blocks.plain(identity)}**")
+        name = st.text_input(t("registry.name"), row["name"], max_chars=120)
+        site = st.text_input(t("column.site"), row["site"] or "", max_chars=120)
+        latitude = st.number_input(
+            t("registry.latitude"), -90.0, 90.0, value=_known(row["latitude"]), format="%.5f"
+        )
+        longitude = st.number_input(
+            t("registry.longitude"), -180.0, 180.0, value=_known(row["longitude"]), format="%.5f"
+        )
+        if not st.form_submit_button(t("registry.save"), type="primary"):
+            return
+    with blocks.acting(t("registry.saved")):
+        operations.describe(identity, name, site, latitude, longitude)
+
+
+def _known(value: Any) -> float | None:
+    return None if pd.isna(value) else float(value)
+
+
+def tags() -> None:
+    text = st.text_input(t("registry.find"), key="busca", bind="query-params", max_chars=60)
+    frame = operations.id_tags(text or None)
+    chosen = blocks.table(frame, TAGS, "id_tags_table", select=True, height=300)
+    blocks.downloads("eletroposto-etiquetas", lambda: frame, TAGS, "id_tags")
+    _tag_form(None if chosen is None else frame.iloc[chosen])
+
+
+def _tag_form(row: Any) -> None:
+    """A new tag, or the chosen one."""
+    tag = "" if row is None else str(row["id_tag"])
+    with st.form(f"tag_{tag}", border=True):
+        st.markdown(f"**{t('registry.new_tag') if row is None else blocks.plain(tag)}**")
+        if row is None:
+            tag = st.text_input(t("registry.tag"), max_chars=255)
+        alias = st.text_input(t("registry.alias"), _alias(row), max_chars=120)
+        status = st.selectbox(
+            t("command.status"), STATUSES, index=0 if row is None else STATUSES.index(row["status"])
+        )
+        expiry = st.date_input(
+            t("registry.expiry"),
+            None if row is None or pd.isna(row["expiry_at"]) else _local_day(row["expiry_at"]),
+            format=formats.date_field(visitor.language()),
+        )
+        parent = st.text_input(t("registry.parent"), _text(row, "parent_id_tag"), max_chars=255)
+        limit = st.number_input(t("registry.max_active"), 0, 1000, value=_count(row), step=1)
+        if not st.form_submit_button(t("registry.save"), type="primary"):
+            return
+    with blocks.acting(t("registry.saved")):
+        operations.save_id_tag(tag, str(status), _end_of(expiry), parent, limit, alias)
+
+
+def _alias(row: Any) -> str:
+    """The alias to edit; a pseudonym is no alias."""
+    alias = _text(row, "id_tag_alias")
+    return "" if alias.startswith("tag-") else alias
+
+
+def _text(row: Any, name: str) -> str:
+    return "" if row is None or pd.isna(row[name]) else str(row[name])
+
+
+def _count(row: Any) -> int | None:
+    return None if row is None or pd.isna(row["max_active"]) else int(row["max_active"])
+
+
+def _local_day(at: pd.Timestamp) -> date:
+    return formats.local(at.to_pydatetime()).date()
+
+
+def _end_of(day: Any) -> datetime | None:
+    """A tag holds until the end of its last day."""
+    return datetime.combine(day, time(23, 59, 59), formats.ZONE) if isinstance(day, date) else None
+
+
+def tariffs() -> None:
+    frame = costs.tariffs()
+    for number, part in frame.groupby("tariff_id", sort=False):
+        first = part.iloc[0]
+        with st.container(horizontal=True, vertical_alignment="center", border=True):
+            language = visitor.language()
+            end = (
+                formats.day(first["valid_to"], language) if first["valid_to"] else t("tariff.open")
+            )
+            span = f"{formats.day(first['valid_from'], language)} – {end}"
+            prices = ", ".join(_price(row) for row in part.itertuples() if row.posto)
+            name = f"**{blocks.plain(first['name'])}**"
+            st.markdown(f"{name} · {blocks.plain(first['modality'])} · {span} · {prices}")
+            if st.button(t("tariff.remove"), key=f"tariff_{number}", type="tertiary"):
+                with blocks.acting(t("registry.saved")):
+                    operations.remove_tariff(int(str(number)))
+    _tariff_form()
+
+
+def _price(row: Any) -> str:
+    hours = f" {row.from_time}–{row.to_time}" if row.from_time else ""
+    price = formats.money(row.price_per_kwh, visitor.language(), 4)
+    return blocks.plain(f"{t(f'posto.{row.posto}')}{hours}: {price}/kWh")
+
+
+def _tariff_form() -> None:
+    with st.form("new_tariff", border=True):
+        st.markdown(f"**{t('tariff.new')}**")
+        with st.grid(min_column_width=190):
+            tariff = _tariff_fields()
+            prices = {
+                posto: st.number_input(
+                    t("tariff.price_of", posto=t(f"posto.{posto}")), 0.0, value=None, format="%.5f"
+                )
+                for posto in ("fora_ponta", "intermediario", "ponta")
+            }
+            start = st.time_input(t("tariff.peak_from"), time(18), step=900)
+            end = st.time_input(t("tariff.peak_to"), time(21), step=900)
+        if not st.form_submit_button(t("registry.save"), type="primary"):
+            return
+    if prices["fora_ponta"] is None or not tariff["name"]:
+        st.error(t("tariff.needs"), icon=":material/edit:")
+        return
+    with blocks.acting(t("registry.saved")):
+        operations.add_tariff(tariff, tariff_periods(prices, start, end))
+
+
+def _tariff_fields() -> dict[str, Any]:
+    modality = st.selectbox(t("tariff.modality"), MODALITIES)
+    return {
+        "name": st.text_input(t("tariff.name"), max_chars=120).strip(),
+        "modality": modality,
+        "consumer_group": "A" if modality in ("azul", "verde") else "B",
+        "site": st.text_input(t("tariff.site"), max_chars=120).strip() or None,
+        "valid_from": str(st.date_input(t("tariff.from"), today())),
+        "tax_percent": st.number_input(t("tariff.tax"), 0.0, 100.0, value=0.0),
+        "surcharge_per_kwh": st.number_input(t("tariff.surcharge"), 0.0, value=0.0, format="%.5f"),
+        "contracted_demand_kw": st.number_input(t("tariff.demand"), 0.0, value=0.0) or None,
+        "source": st.text_input(t("column.source"), max_chars=300).strip() or None,
+    }
+
+
+def tariff_periods(prices: dict[str, float | None], start: time, end: time) -> list[dict[str, Any]]:
+    """Hours of each tariff period: the peak, an hour on either side, and the rest."""
+    hour = 3600
+    first, last = (at.hour * hour + at.minute * 60 for at in (start, end))
+    spans = {
+        "ponta": [(first, last)],
+        "intermediario": [(first - hour, first), (last, last + hour)],
+    }
+    periods: list[dict[str, Any]] = []
+    for posto, price in prices.items():
+        for begins, ends in spans.get(posto, [(None, None)]):
+            if price is not None:
+                hours = {"from_time": _clock(begins), "to_time": _clock(ends)}
+                periods.append({"posto": posto, "price_per_kwh": price, **hours})
+    return periods
+
+
+def _clock(seconds: int | None) -> str | None:
+    return None if seconds is None else f"{seconds // 3600:02d}:{seconds % 3600 // 60:02d}"
+
+
+def holidays() -> None:
+    with st.form("holiday", border=True):
+        day = st.date_input(t("column.day"), today())
+        name = st.text_input(t("registry.holiday_name"), max_chars=120)
+        if not st.form_submit_button(t("registry.add_holiday")):
+            return
+    if isinstance(day, date) and name.strip():
+        with blocks.acting(t("registry.saved")):
+            operations.add_holiday(day, name.strip())
+
+
+def settings() -> None:
+    frame = costs.settings()
+    chosen = blocks.table(frame, SETTINGS, "settings_table", select=True)
+    st.caption(t("registry.select_to_edit"))
+    if chosen is not None:
+        _set(frame.iloc[chosen])
+
+
+def _set(row: Any) -> None:
+    with st.form(f"setting_{row['name']}", border=True):
+        st.markdown(f"**{blocks.plain(row['meaning'])}** ({blocks.plain(row['unit'])})")
+        value = st.number_input(t("quality.value"), value=_known(row["value"]), format="%.5f")
+        source = st.text_input(t("column.source"), row["source"] or "", max_chars=300)
+        year = st.number_input(t("registry.year"), 1990, 2200, value=today().year)
+        if not st.form_submit_button(t("registry.save"), type="primary"):
+            return
+    with blocks.acting(t("registry.saved")):
+        operations.set_setting(str(row["name"]), value, source, int(year))
+
+
+def log() -> None:
+    frame = operations.operation_log()
+    if frame.empty:
+        st.caption(t("registry.no_log"))
+    else:
+        blocks.table(frame, LOG, "log_table")
+
+
+header.title(t("registry.title"))
+blocks.needs("operator")
+PARTS = {
+    "knocking": knocking, "points": points, "tags": tags, "tariffs": tariffs,
+    "holidays": holidays, "settings": settings, "log": log,
+}  # fmt: skip
+part = blocks.choose(t("registry.title"), "parte", list(PARTS), "registry.part_", "knocking")
+with blocks.card():
+    PARTS[part]()
