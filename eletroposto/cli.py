@@ -61,6 +61,12 @@ def demo(
     sys.exit(import_module("testbench.demo").main(days=days, fresh=fresh))
 
 
+@app.command()
+def doctor() -> None:
+    """Say what this machine has, what it lacks, and what to do about it."""
+    sys.exit(import_module("eletroposto.doctor").main())
+
+
 def _mount(name: str, module: str, help_text: str) -> None:
     """Mount a room's own commands, imported only when their name is on the command line."""
     if name in sys.argv[1:2]:

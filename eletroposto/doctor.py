@@ -1,0 +1,202 @@
+"""``eletroposto doctor``: what this machine has, what it lacks, and what to do about it."""
+
+import os
+import resource
+import shutil
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import urlsplit
+
+import httpx
+import psycopg
+
+from eletroposto import database
+from sql import migrations
+
+_OLDEST_PYTHON = (3, 11)
+_FEW_FILES = 4096
+_PORTS = {
+    "ELETROPOSTO_OCPP_PORT": (9000, "chargers"),
+    "ELETROPOSTO_HEALTH_PORT": (9464, "metrics of ingest"),
+    "ELETROPOSTO_RELAY_HEALTH_PORT": (9465, "metrics of the relay"),
+    "ELETROPOSTO_DEMO_DASHBOARD_PORT": (8501, "the dashboard"),
+    "ELETROPOSTO_DEMO_PREFECT_PORT": (4200, "Prefect"),
+}
+_WAIT_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line: ``note`` may be left as it is, ``missing`` keeps something from working."""
+
+    what: str
+    level: Literal["ok", "note", "missing"]
+    text: str
+
+
+Check = Callable[[], Iterator[Finding]]
+
+
+def main() -> int:
+    """Print what was found; the exit code is 1 if something that is needed is missing."""
+    findings = [finding for check in _CHECKS for finding in check()]
+    for finding in findings:
+        print(f"{finding.level:<8} {finding.what:<12} {finding.text}")
+    return int(any(finding.level == "missing" for finding in findings))
+
+
+def check_python() -> Iterator[Finding]:
+    version = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info < _OLDEST_PYTHON:
+        yield Finding("python", "missing", f"{version}; install 3.11 or newer")
+    else:
+        yield Finding("python", "ok", version)
+
+
+def check_embedded() -> Iterator[Finding]:
+    """The database and broker of demo and tests."""
+    from testbench.embedded import runtime
+
+    if runtime.is_installed():
+        yield Finding("embedded", "ok", f"TimescaleDB and Mosquitto are in {runtime.root()}")
+        return
+    lacking = [tool for tool in ("apt-get", "apt-cache", "dpkg-deb") if not shutil.which(tool)]
+    if sys.platform != "linux" or lacking:
+        cause = f"no {', '.join(lacking)}" if lacking else sys.platform
+        advice = f"{cause}: for the demo and the tests use docker compose, or Debian"
+        yield Finding("embedded", "note", advice)
+    else:
+        yield Finding("embedded", "ok", "will be fetched at the first use, about 40 MB")
+
+
+def check_chromium() -> Iterator[Finding]:
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if found or shutil.which("google-chrome"):
+        yield Finding("chromium", "ok", found or "google-chrome")
+    else:
+        yield Finding(
+            "chromium", "note", "not found; only screenshots and tests in a browser need it"
+        )
+
+
+def check_file_descriptors() -> Iterator[Finding]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < _FEW_FILES:
+        advice = f"at most {hard}: each charger takes one; raise `ulimit -Hn` for more than that"
+        yield Finding("open files", "note", advice)
+    else:
+        limit = "unlimited" if hard == resource.RLIM_INFINITY else str(hard)
+        yield Finding("open files", "ok", f"{soft}, may be raised to {limit}")
+
+
+def check_ports() -> Iterator[Finding]:
+    taken = [
+        f"{port} ({purpose}; {variable})"
+        for variable, (default, purpose) in _PORTS.items()
+        if not _is_free(port := int(os.environ.get(variable) or default))
+    ]
+    if taken:
+        advice = "by eletroposto itself, or else change the variable"
+        yield Finding("ports", "note", f"taken: {', '.join(taken)}: {advice}")
+    else:
+        yield Finding("ports", "ok", "all free")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def check_database() -> Iterator[Finding]:
+    database.use_embedded_if_running()
+    if not (url := os.environ.get("ELETROPOSTO_DATABASE_URL")):
+        advice = "none; `eletroposto db up` starts one, or set ELETROPOSTO_DATABASE_URL"
+        yield Finding("database", "note", advice)
+        return
+    try:
+        with psycopg.connect(url, connect_timeout=int(_WAIT_S)) as connection:
+            yield from _look_at(connection)
+        yield from _check_schema(url)
+    except psycopg.Error as exc:
+        cause = " ".join(str(exc).split())
+        yield Finding("database", "missing", f"ELETROPOSTO_DATABASE_URL does not answer: {cause}")
+
+
+def _look_at(connection: psycopg.Connection) -> Iterator[Finding]:
+    row = connection.execute(
+        "SELECT current_setting('server_version'), current_setting('timescaledb.license', true),"
+        " (SELECT extversion FROM pg_extension WHERE extname = 'timescaledb')"
+    ).fetchone()
+    assert row is not None
+    version, licence, extension = row
+    if licence is None:
+        advice = (
+            "is not loaded: set shared_preload_libraries = 'timescaledb', or use another server"
+        )
+        yield Finding("database", "missing", f"PostgreSQL {version}, but TimescaleDB {advice}")
+        return
+    edition = {"timescale": "community", "apache": "Apache"}.get(licence, licence)
+    text = f"PostgreSQL {version}, TimescaleDB {extension or 'not created yet'}, {edition} edition"
+    yield Finding("database", "ok", text)
+
+
+def _check_schema(url: str) -> Iterator[Finding]:
+    try:
+        lacking = migrations.pending(url)
+    except migrations.MigrationError as exc:
+        yield Finding("schema", "missing", str(exc))
+        return
+    if lacking:
+        advice = f"lacks {len(lacking)} migrations; run `eletroposto db migrate`"
+        yield Finding("schema", "missing", advice)
+    else:
+        yield Finding("schema", "ok", "up to date")
+
+
+def check_dojot() -> Iterator[Finding]:
+    if not (url := os.environ.get("ELETROPOSTO_DOJOT_URL")):
+        yield Finding("dojot", "ok", "ELETROPOSTO_DOJOT_URL is not set: nothing is relayed")
+        return
+    yield _check_gateway(url)
+    address = os.environ.get("ELETROPOSTO_DOJOT_MQTT") or "127.0.0.1:1883"
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _WAIT_S).close()
+        yield Finding("dojot mqtt", "ok", address)
+    except (OSError, ValueError) as exc:
+        yield Finding("dojot mqtt", "missing", f"ELETROPOSTO_DOJOT_MQTT={address}: {exc}")
+
+
+def _check_gateway(url: str) -> Finding:
+    login = {
+        "username": os.environ.get("ELETROPOSTO_DOJOT_USER") or "admin",
+        "passwd": os.environ.get("ELETROPOSTO_DOJOT_PASSWORD", ""),
+    }
+    try:
+        answer = httpx.post(f"{url.rstrip('/')}/auth", json=login, timeout=_WAIT_S, trust_env=False)
+    except (httpx.TransportError, httpx.InvalidURL) as exc:
+        where = urlsplit(url).netloc or url
+        return Finding("dojot", "missing", f"{where} does not answer: {exc}")
+    if answer.is_success:
+        return Finding("dojot", "ok", f"login of {login['username']} accepted")
+    advice = "check ELETROPOSTO_DOJOT_USER and ELETROPOSTO_DOJOT_PASSWORD"
+    return Finding("dojot", "missing", f"login answered {answer.status_code}: {advice}")
+
+
+_CHECKS: tuple[Check, ...] = (
+    check_python,
+    check_embedded,
+    check_chromium,
+    check_file_descriptors,
+    check_ports,
+    check_database,
+    check_dojot,
+)
