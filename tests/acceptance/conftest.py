@@ -163,6 +163,6 @@ def network(
     central_system = CentralSystem(url, log_file, settings)
     central_system.start()
     with psycopg.connect(url, autocommit=True) as database:
-        yield Network(central_system.url, database)
+        yield Network(central_system.url, url, database)
     central_system.stop()
     assert "Traceback" not in central_system.log, central_system.log

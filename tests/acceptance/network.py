@@ -48,6 +48,7 @@ class Network:
     """
 
     url: str
+    database_url: str
     database: psycopg.Connection[Any]
     _prefix: str = field(default_factory=lambda: secrets.token_hex(3).upper())
     _numbers: Iterable[int] = field(default_factory=itertools.count)
@@ -146,6 +147,12 @@ class Answers:
         if isinstance(answer, CallError):
             raise answer
         return answer
+
+
+def answered(row: dict[str, Any], **response: Any) -> bool:
+    """Check a row of report.command, and show it if it is another."""
+    assert (row["status"], row["response"]) == ("answered", response), row
+    return True
 
 
 async def boot(charge_point: RawChargePoint) -> None:
