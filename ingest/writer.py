@@ -14,7 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 import psycopg
@@ -47,6 +47,13 @@ _THEIRS = (
 )
 _QUERIES = sql.load("ingest")
 _OPTIONS = "-c role=eletroposto_ingest -c statement_timeout=15000 -c timezone=UTC"
+# A server whose machine or network is gone says nothing: TCP is asked to notice.
+_KEEPALIVE: dict[str, Any] = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20000,
+}
 
 _T = TypeVar("_T")
 
@@ -147,7 +154,7 @@ class Writer:
     async def _connect(self) -> bool:
         """Connect and prove that the database can be written to."""
         try:
-            self._conn = await self._in_thread(self._open_connection)
+            await self._in_thread(self._open_connection)
         except psycopg.Error as exc:
             logger.warning("no database yet: %s", str(exc).strip())
             return False
@@ -155,10 +162,19 @@ class Writer:
         self.available = True
         return True
 
-    def _open_connection(self) -> Connection:
+    def _open_connection(self) -> None:
         conn = Connection.connect(
-            self.url, autocommit=True, connect_timeout=5, options=self.options
+            self.url, autocommit=True, connect_timeout=5, options=self.options, **_KEEPALIVE
         )
+        self._conn = conn  # from here on it can be hung up on
+        try:
+            self._prepare(conn)
+        except BaseException:
+            self._conn = None
+            conn.close()
+            raise
+
+    def _prepare(self, conn: Connection) -> None:
         self.store.prepare(conn)
         conn.execute(
             _QUERIES["announce_replica"], {"replica_id": self.replica_id, "host": self.host}
@@ -168,7 +184,6 @@ class Writer:
             _QUERIES["close_own_connections"],
             {"replica_id": self.replica_id, "closed_at": self._away_since},
         )
-        return conn
 
     async def _in_thread(self, function: Callable[..., _T], *args: object) -> _T:
         """Run what blocks on the database; a server that never answers is hung up on."""
@@ -184,19 +199,31 @@ class Writer:
         started = asyncio.get_running_loop().time()
         try:
             await self._save(batch)
-        except _THEIRS:
-            await self._commit_one_by_one(batch)
         except _TRANSIENT as exc:
             logger.warning("batch of %d not stored: %s", len(batch), exc)
             self._fail(batch, NotStored(str(exc)))
-        except psycopg.Error as exc:
-            self._lose_database(batch, exc)
+        except Exception as exc:
+            if not _is_of_the_data(exc):
+                self._lose_database(batch, exc)
+            elif len(batch) == 1:
+                await self._set_aside(batch[0], exc)
+            else:
+                await self._commit_apart(batch)
         else:
             self.tally.batches += 1
             self.tally.items += len(batch)
             self.tally.largest_batch = max(self.tally.largest_batch, len(batch))
             self.tally.last_commit_s = asyncio.get_running_loop().time() - started
             _resolve(batch)
+
+    async def _commit_apart(self, batch: list[_Waiting]) -> None:
+        """Find the item that cannot be stored by halves, so that its neighbours are stored."""
+        middle = len(batch) // 2
+        for half in (batch[:middle], batch[middle:]):
+            if self._conn is None:
+                self._fail(half, DatabaseAway())
+            else:
+                await self._commit(half)
 
     async def _save(self, batch: list[_Waiting]) -> None:
         """Save, twice if the first attempt met contention."""
@@ -207,28 +234,16 @@ class Writer:
         except _TRANSIENT:
             await self._in_thread(self.store.save, self._conn, items)
 
-    async def _commit_one_by_one(self, batch: list[_Waiting]) -> None:
-        """Find the item the database refuses, so that its neighbours are stored."""
+    async def _set_aside(self, waiting: _Waiting, refusal: Exception) -> None:
+        """Keep the raw frame and the reason in place of its facts, and confirm it."""
         assert self._conn is not None
-        for position, waiting in enumerate(batch):
-            try:
-                await self._in_thread(self.store.save, self._conn, [waiting.item])
-            except _THEIRS as exc:
-                if not await self._set_aside(waiting, exc):
-                    continue
-            except psycopg.Error as exc:
-                self._lose_database(batch[position:], exc)
-                return
-            _resolve([waiting])
-
-    async def _set_aside(self, waiting: _Waiting, refusal: psycopg.Error) -> bool:
-        """Keep the raw frame and the database's reason in place of its facts."""
-        assert self._conn is not None
-        item, reason = waiting.item, str(refusal).splitlines()[0]
+        item, reason = waiting.item, (str(refusal).splitlines() or [repr(refusal)])[0]
+        if not isinstance(refusal, _THEIRS):
+            logger.error("a frame that we cannot store: a defect", exc_info=refusal)
         if not isinstance(item, Message) or item.meaning is None:
             logger.error("not stored: %s: %s", type(item).__name__, reason)
             self._fail([waiting], NotStored(reason))
-            return False
+            return
         logger.warning("%s: set aside %s: %s", item.charge_point_id, item.action, reason)
         self.tally.set_aside += 1
         starts = any(isinstance(fact, TransactionStart) for fact in item.meaning.facts)
@@ -239,12 +254,13 @@ class Writer:
             item.answer = error_text(item.message_id, "PropertyConstraintViolation", reason)
         try:
             await self._in_thread(self.store.save, self._conn, [item])
-        except psycopg.Error as exc:
+        except Exception as exc:
             self._fail([waiting], NotStored(str(exc)))
-            return False
-        return True
+            logger.exception("%s: %s cannot even be set aside", item.charge_point_id, item.action)
+        else:
+            _resolve([waiting])
 
-    def _lose_database(self, batch: list[_Waiting], exc: psycopg.Error) -> None:
+    def _lose_database(self, batch: list[_Waiting], exc: Exception) -> None:
         logger.error("database lost, %d frames unconfirmed: %s", len(batch), str(exc).strip())
         self.available = False
         self._away_since = datetime.now(UTC)
@@ -261,6 +277,17 @@ class Writer:
         for waiting in batch:
             if not waiting.done.done():
                 waiting.done.set_exception(exc)
+
+
+def _is_of_the_data(exc: Exception) -> bool:
+    """Whether what we were to store is at fault, and not the database or the way to it.
+
+    What fails before it reaches the server (no SQLSTATE) is a defect of ours that one frame
+    brought to light: taken for an outage it would close every socket, again and again.
+    """
+    if isinstance(exc, psycopg.ProgrammingError):
+        return exc.sqlstate is None
+    return isinstance(exc, _THEIRS) or not isinstance(exc, psycopg.Error)
 
 
 def _resolve(batch: list[_Waiting]) -> None:
