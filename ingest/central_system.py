@@ -131,11 +131,18 @@ class CentralSystem:
             raise Refused(http.HTTPStatus.NOT_FOUND, "the path names no charge point")
         try:
             known = await self.registry.find(identity)
-        except (psycopg.OperationalError, PoolTimeout) as exc:
+        except (psycopg.OperationalError, psycopg.InternalError, PoolTimeout) as exc:
             raise Refused(http.HTTPStatus.SERVICE_UNAVAILABLE, "the database is away") from exc
         if known is None:
             raise Refused(http.HTTPStatus.NOT_FOUND, f"unknown charge point {identity!r}")
         return await self._admission.admit(known, _proof(websocket, request))
+
+    async def _strengthen(self, admitted: Admitted) -> None:
+        """Note a better proof of identity; the next socket will do if the database cannot now."""
+        try:
+            await self.registry.strengthen(admitted)
+        except (psycopg.OperationalError, psycopg.InternalError, PoolTimeout) as exc:
+            logger.warning("%s: proof not noted: %s", admitted.known.identity, str(exc).strip())
 
     async def _serve_charge_point(self, websocket: ServerConnection) -> None:
         admitted: Admitted = websocket.admitted  # type: ignore[attr-defined]
@@ -151,7 +158,7 @@ class CentralSystem:
         situation = Situation(heartbeat_interval=self.settings.heartbeat_interval)
         charge_point = ChargePoint(known, websocket, self.writer, self.metrics, situation)
         if admitted.uses_new_password or admitted.security_profile > known.security_profile:
-            await self.registry.strengthen(admitted)
+            await self._strengthen(admitted)
         older = self.connected.get(known.charge_point_id)
         self.connected[known.charge_point_id] = charge_point
         if older is not None:

@@ -46,7 +46,7 @@ class Signing:
             logger.warning("%s: no certificate signed: %s", charge_point.identity, reason)
         try:
             await self._record(charge_point, csr, signed, reason)
-        except (psycopg.OperationalError, PoolTimeout) as exc:
+        except (psycopg.OperationalError, psycopg.InternalError, PoolTimeout) as exc:
             logger.warning("%s: no certificate sent: %s", charge_point.identity, str(exc).strip())
 
     def _refusal(self, csr: str) -> str | None:
