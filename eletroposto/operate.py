@@ -114,7 +114,7 @@ def _await_answer(
         found = conn.execute(_QUERIES["find_answer"], {"command_id": command_id}).fetchone()
         assert found is not None
         remaining_s = give_up - time.monotonic()
-        if found["status"] in ("answered", "failed", "expired") or remaining_s <= 0:
+        if found["finished_at"] is not None or remaining_s <= 0:
             return dict(found)
         for notice in conn.notifies(timeout=min(remaining_s, 1.0), stop_after=1):
             if notice.payload == str(command_id):

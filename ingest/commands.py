@@ -35,7 +35,8 @@ _OWN_WAIT_S = 30.0
 _BOOT_FIRST_S = 1.0  # a charge point that has just connected may want to say who it is
 _STORE_TRIES = 30
 _MOST_LATE = 500
-_TROUBLE = (psycopg.OperationalError, PoolTimeout)
+# InternalError is what a read-only database says, as during a failover.
+_TROUBLE = (psycopg.OperationalError, psycopg.InternalError, PoolTimeout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class Commands:
     _recording: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def run(self) -> None:
-        """Sweep for ever: what expired, what was abandoned, what a notice did not reach us for."""
+        """Sweep for ever: what expired or was abandoned, and what no notice told us of."""
         while True:
             try:
                 await self._sweep()
@@ -126,6 +127,7 @@ class Commands:
                 _QUERIES["fail_abandoned_commands"],
                 {"replica_id": self.replica_id, "outstanding": outstanding},
             )
+            await conn.execute(_QUERIES["close_replaced_connections"])
             waiting = await (await conn.execute(_QUERIES["waiting_charge_points"])).fetchall()
         self._waiting.clear()
         for (charge_point_id,) in waiting:

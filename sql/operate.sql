@@ -71,6 +71,6 @@ ORDER BY id_tag;
 SELECT operation.queue_command(%(identity)s, %(action)s, %(payload)s, %(who)s, %(seconds)s);
 
 -- name: find_answer
-SELECT status, response, error_code, error_description, sent_at
+SELECT status, response, error_code, error_description, finished_at
 FROM report.command
 WHERE command_id = %(command_id)s;

@@ -63,12 +63,21 @@ SET
     response = %(response)s,
     error_description = concat_ws(
         '; ', error_description,
-        %(answer)s || ' came ' || round(extract(EPOCH FROM now() - sent_at), 1) || ' s after the CALL'
+        %(answer)s::text || ' came ' || round(extract(EPOCH FROM now() - sent_at), 1) || ' s after the CALL'
     )
 WHERE command_id = %(command_id)s AND status = 'failed' AND response IS NULL;
 
 -- name: note_lost_effect
-UPDATE command SET error_description = concat_ws('; ', error_description, %(note)s) WHERE command_id = %(command_id)s;
+UPDATE command SET error_description = concat_ws('; ', error_description, %(note)s::text) WHERE command_id = %(command_id)s;
+
+-- name: close_replaced_connections
+-- Two replicas that opened a socket of one charge point in the same instant did not see each other's.
+UPDATE connection AS old
+SET closed_at = greatest(old.opened_at, newer.opened_at), reason = 'a newer connection came'
+FROM connection AS newer
+WHERE
+    old.closed_at IS NULL AND newer.closed_at IS NULL AND newer.charge_point_id = old.charge_point_id
+    AND newer.replica_id <> old.replica_id AND newer.opened_at > old.opened_at;
 
 -- name: waiting_charge_points
 SELECT DISTINCT charge_point_id FROM command WHERE status = 'queued' AND expires_at > now();
