@@ -24,7 +24,7 @@ class Lanes:
 
     Args:
         shards: The shards this relay may read from just now.
-        blocked: Charge points that cannot be served just now.
+        unavailable: Charge points that cannot be served just now.
     """
 
     def __init__(
@@ -33,14 +33,14 @@ class Lanes:
         rate: float,
         metrics: Metrics,
         shards: Callable[[], frozenset[int]],
-        blocked: Callable[[], list[int]],
+        unavailable: Callable[[], list[int]],
         deliver: Callable[[Message], None],
     ) -> None:
         self._outbox = outbox
         self._paces = {"fresh": Pace(rate * _FRESH_TIMES), "backlog": Pace(rate)}
         self._metrics = metrics
         self._shards = shards
-        self._blocked = blocked
+        self._unavailable = unavailable
         self._deliver = deliver
         self._newest: int | None = None
         self._reached = 0
@@ -53,7 +53,7 @@ class Lanes:
         if room < 1 or not shards:
             return _BUSY_S
         rows = await self._outbox.fresh(
-            self._newest, sorted(shards), self._blocked(), min(room, _MOST_ROWS)
+            self._newest, sorted(shards), self._unavailable(), min(room, _MOST_ROWS)
         )
         if not rows:
             return _IDLE_S
@@ -67,7 +67,7 @@ class Lanes:
         if room < 1 or not shards or self._newest is None:
             return _BUSY_S
         rows = await self._outbox.backlog(
-            self._reached, self._newest, sorted(shards), self._blocked(), min(room, _MOST_ROWS)
+            self._reached, self._newest, sorted(shards), self._unavailable(), min(room, _MOST_ROWS)
         )
         if not rows:
             self._reached = 0  # from the start again: what came back or was committed late

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import resource
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -39,6 +40,7 @@ _MEASURE_EVERY_S = 10.0
 _LISTEN_EVERY_S = 5.0
 _FRAMES_EVERY_S = 1.0
 _RETRY_S = 1.0
+_REFUSED_S = 60.0
 _DRAIN_S = 5.0
 _ORDERS_AT_MOST = 1000
 
@@ -70,7 +72,7 @@ class Relay:
             self.relay_id,
             self.metrics,
             on_config=self._on_config,
-            on_refused=lambda charge_point_id: self.registrar.block(charge_point_id, "refused"),
+            on_refused=lambda charge_point_id: self.registrar.block(charge_point_id, _REFUSED_S),
         )
         self.registrar = Registrar(
             self._api,
@@ -110,7 +112,7 @@ class Relay:
             "ok": self._database_ok,
             "database": "connected" if self._database_ok else "away",
             "broker": "away" if self.sessions.broker_is_away else "not known to be away",
-            "blocked_charge_points": len(self.registrar.blocked),
+            "unavailable_charge_points": len(self.registrar.unavailable()),
             "in_flight": self._in_flight(),
             "shards": sorted(self._claims.shards),
             "relay": str(self.relay_id),
@@ -131,7 +133,7 @@ class Relay:
                 self._settings.dojot_rate,
                 self.metrics,
                 shards=lambda: self._claims.shards,
-                blocked=lambda: list(self.registrar.blocked),
+                unavailable=self.registrar.unavailable,
                 deliver=self._deliver,
             )
             repeated += [
@@ -202,11 +204,12 @@ class Relay:
     async def _listen(self) -> float:
         """Be there for orders to charge points that send nothing."""
         shards = self._claims.shards
+        unavailable = set(self.registrar.unavailable())
         self.sessions.keep_only(shards, SHARDS)
         self.sessions.listen(
             device
             for number, device in self.registrar.devices.items()
-            if number % SHARDS in shards and number not in self.registrar.blocked
+            if number % SHARDS in shards and number not in unavailable
         )
         return _LISTEN_EVERY_S if shards else _RETRY_S
 
@@ -288,11 +291,19 @@ async def run_relay(settings: RelaySettings, stop: asyncio.Event | None = None) 
     if not settings.dojot_url:
         logger.warning("ELETROPOSTO_DOJOT_URL is empty: there is nothing to relay to")
         return
+    _raise_file_limit()
     if stop is None:
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
     await Relay(settings).run(stop)
+
+
+def _raise_file_limit() -> None:
+    """Each session is an open file, and the usual limit is 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def run(settings: RelaySettings) -> None:

@@ -25,6 +25,7 @@ _TEMPLATE = "eletroposto-charge-point"
 _LONGEST_LABEL = 128
 _GATHER_S = 0.2  # charge points that come together are looked up together
 _CHECK_EVERY_S = 3600
+_PENDING_AT_MOST = 20  # messages of one charge point; the others stay in the database
 _LOOK_UP_AT_MOST = 20  # one by one; more are found in a list of all
 
 
@@ -45,7 +46,7 @@ class Registrar:
         on_lost: Callable[[int], None],
     ) -> None:
         self.devices: dict[int, Device] = {}
-        self.blocked: dict[int, str] = {}
+        self._blocked: dict[int, float] = {}  # until when, by the loop's clock
         self._api = api
         self._account = account  # (url, user name)
         self._pool = pool
@@ -62,16 +63,26 @@ class Registrar:
 
     def want(self, message: Message) -> None:
         """Find the device of this message's charge point; it is handed on then, or back."""
-        if message.charge_point_id in self.blocked:
+        number = message.charge_point_id
+        if number in self._blocked or len(self._pending.get(number, ())) >= _PENDING_AT_MOST:
             message.give_back()
             return
-        self._pending[message.charge_point_id].append(message)
+        self._pending[number].append(message)
         self._wake.set()
 
-    def block(self, charge_point_id: int, why: str) -> None:
-        """Serve it no more until the next regular check."""
-        self.blocked[charge_point_id] = why
-        self._metrics.blocked.set(len(self.blocked))
+    def block(self, charge_point_id: int, seconds: float) -> None:
+        """Serve it no more for a while."""
+        self._blocked[charge_point_id] = asyncio.get_running_loop().time() + seconds
+        self._metrics.blocked.set(len(self._blocked))
+
+    def unavailable(self) -> list[int]:
+        """Charge points that need not be read now: blocked, or with enough waiting here."""
+        now = asyncio.get_running_loop().time()
+        for charge_point_id in [number for number, end in self._blocked.items() if end <= now]:
+            del self._blocked[charge_point_id]
+        self._metrics.blocked.set(len(self._blocked))
+        full = [n for n, waiting in self._pending.items() if len(waiting) >= _PENDING_AT_MOST]
+        return [*self._blocked, *full]
 
     async def load(self, shards: Iterable[int]) -> None:
         """Read the devices of these shards, and of no others, from the database."""
@@ -123,23 +134,19 @@ class Registrar:
         logger.warning("devices: %s; again in %.0f s", str(error).strip(), wait_s)
         waiting, self._pending = self._pending, defaultdict(list)
         for charge_point_id, messages in waiting.items():
-            self.block(charge_point_id, name)
+            self.block(charge_point_id, wait_s)
             for message in messages:
                 message.give_back()
         await asyncio.sleep(wait_s)
-        self._unblock()
-        self._wake.set()
-
-    def _unblock(self) -> None:
-        self.blocked.clear()
-        self._metrics.blocked.set(0)
 
     async def _pass(self) -> None:
         """Find or create the devices of all pending charge points."""
+        is_check = asyncio.get_running_loop().time() >= (self._check_at or 0)
+        if not self._pending and not is_check:
+            return
         async with self._alone() as conn:
             await self._learn_tenant(conn)
             template = await self._ensure_template(conn)
-            is_check = asyncio.get_running_loop().time() >= (self._check_at or 0)
             known: dict[str, FoundDevice] | None = None
             if is_check or len(self._pending) > _LOOK_UP_AT_MOST:
                 known = await self._find_all()
@@ -219,7 +226,6 @@ class Registrar:
             await conn.execute(_QUERIES["forget_devices"], values)
         for charge_point_id in gone:
             self._lose(charge_point_id)
-        self._unblock()
         self._check_at = asyncio.get_running_loop().time() + _CHECK_EVERY_S
 
     def _lose(self, charge_point_id: int) -> None:
@@ -234,7 +240,7 @@ class Registrar:
             if len(label) > _LONGEST_LABEL:
                 logger.error("%s: too long for a label of DOJOT", label)
                 self._metrics.error("label_too_long")
-                self.block(charge_point_id, "label_too_long")
+                self.block(charge_point_id, _CHECK_EVERY_S)
                 for message in self._pending.pop(charge_point_id):
                     message.give_back()
         return [(number, label) for label, number in rows if len(label) <= _LONGEST_LABEL]

@@ -15,8 +15,9 @@ import httpx
 import psycopg
 import pytest
 
+from sql.migrations import migrate
 from testbench.dojot import StandIn, running
-from testbench.embedded import host
+from testbench.embedded import EmbeddedPostgres, host
 from tests.relaying import (
     Sample,
     add_charge_points,
@@ -205,6 +206,31 @@ async def test_nothing_is_lost_when_the_broker_goes_and_comes_back(
 
     assert left > 0
     assert set(found(database_url, dojot)) == expected([*before, *during])
+
+
+async def test_a_database_that_restarts_is_waited_for(dojot: StandIn) -> None:
+    with (
+        host.temporary_folder() as folder,
+        EmbeddedPostgres(folder / "postgres", ephemeral=True) as server,
+    ):
+        url = server.create_database("restarted")
+        await asyncio.to_thread(migrate, url)
+        charge_points = add_charge_points(url, 5)
+        start_feed(url)
+        async with relaying(url, dojot) as relay:
+            before = samples(charge_points, 5)
+            store(url, before)
+            await all_there(url, dojot, len(before))
+            await asyncio.to_thread(server.kill)
+            await until(lambda: not relay.state()["ok"])
+            await asyncio.to_thread(server.start)
+            after = samples(charge_points, 5)
+            store(url, after)
+            await all_there(url, dojot, len(before) + len(after))
+            await until(lambda: relay.state()["ok"])
+        tally = found(url, dojot)
+
+    assert expected(after) <= set(tally) <= expected([*before, *after])
 
 
 async def test_cut_connections_lose_nothing(database_url: str, dojot: StandIn) -> None:

@@ -1,0 +1,155 @@
+"""What the relay decides without a database or a broker: shares, paces, orders, settings."""
+
+import contextlib
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from ingest.relay.orders import NotAnOrder, UnusableOrder, read_orders
+from ingest.relay.pacing import Backoff, Pace
+from ingest.relay.settings import RelaySettings
+from ingest.relay.shares import divide
+
+A_DATABASE = {"database_url": "postgresql:///x"}
+
+
+@given(relays=st.integers(1, 12), seed=st.randoms())
+def test_relays_that_decide_in_turn_share_everything_evenly(relays: int, seed: Any) -> None:
+    """Each claims, leaves and hands over as told; within two rounds nothing is idle or doubled."""
+    names = [uuid4() for _ in range(relays)]
+    holders: dict[int, UUID | None] = {shard: seed.choice([*names, None]) for shard in range(8)}
+    for _ in range(2):
+        for me in names:
+            shares = divide(holders, me, relays)
+            assert not shares.hold & shares.leave
+            for shard in shares.leave:
+                holders[shard] = None
+            for shard in shares.hold:
+                assert holders[shard] in (me, None)
+                holders[shard] = me
+
+    most = -(-8 // relays)
+    assert None not in holders.values()
+    assert all(list(holders.values()).count(name) <= most for name in names)
+
+
+def test_a_lonely_relay_takes_over_what_ran_out() -> None:
+    me, other = uuid4(), uuid4()
+    holders = {0: me, 1: me, 2: None, 3: None, 4: other, 5: None, 6: me, 7: None}
+
+    shares = divide(holders, me, 1)
+
+    assert shares.hold == {0, 1, 2, 3, 5, 6, 7}
+    assert not shares.leave
+
+
+def test_a_pace_fills_up_to_a_second_and_pays_debts() -> None:
+    now = 0.0
+    pace = Pace(100, clock=lambda: now)
+    budgets = []
+    for now, spent in ((0.0, 0), (0.5, 30), (0.6, 0), (9.0, 250), (10.0, 0), (11.0, 0)):  # noqa: B007
+        budgets.append(pace.budget)
+        pace.spend(spent)
+
+    assert budgets == [0, 50, 30, 100, -50, 50]
+
+
+def test_waiting_doubles_up_to_a_limit_and_starts_again() -> None:
+    backoff = Backoff(first_s=1, longest_s=8)
+    waits = [backoff.failed() for _ in range(6)]
+    backoff.succeeded()
+
+    for wait_s, longest in zip(waits, [1, 2, 4, 8, 8, 8], strict=True):
+        assert longest / 2 <= wait_s <= longest
+    assert backoff.failed(at_least_s=30) == 30
+    assert backoff.failed() <= 2
+
+
+@pytest.mark.parametrize(
+    ("payload", "commands"),
+    [
+        (b'{"reset": "soft"}', [("Reset", {"type": "Soft"})]),
+        (b'{"reset": " HARD "}', [("Reset", {"type": "Hard"})]),
+        (b'{"remote_stop": "12"}', [("RemoteStopTransaction", {"transactionId": 12})]),
+        (b'{"remote_start": "TAG"}', [("RemoteStartTransaction", {"idTag": "TAG"})]),
+        (
+            b'{"remote_start": {"idTag": "TAG", "connectorId": 2}}',
+            [("RemoteStartTransaction", {"idTag": "TAG", "connectorId": 2})],
+        ),
+        (
+            b'{"change_availability": "inoperative"}',
+            [("ChangeAvailability", {"connectorId": 0, "type": "Inoperative"})],
+        ),
+        (
+            b'{"unlock_connector": 1, "reset": "Soft"}',
+            [("UnlockConnector", {"connectorId": 1}), ("Reset", {"type": "Soft"})],
+        ),
+    ],
+)
+def test_orders_become_commands(payload: bytes, commands: list[Any]) -> None:
+    assert read_orders(payload) == commands
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"{}",
+        b'{"power_w_1": 3}',
+        b'{"reset": "soft", "power_w_1": 3}',
+        b'{"1": [{"id": 1, "label": "power", "type": "dynamic"}]}',
+    ],
+)
+def test_other_events_of_a_device_are_no_orders(payload: bytes) -> None:
+    with pytest.raises(NotAnOrder):
+        read_orders(payload)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"reset": "now"}',
+        b'{"reset": null}',
+        b'{"remote_stop": true}',
+        b'{"remote_stop": -1}',
+        b'{"remote_stop": 99999999999}',
+        b'{"remote_start": ""}',
+        b'{"remote_start": {"connectorId": 1}}',
+        b'{"remote_start": "a tag that is longer than twenty"}',
+        b'{"change_availability": {"connectorId": "x", "type": "Operative"}}',
+    ],
+)
+def test_orders_without_sense_are_refused(payload: bytes) -> None:
+    with pytest.raises(UnusableOrder):
+        read_orders(payload)
+
+
+@given(st.binary())
+def test_no_bytes_break_the_reader_of_orders(payload: bytes) -> None:
+    with contextlib.suppress(NotAnOrder, UnusableOrder):
+        read_orders(payload)
+
+
+@pytest.mark.parametrize(
+    ("text", "retention"),
+    [("7", timedelta(days=7)), ("7 days", timedelta(days=7)), ("0.5", timedelta(hours=12))],
+)
+def test_retention_is_a_number_of_days(text: str, retention: timedelta) -> None:
+    settings = RelaySettings(**A_DATABASE, dojot_retention=text)  # type: ignore[arg-type]
+
+    assert settings.dojot_retention == retention
+
+
+def test_the_broker_needs_a_port() -> None:
+    settings = RelaySettings(**A_DATABASE, dojot_mqtt="[::1]:1884")  # type: ignore[arg-type]
+
+    assert settings.mqtt_address == ("::1", 1884)
+    with pytest.raises(ValidationError):
+        RelaySettings(**A_DATABASE, dojot_mqtt="broker")  # type: ignore[arg-type]
