@@ -148,9 +148,9 @@ class _failures:
                 _breakers.setdefault(url(), _Breaker()).trip()
                 logger.warning("the database is away: %s", exc)
                 raise NoAnswer("away") from exc
-            case psycopg.errors.RaiseException() | psycopg.IntegrityError() | psycopg.DataError():
+            case psycopg.IntegrityError() | psycopg.DataError() | psycopg.errors.NoDataFound():
                 raise NoAnswer("refused", _sentence(exc)) from exc
-            case psycopg.errors.InsufficientPrivilege():
+            case psycopg.errors.InsufficientPrivilege() | psycopg.errors.RaiseException():
                 raise NoAnswer("refused", _sentence(exc)) from exc
 
 
@@ -174,4 +174,5 @@ def _typed(values: "pd.Series[Any]", type_code: int) -> "pd.Series[Any]":
         return values.astype("int64")
     if type_code in _INSTANTS:
         return pd.to_datetime(values, utc=True)
-    return values
+    # NaN in a column of texts would count as true.
+    return values.astype(object).where(values.notna(), None)

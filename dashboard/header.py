@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 
 import streamlit as st
 
-from dashboard import addresses, data, db, formats, i18n, states, visitor
+from dashboard import addresses, blocks, data, db, formats, i18n, states, visitor
 from dashboard.filters import presets, today
 from dashboard.visitor import t
 
@@ -95,6 +95,7 @@ def title(text: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="title"):
         st.title(text, anchor=False, width="content")
         _freshness()
+        _quality()
 
 
 @st.fragment(run_every="10s")
@@ -112,3 +113,20 @@ def _freshness() -> None:
     text = t("fresh.until", clock=formats.clock(newest), age=formats.age(newest, now))
     color, icon = states.freshness((now - newest).total_seconds(), _STALE_S, _OLD_S)
     st.badge(text, icon=icon, color=color, help=t("fresh.help"))
+
+
+def is_old() -> bool:
+    """Whether the newest message is so old that figures of now deserve doubt."""
+    newest = data.newest_message()
+    return newest is not None and (datetime.now(UTC) - newest).total_seconds() > _OLD_S
+
+
+def _quality() -> None:
+    """A dot that leads to the page on quality."""
+    try:
+        level = data.quality_level()
+    except db.NoAnswer:
+        return
+    name = "unknown" if level is None else ("ok", "amber", "red")[level]
+    icon = {"ok": "verified", "amber": "warning", "red": "error"}.get(name, "help")
+    blocks.link("quality", t(f"header.quality_{name}"), f":material/{icon}:")

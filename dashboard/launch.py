@@ -23,6 +23,10 @@ def main(port: int = 8501, host: str = "127.0.0.1") -> None:
     refuse_unsafe(host)
     arguments = [sys.executable, "-m", "streamlit", "run", str(_SERVER)]
     arguments += ["--server.port", str(port), "--server.address", host]
+    if not signin.is_configured():
+        # A page elsewhere must not reach us under a name of its own (DNS rebinding).
+        for name in ("localhost", "127.0.0.1", "::1"):
+            arguments += ["--server.allowedHosts", name]
     os.chdir(_SERVER.parent)  # Streamlit looks for .streamlit/config.toml here
     os.execv(sys.executable, arguments)
 

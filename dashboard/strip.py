@@ -11,7 +11,7 @@ from dashboard import blocks, data, formats, states, visitor
 from dashboard.filters import Selection
 from dashboard.visitor import t
 
-_CARDS = 6
+_CARDS = 5
 _FRESH_S = 120
 
 
@@ -23,7 +23,7 @@ def draw(selection: Selection) -> None:
         if connectors.empty:
             st.caption(t("live.none"))
             return
-        with st.grid(min_column_width=163, gap="small"):
+        with st.grid(min_column_width=190, gap="small"):
             for row in connectors.head(_CARDS).itertuples():
                 _card(row)
         hidden = len(connectors) - _CARDS
@@ -50,8 +50,8 @@ def card_html(row: Any, now: datetime) -> str:
     for_ = t("live.since", age=formats.age(since, now)) if pd.notna(since) else t("live.no_since")
     return (
         '<div class="ep-card">'
-        f'<div class="state"><i class="ep-dot" style="background:{look.color}"></i>'
-        f"<span>{look.symbol}</span><b>{escape(state)}</b>"
+        f'<div class="state"><i style="color:{look.color}">{look.symbol}</i>'
+        f"<b>{escape(state)}</b>"
         f'<span class="gloss">{escape(gloss)}</span></div>'
         f'<div class="figures">{_figures(row, now)}</div>'
         f'<div class="since">{escape(for_)}</div></div>'

@@ -1362,3 +1362,27 @@ SELECT report.add_holiday(%(day)s, %(name)s);
 
 -- name: act_set_setting
 SELECT report.set_setting(%(name)s, %(value)s, %(source)s, %(source_year)s, %(who)s);
+
+-- name: charge_points_with_data
+-- How many charge points drew energy in the period.
+SELECT count(DISTINCT con.charge_point) AS charge_points
+FROM report.consumption_day AS con
+WHERE
+    con.day BETWEEN %(first_day)s AND %(last_day)s
+    AND (%(charge_points)s::text[] IS NULL OR con.charge_point = ANY(%(charge_points)s));
+
+-- name: quality_now
+-- The worst verdict of the last two days: 0 good, 1 amber, 2 red; NULL: nothing was judged.
+SELECT
+    greatest(
+        (
+            SELECT max(CASE qf.severity WHEN 'red' THEN 2 WHEN 'amber' THEN 1 ELSE 0 END)
+            FROM report.quality_finding AS qf
+            WHERE qf.day >= current_date - 2
+        ),
+        (
+            SELECT max(CASE rec.verdict WHEN 'different' THEN 2 WHEN 'unreachable' THEN 1 ELSE 0 END)
+            FROM report.reconciliation AS rec
+            WHERE rec.window_start >= now() - INTERVAL '2 days'
+        )
+    ) AS level;

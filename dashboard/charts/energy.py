@@ -1,5 +1,6 @@
 """Figures of consumption and demand. Energy comes in Wh and is drawn in kWh, power in kW."""
 
+from datetime import date
 from typing import Any
 
 import pandas as pd
@@ -11,8 +12,11 @@ from dashboard.i18n import Words
 POSTOS = ("fora_ponta", "intermediario", "ponta")
 
 
-def by_day(frame: pd.DataFrame, words: Words) -> go.Figure:
-    """Energy by day, stacked by charge point. Columns: day, name, place, energy_wh."""
+def by_day(frame: pd.DataFrame, words: Words, unfinished: date) -> go.Figure:
+    """Energy by day, stacked by charge point. Columns: day, name, place, energy_wh.
+
+    The bar of the ``unfinished`` day is hatched.
+    """
     figure = style.base(words.language, 300, barmode="stack")
     for name, part in frame.groupby(frame["name"].fillna(""), sort=False):
         place = int(part["place"].iloc[0])
@@ -20,7 +24,13 @@ def by_day(frame: pd.DataFrame, words: Words) -> go.Figure:
             x=pd.to_datetime(part["day"]),
             y=part["energy_wh"] / 1000,
             name=style.safe(name) or words("chart.others"),
-            marker_color=style.PALETTE[min(place, 8) - 1],
+            marker={
+                "color": style.PALETTE[min(place, 8) - 1],
+                "pattern": {
+                    "shape": ["/" if day == unfinished else "" for day in part["day"]],
+                    "solidity": 0.4,
+                },
+            },
             hovertemplate="%{y:,.1f} kWh",
         )
     style.day_axis(figure, words.language, list(frame["day"].unique()))

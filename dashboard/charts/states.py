@@ -103,7 +103,7 @@ def pareto(frame: pd.DataFrame, words: Words) -> go.Figure:
     )
     figure.update_layout(
         yaxis2={"overlaying": "y", "side": "right", "range": [0, 105], "showgrid": False,
-                "ticksuffix": " %"}
+                "tickmode": "array", "tickvals": [0, 25, 50, 75, 100], "ticksuffix": " %"}
     )  # fmt: skip
     figure.update_xaxes(type="category")
     return figure
@@ -128,6 +128,9 @@ def calendar(frame: pd.DataFrame, words: Words) -> go.Figure:
         x=days,
         y=[style.safe(name) for name in names],
         customdata=texts.fillna("").map(style.safe).to_numpy(),
+        text=grid.replace({0: "", 1: "!", 2: "×"}).fillna("").to_numpy(),
+        texttemplate="%{text}",
+        textfont={"color": "#ffffff", "size": 12},
         zmin=0,
         zmax=2,
         colorscale=[

@@ -1,7 +1,13 @@
 """Every question the dashboard asks the database."""
 
 from dashboard.data.asking import forget
-from dashboard.data.live import attention, charge_point_names, connectors_now, newest_message
+from dashboard.data.live import (
+    attention,
+    charge_point_names,
+    connectors_now,
+    newest_message,
+    quality_level,
+)
 from dashboard.data.sessions import nearest as nearest_sessions
 
 __all__ = [
@@ -11,4 +17,5 @@ __all__ = [
     "forget",
     "nearest_sessions",
     "newest_message",
+    "quality_level",
 ]

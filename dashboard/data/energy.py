@@ -58,3 +58,9 @@ def demand_duration(selection: Selection) -> pd.DataFrame:
 def peaks(selection: Selection) -> pd.DataFrame:
     """Columns: started_at, demand_w, who."""
     return asking.recent("peaks", **asking.chosen(selection))
+
+
+def charge_points_with_data(selection: Selection) -> int:
+    """How many charge points drew energy in the period."""
+    frame = asking.recent("charge_points_with_data", **asking.chosen(selection))
+    return int(frame["charge_points"].iloc[0])

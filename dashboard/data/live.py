@@ -31,3 +31,9 @@ def connectors_now(selection: Selection) -> pd.DataFrame:
 def attention(selection: Selection) -> pd.DataFrame:
     """Columns: kind, charge_point, name, connector_id, since, detail, transaction_id."""
     return asking.live("attention", charge_points=selection.charge_points)
+
+
+def quality_level() -> int | None:
+    """The worst verdict of the last two days: 0 good, 1 amber, 2 red; None: not judged."""
+    level = asking.recent("quality_now")["level"].iloc[0]
+    return None if pd.isna(level) else int(level)

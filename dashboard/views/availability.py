@@ -83,7 +83,11 @@ def months(selection: Selection) -> None:
         st.info(t("availability.no_months"), icon=":material/calendar_month:")
         return
     measure = blocks.choose(
-        t("availability.measure"), "medida", ["technical", "nevi"], "availability.", "technical"
+        t("availability.measure"),
+        "medida",
+        ["technical", "nevi"],
+        "availability.measure_",
+        "technical",
     )
     shown = frame[frame["name"].isin(sorted(frame["name"].unique())[:40])]
     figure = charts.matrix(shown, visitor.words(), f"{measure}_percent")

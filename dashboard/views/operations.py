@@ -81,11 +81,11 @@ def _field(charge_point: str, field: commands.Field) -> Any:
     empty = [] if field.required else [""]
     match field.kind:
         case "choice":
-            return st.selectbox(label, [*empty, *field.options])
+            return _select(label, [*empty, *field.options])
         case "connector":
-            return st.selectbox(label, [*empty, *ask.connector_ids(charge_point)])
+            return _select(label, [*empty, *ask.connector_ids(charge_point)])
         case "any_connector":
-            return st.selectbox(label, [*empty, 0, *ask.connector_ids(charge_point)])
+            return _select(label, [*empty, 0, *ask.connector_ids(charge_point)])
         case "transaction":
             return _pick(label, ask.running_transactions(charge_point), "transaction_id")
         case "reservation":
@@ -96,6 +96,10 @@ def _field(charge_point: str, field: commands.Field) -> Any:
             return st.text_area(label, field.default, height=240)
         case _:
             return st.text_input(label, field.default, max_chars=2000)
+
+
+def _select(label: str, options: list[Any]) -> Any:
+    return st.selectbox(label, options, placeholder=t("operations.any"))
 
 
 def _pick(label: str, frame: pd.DataFrame, column: str) -> Any:

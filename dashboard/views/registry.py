@@ -211,7 +211,7 @@ def _tariff_fields() -> dict[str, Any]:
         "modality": modality,
         "consumer_group": "A" if modality in ("azul", "verde") else "B",
         "site": st.text_input(t("tariff.site"), max_chars=120).strip() or None,
-        "valid_from": str(st.date_input(t("tariff.from"), today())),
+        "valid_from": str(_day(t("tariff.from"))),
         "tax_percent": st.number_input(t("tariff.tax"), 0.0, 100.0, value=0.0),
         "surcharge_per_kwh": st.number_input(t("tariff.surcharge"), 0.0, value=0.0, format="%.5f"),
         "contracted_demand_kw": st.number_input(t("tariff.demand"), 0.0, value=0.0) or None,
@@ -240,9 +240,13 @@ def _clock(seconds: int | None) -> str | None:
     return None if seconds is None else f"{seconds // 3600:02d}:{seconds % 3600 // 60:02d}"
 
 
+def _day(label: str) -> Any:
+    return st.date_input(label, today(), format=formats.date_field(visitor.language()))
+
+
 def holidays() -> None:
     with st.form("holiday", border=True):
-        day = st.date_input(t("column.day"), today())
+        day = _day(t("column.day"))
         name = st.text_input(t("registry.holiday_name"), max_chars=120)
         if not st.form_submit_button(t("registry.add_holiday")):
             return
