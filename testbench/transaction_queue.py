@@ -52,13 +52,14 @@ class Message:
 class TransactionQueue:
     """First in, first out; the first message blocks those behind it until it is through.
 
-    ``source`` gives further messages when nothing else waits: the memory of a charge point that
-    was offline for weeks need not be built at once.
+    ``source`` gives the oldest messages, those before all that are put: the memory of a charge
+    point that was offline for weeks need not be built at once.
     """
 
     def __init__(self, source: Iterator[Message] | None = None) -> None:
         self._messages: deque[Message] = deque()
         self._source = source or iter(())
+        self._is_front_remembered = False
         self._filled = asyncio.Event()
         self._empty = asyncio.Event()
 
@@ -72,11 +73,10 @@ class TransactionQueue:
 
     async def first(self) -> Message:
         """Return the message whose turn it is, and leave it there."""
+        if not self._is_front_remembered and (oldest := next(self._source, None)) is not None:
+            self._messages.appendleft(oldest)
+            self._is_front_remembered = True
         while not self._messages:
-            following = next(self._source, None)
-            if following is not None:
-                self.put(following)
-                break
             self._empty.set()
             self._filled.clear()
             await self._filled.wait()
@@ -88,8 +88,12 @@ class TransactionQueue:
             self._empty.clear()
         await self._empty.wait()
 
+    def _take(self) -> Message:
+        self._is_front_remembered = False
+        return self._messages.popleft()
+
     def confirm(self, answer: dict[str, Any]) -> None:
-        message = self._messages.popleft()
+        message = self._take()
         transaction = message.transaction
         if transaction is not None:
             _note(transaction, message, answer)
@@ -110,7 +114,7 @@ class TransactionQueue:
         message.attempts += 1
         if message.attempts < attempts:
             return interval_s * message.attempts
-        self._messages.popleft()
+        self._take()
         if message.transaction is not None:
             message.transaction.session.discarded += 1
         return None

@@ -18,6 +18,7 @@ from testbench.charge_point import ChargePoint
 from testbench.clock import Clock
 from testbench.link import Address, Backoff
 from testbench.session import Visit
+from testbench.transaction_queue import Message, TransactionQueue
 from tests.scripted_central_system import (
     CUT,
     ERROR,
@@ -280,3 +281,16 @@ async def test_the_password_goes_with_the_handshake(central_system):
 
     header = central_system.handshakes[0].headers["Authorization"]
     assert header == "Basic QkVOQ0gtMToA/yBrZXk="
+
+
+async def test_what_was_remembered_goes_before_what_is_put_meanwhile():
+    remembered = (Message("MeterValues", f'{{"n":{number}}}') for number in range(3))
+    queue = TransactionQueue(remembered)
+    assert (await queue.first()).body == '{"n":0}'
+    queue.put(Message("MeterValues", '{"n":"now"}'))
+    assert (await queue.first()).body == '{"n":0}', "not confirmed yet"
+    told = []
+    while len(told) < 4:
+        told.append((await queue.first()).body)
+        queue.confirm({})
+    assert told == ['{"n":0}', '{"n":1}', '{"n":2}', '{"n":"now"}']
