@@ -82,8 +82,7 @@ class Programs:
         )
 
     def history(self) -> Program:
-        # Of the latest day every reading has a frame of its own, as live ones have.
-        options = ("--days", str(self._settings.days), "--single-days", "1")
+        options = ("--days", str(self._settings.days))
         return Program("history", (*self._bench("history"), *options), environment(), is_shown=True)
 
     def live(self) -> Program:
