@@ -39,18 +39,18 @@ wanted AS (
     UNION
     SELECT cp.charge_point_id, day.day::date
     FROM charge_point AS cp
+    CROSS JOIN LATERAL (
+        SELECT local_day(least(
+            (SELECT min(sn.at) FROM status_notification AS sn WHERE sn.charge_point_id = cp.charge_point_id),
+            (SELECT min(conn.opened_at) FROM connection AS conn WHERE conn.charge_point_id = cp.charge_point_id)
+        )) AS day
+    ) AS first_fact
     CROSS JOIN LATERAL generate_series(
-        greatest(
-            local_day(%(since)s),
-            local_day(least(
-                (SELECT min(sn.at) FROM status_notification AS sn WHERE sn.charge_point_id = cp.charge_point_id),
-                (SELECT min(conn.opened_at) FROM connection AS conn WHERE conn.charge_point_id = cp.charge_point_id)
-            ))
-        )::timestamp,
-        local_day(%(as_of)s)::timestamp,
-        INTERVAL '1 day'
+        greatest(local_day(%(since)s), first_fact.day)::timestamp, local_day(%(as_of)s)::timestamp, INTERVAL '1 day'
     ) AS day (day)
-    WHERE EXISTS (SELECT FROM connector AS con WHERE con.charge_point_id = cp.charge_point_id)
+    WHERE
+        first_fact.day IS NOT NULL
+        AND EXISTS (SELECT FROM connector AS con WHERE con.charge_point_id = cp.charge_point_id)
 )
 
 SELECT wanted.day, array_agg(wanted.charge_point_id ORDER BY wanted.charge_point_id) AS charge_point_ids
@@ -62,19 +62,20 @@ ORDER BY wanted.day;
 -- name: availability_days_between
 SELECT day.day::date AS day, array_agg(cp.charge_point_id ORDER BY cp.charge_point_id) AS charge_point_ids
 FROM charge_point AS cp
+CROSS JOIN LATERAL (
+    SELECT local_day(least(
+        (SELECT min(sn.at) FROM status_notification AS sn WHERE sn.charge_point_id = cp.charge_point_id),
+        (SELECT min(conn.opened_at) FROM connection AS conn WHERE conn.charge_point_id = cp.charge_point_id)
+    )) AS day
+) AS first_fact
 CROSS JOIN LATERAL generate_series(
-    greatest(
-        local_day(%(start)s),
-        local_day(least(
-            (SELECT min(sn.at) FROM status_notification AS sn WHERE sn.charge_point_id = cp.charge_point_id),
-            (SELECT min(conn.opened_at) FROM connection AS conn WHERE conn.charge_point_id = cp.charge_point_id)
-        ))
-    )::timestamp,
-    local_day(least(%(end)s - INTERVAL '1 microsecond', %(as_of)s))::timestamp,
+    greatest(local_day(%(start)s), first_fact.day)::timestamp,
+    local_day(least(%(end)s::timestamptz - INTERVAL '1 microsecond', %(as_of)s))::timestamp,
     INTERVAL '1 day'
 ) AS day (day)
 WHERE
-    %(charge_point_ids)s::integer[] IS NULL OR cp.charge_point_id = ANY(%(charge_point_ids)s)
+    first_fact.day IS NOT NULL
+    AND (%(charge_point_ids)s::integer[] IS NULL OR cp.charge_point_id = ANY(%(charge_point_ids)s))
 GROUP BY day.day
 ORDER BY day.day;
 

@@ -1,0 +1,467 @@
+"""What sessions become of what charge points say. Expected numbers are computed by hand."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+from flow_facts import NOON, Facts, minutes
+
+
+@pytest.fixture
+def facts(database_url: str) -> Iterator[Facts]:
+    made = Facts(database_url)
+    yield made
+    made.conn.close()
+
+
+def test_a_whole_session_by_the_book(facts: Facts):
+    """36 kW for an hour from 09:00 local: 600 Wh a minute, 9 kWh a quarter of an hour."""
+    cp = facts.charge_point()
+    facts.status(cp, NOON - minutes(1), "Preparing")
+    tx = facts.transaction(cp, NOON, NOON + minutes(60), 10_000, 46_000)
+    facts.readings(
+        cp,
+        tx,
+        NOON,
+        minutes(1),
+        energy_wh=[10_000 + 600 * minute for minute in range(61)],
+        power_w=[36_000] * 61,
+        soc_percent=[20 + minute / 2 for minute in range(61)],
+        temperature_c=[30] * 60 + [41],
+    )
+    facts.status(cp, NOON + minutes(61), "Finishing")
+    facts.status(cp, NOON + minutes(85), "Available")
+
+    facts.run()
+
+    session = facts.session(tx)
+    assert session["energy_wh"] == 36_000
+    assert session["energy_source"] == "register"
+    assert session["energy_integral_wh"] == pytest.approx(36_000)
+    assert session["energy_delta_percent"] == pytest.approx(0)
+    assert session["duration_s"] == 3600
+    assert session["charging_s"] == pytest.approx(3600)
+    assert session["peak_power_w"] == 36_000
+    assert session["mean_power_w"] == pytest.approx(36_000)
+    assert session["temperature_max_c"] == 41
+    assert (session["soc_start_percent"], session["soc_end_percent"]) == (20, 50)
+    assert session["pack_estimate_wh"] == pytest.approx(120_000)  # 36 kWh for 30 points
+    assert session["energised_at"] == NOON + timedelta(seconds=10)  # 100 Wh at 10 Wh/s
+    assert session["unplugged_at"] == NOON + minutes(85)
+    assert session["idle_s"] == 25 * 60 - 600  # DC: ten minutes of grace
+    assert session["gap_s"] == 0
+    assert session["is_open"] is False
+    assert session["is_attempt"] is False
+    assert session["flags"] == []
+    buckets = facts.rows("SELECT energy_wh, mean_power_w FROM report.energy_bucket ORDER BY 1")
+    assert [(row["energy_wh"], row["mean_power_w"]) for row in buckets] == [
+        (pytest.approx(9_000), pytest.approx(36_000))
+    ] * 4
+
+
+def test_a_session_without_readings_is_spread_evenly_and_flagged(facts: Facts):
+    cp = facts.charge_point()
+    tx = facts.transaction(cp, NOON + minutes(10), NOON + minutes(40), 0, 12_000)
+
+    facts.run()
+
+    session = facts.session(tx)
+    assert (session["energy_wh"], session["energy_source"]) == (12_000, "register")
+    assert session["gap_s"] is None
+    assert session["soc_start_percent"] is None
+    assert "no_readings" in session["flags"]
+    buckets = facts.rows("SELECT started_at, energy_wh FROM energy_bucket ORDER BY started_at")
+    assert [(row["started_at"], row["energy_wh"]) for row in buckets] == [
+        (NOON, pytest.approx(2_000)),
+        (NOON + minutes(15), pytest.approx(6_000)),
+        (NOON + minutes(30), pytest.approx(4_000)),
+    ]
+
+
+def test_nothing_known_about_energy_is_unknown_and_never_zero(facts: Facts):
+    cp = facts.charge_point()
+    tx = facts.transaction(cp, NOON, NOON + minutes(30), None, None)
+
+    facts.run()
+
+    session = facts.session(tx)
+    assert session["energy_source"] == "none"
+    for column in ("energy_wh", "mean_power_w", "cost", "idle_s", "charging_s", "peak_power_w"):
+        assert session[column] is None, column
+    assert facts.rows("SELECT * FROM energy_bucket") == []
+
+
+def test_a_register_that_counts_from_zero_in_each_session(facts: Facts):
+    """ChargeTimeEU/Java-OCA-OCPP#331: registers per session are legal."""
+    cp = facts.charge_point()
+    first = facts.transaction(cp, NOON, NOON + minutes(30), 0, 10_000)
+    second = facts.transaction(cp, NOON + minutes(60), NOON + minutes(90), 0, 8_000)
+
+    facts.run()
+
+    assert facts.session(first)["energy_wh"] == 10_000
+    assert facts.session(second)["energy_wh"] == 8_000
+
+
+def test_a_register_that_starts_again_at_zero_in_mid_session(facts: Facts):
+    """evcc-io/evcc#29654: after a restart it counts from 0. Rises: 5000, then 400 anew, then 600."""
+    cp = facts.charge_point()
+    tx = facts.transaction(cp, NOON, NOON + minutes(4), 90_000, None)
+    facts.readings(cp, tx, NOON + minutes(1), minutes(1), energy_wh=[90_500, 91_000, 400, 1_000])
+
+    facts.run()
+
+    session = facts.session(tx)
+    assert session["energy_source"] == "register_series"
+    assert session["energy_wh"] == 500 + 500 + 400 + 600
+    assert {"register_reset", "meter_stop_missing"} <= set(session["flags"])
+
+
+def test_a_drop_to_what_cannot_have_been_delivered_is_a_new_baseline(facts: Facts):
+    """50 kW deliver at most 833 Wh in a minute, so 70000 after a drop is no energy."""
+    cp = facts.charge_point()
+    tx = facts.transaction(cp, NOON, NOON + minutes(3), 90_000, None)
+    facts.readings(cp, tx, NOON + minutes(1), minutes(1), energy_wh=[90_500, 70_000, 70_700])
+
+    facts.run()
+
+    assert facts.session(tx)["energy_wh"] == 500 + 0 + 700
+
+
+def test_meter_stop_zero_is_taken_for_missing(facts: Facts):
+    """matth-x/MicroOcpp#73."""
+    cp = facts.charge_point()
+    tx = facts.transaction(cp, NOON, NOON + minutes(2), 0, 0)
+    facts.readings(cp, tx, NOON + minutes(1), minutes(1), energy_wh=[600, 1_200])
+
+    facts.run()
+
+    session = facts.session(tx)
+    assert (session["energy_wh"], session["energy_source"]) == (1_200, "register_series")
+    assert "meter_stop_zero" in session["flags"]
+
+
+def test_a_register_that_runs_backwards_is_not_energy(facts: Facts):
+    """lbbrhzn/ocpp#1069: meterStop below meterStart; the samples still tell."""
+    cp = facts.charge_point()
+    tx = facts.transaction(cp, NOON, NOON + minutes(2), 5_000, 4_900)
+    facts.readings(cp, tx, NOON + minutes(1), minutes(1), energy_wh=[5_600, 6_100])
+
+    facts.run()
+
+    session = facts.session(tx)
+    assert (session["energy_wh"], session["energy_source"]) == (1_100, "register_series")
+    assert session["energy_register_wh"] == -100
+    assert "meter_stop_below_start" in session["flags"]
+
+
+def test_more_than_the_connector_can_give_is_not_believed(facts: Facts):
+    """50 kW for an hour is 52.5 kWh at most with the tolerance; power was measured."""
+    cp = facts.charge_point()
+    tx = facts.transaction(cp, NOON, NOON + minutes(60), 0, 60_000_000)
+    facts.readings(cp, tx, NOON, minutes(5), power_w=[40_000] * 13)
+
+    facts.run()
+
+    session = facts.session(tx)
+    assert (session["energy_wh"], session["energy_source"]) == (pytest.approx(40_000), "integral")
+    assert "register_implausible" in session["flags"]
+
+
+def test_interval_energy_is_summed_before_power_is_integrated(facts: Facts):
+    cp = facts.charge_point()
+    tx = facts.transaction(cp, NOON, NOON + minutes(30), None, None)
+    for place in (1, 2):
+        facts.reading(
+            cp,
+            NOON + place * minutes(15),
+            transaction_id=tx,
+            power_w=20_000,
+            extra='{"Energy.Active.Import.Interval": 2500}',
+        )
+
+    facts.run()
+
+    session = facts.session(tx)
+    assert (session["energy_wh"], session["energy_source"]) == (5_000, "interval")
+    buckets = facts.rows("SELECT energy_wh FROM energy_bucket ORDER BY started_at")
+    assert [row["energy_wh"] for row in buckets] == [2_500, 2_500]
+
+
+def test_power_is_integrated_without_its_gaps(facts: Facts):
+    """10 kW: 10 min, then 30 min of silence, then 10 min. Only 20 of 50 minutes count."""
+    cp = facts.charge_point()
+    tx = facts.transaction(cp, NOON, NOON + minutes(50), None, None)
+    facts.readings(cp, tx, NOON, minutes(1), power_w=[10_000] * 11)
+    facts.readings(cp, tx, NOON + minutes(40), minutes(1), power_w=[10_000] * 11)
+
+    facts.run()
+
+    session = facts.session(tx)
+    assert session["energy_wh"] == pytest.approx(10_000 * 20 / 60)
+    assert session["gap_s"] == 30 * 60
+    assert "gap" in session["flags"]
+
+
+def test_power_from_voltage_and_current_is_called_an_estimate(facts: Facts):
+    cp = facts.charge_point()
+    tx = facts.transaction(cp, NOON, NOON + minutes(10), None, None)
+    facts.readings(cp, tx, NOON, minutes(1), voltage_v=[600] * 11, current_a=[50] * 11)
+
+    facts.run()
+
+    session = facts.session(tx)
+    assert session["energy_wh"] == pytest.approx(600 * 50 / 6)
+    assert "estimated_power" in session["flags"]
+
+
+def test_a_power_cut_leaves_a_session_that_ends_with_its_last_reading(facts: Facts):
+    """matth-x/MicroOcpp#174: no StopTransaction; the charge point boots later."""
+    cp = facts.charge_point(booted_at=NOON + minutes(90))
+    tx = facts.transaction(cp, NOON, None, 0, None)
+    facts.readings(cp, tx, NOON + minutes(1), minutes(1), energy_wh=[500, 1_000, 1_500])
+
+    facts.run()
+
+    session = facts.session(tx)
+    assert session["inferred_by"] == "boot"
+    assert session["stopped_at"] == NOON + minutes(3)
+    assert session["energy_wh"] == 1_500
+
+
+def test_the_next_start_ends_a_session_nobody_stopped(facts: Facts):
+    """citrineos/citrineos#30: sessions that stay active."""
+    cp = facts.charge_point()
+    stuck = facts.transaction(cp, NOON, None, 0, None)
+    facts.readings(cp, stuck, NOON + minutes(1), minutes(1), energy_wh=[500, 1_000])
+    facts.transaction(cp, NOON + minutes(30), NOON + minutes(60), 1_000, 9_000)
+
+    facts.run()
+
+    session = facts.session(stuck)
+    assert (session["inferred_by"], session["stopped_at"]) == ("next start", NOON + minutes(2))
+
+
+def test_available_ends_a_session_nobody_stopped(facts: Facts):
+    cp = facts.charge_point()
+    tx = facts.transaction(cp, NOON, None, 0, None)
+    facts.status(cp, NOON + minutes(1), "Charging")
+    facts.status(cp, NOON + minutes(20), "SuspendedEV")
+    facts.status(cp, NOON + minutes(45), "Available")
+
+    facts.run()
+
+    session = facts.session(tx)
+    assert (session["inferred_by"], session["stopped_at"]) == ("available", NOON + minutes(20))
+    assert session["unplugged_at"] == NOON + minutes(45)
+
+
+def test_a_day_of_silence_ends_a_session(facts: Facts):
+    cp = facts.charge_point()
+    tx = facts.transaction(cp, NOON, None, 0, None)
+    facts.readings(cp, tx, NOON + minutes(1), minutes(1), energy_wh=[500, 1_000])
+
+    facts.run()
+
+    assert facts.session(tx)["inferred_by"] == "silence"
+
+
+def test_a_running_session_is_shown_with_its_energy_so_far(facts: Facts):
+    began = datetime.now(UTC) - minutes(10)
+    cp = facts.charge_point()
+    tx = facts.transaction(cp, began, None, 1_000, None)
+    facts.readings(cp, tx, began + minutes(1), minutes(1), energy_wh=[1_600, 2_200, 2_800])
+
+    facts.run()
+
+    session = facts.session(tx)
+    assert session["is_open"] is True
+    assert session["stopped_at"] is None
+    assert session["energy_wh"] == 1_800
+    assert session["inferred_by"] is None
+
+
+def test_an_inferred_end_gives_way_to_the_stop_that_comes_late(facts: Facts):
+    cp = facts.charge_point(booted_at=NOON + minutes(90))
+    tx = facts.transaction(cp, NOON, None, 0, None)
+    facts.readings(cp, tx, NOON + minutes(1), minutes(1), energy_wh=[500])
+    facts.run()
+    facts.conn.execute(
+        "UPDATE transaction SET stopped_at = %s, meter_stop_wh = 900, changed_at = now()",
+        [NOON + minutes(2)],
+    )
+
+    facts.run()
+
+    session = facts.session(tx)
+    assert session["inferred_by"] is None
+    assert (session["energy_wh"], session["stopped_at"]) == (900, NOON + minutes(2))
+
+
+def test_readings_without_a_transaction_go_to_the_session_of_their_time(facts: Facts):
+    """EVerest/libocpp#495: an offline start has the transactionId -1, stored as none."""
+    cp = facts.charge_point()
+    tx = facts.transaction(cp, NOON, NOON + minutes(5), None, None)
+    facts.readings(cp, None, NOON, minutes(1), energy_wh=[0, 100, 200, 300, 400, 500])
+    facts.reading(cp, NOON + minutes(30), energy_wh=99_000)
+
+    facts.run()
+
+    session = facts.session(tx)
+    assert (session["energy_wh"], session["energy_source"]) == (500, "register_series")
+    assert "borrowed_readings" in session["flags"]
+
+
+def test_a_stop_without_id_tag_is_a_stop_like_any_other(facts: Facts):
+    """dallmann-consulting/OCPP.Core#47."""
+    cp = facts.charge_point()
+    tx = facts.transaction(cp, NOON, NOON + minutes(30), 0, 9_000, stop_id_tag=None, reason="Other")
+
+    facts.run()
+
+    assert (facts.session(tx)["energy_wh"], facts.session(tx)["stop_reason"]) == (9_000, "Other")
+
+
+def test_late_values_never_open_a_closed_session_again(facts: Facts):
+    """lbbrhzn/ocpp#2075: within 10 min they count at its edge, after that they do not count."""
+    cp = facts.charge_point()
+    tx = facts.transaction(cp, NOON, NOON + minutes(3), 0, None)
+    facts.readings(cp, tx, NOON + minutes(1), minutes(1), energy_wh=[500, 1_000, 1_500])
+    facts.run()
+    facts.reading(cp, NOON + minutes(9), transaction_id=tx, energy_wh=1_700)
+    facts.reading(cp, NOON + minutes(40), transaction_id=tx, energy_wh=5_000)
+
+    facts.run()
+
+    session = facts.session(tx)
+    assert session["is_open"] is False
+    assert session["stopped_at"] == NOON + minutes(3)
+    assert session["energy_wh"] == 1_700
+    (finding,) = facts.rows(
+        "SELECT * FROM report.quality_finding WHERE kind = 'readings_after_stop'"
+    )
+    assert finding["evidence"]["transaction_ids"] == [tx]
+
+
+def test_two_sessions_of_one_plug_in_are_one_visit(facts: Facts):
+    """teslamate-org/teslamate#4791: the parts are kept, the visit is a layer above them."""
+    cp = facts.charge_point()
+    first = facts.transaction(cp, NOON, NOON + minutes(30), 0, 9_000)
+    second = facts.transaction(cp, NOON + minutes(33), NOON + minutes(60), 9_000, 15_000)
+    facts.status(cp, NOON + minutes(61), "Available")
+    third = facts.transaction(cp, NOON + minutes(64), NOON + minutes(70), 15_000, 16_000)
+
+    facts.run()
+
+    visits = facts.rows("SELECT * FROM report.visit ORDER BY started_at")
+    assert [visit["transaction_ids"] for visit in visits] == [[first, second], [third]]
+    assert visits[0]["energy_wh"] == 15_000
+
+
+@pytest.mark.parametrize(
+    "columns, gap", [({"id_tag": "OTHER"}, 3), ({}, 6), ({"connector_id": 2}, 3)]
+)
+def test_another_tag_a_longer_gap_or_another_connector_is_another_visit(
+    facts: Facts, columns: dict[str, object], gap: int
+):
+    cp = facts.charge_point(connectors=(1, 2))
+    facts.transaction(cp, NOON, NOON + minutes(30), 0, 9_000)
+    facts.transaction(cp, NOON + minutes(30 + gap), NOON + minutes(60), 0, 6_000, **columns)
+
+    facts.run()
+
+    assert len(facts.rows("SELECT * FROM report.visit")) == 2
+
+
+def test_connectors_that_charge_at_once_do_not_mix(facts: Facts):
+    """citrineos/citrineos-core#860: everything per connector."""
+    cp = facts.charge_point(connectors=(1, 2))
+    one = facts.transaction(cp, NOON, None, 0, None)
+    two = facts.transaction(cp, NOON + minutes(1), NOON + minutes(9), 0, 700, connector_id=2)
+    for place, connector_id, tx in ((2, 1, one), (2, 2, two), (4, 1, one), (4, 2, two)):
+        facts.reading(
+            cp,
+            NOON + minutes(place),
+            connector_id=connector_id,
+            transaction_id=tx,
+            energy_wh=place * 100 * connector_id,
+        )
+    facts.status(cp, NOON + minutes(10), "Available", connector_id=2)
+
+    facts.run()
+
+    assert facts.session(one)["energy_wh"] == 400
+    assert facts.session(one)["inferred_by"] == "silence"
+    assert facts.session(two)["energy_series_wh"] == 800
+
+
+@pytest.mark.parametrize("stop, meter_stop", [(minutes(0.9), 5_000), (minutes(30), 99)])
+def test_what_ends_at_once_or_gives_nothing_is_an_attempt(
+    facts: Facts, stop: timedelta, meter_stop: float
+):
+    cp = facts.charge_point(rated_power_w=None)
+    tx = facts.transaction(cp, NOON, NOON + stop, 0, meter_stop)
+
+    facts.run()
+
+    assert facts.session(tx)["is_attempt"] is True
+
+
+def test_a_clock_behind_the_start_is_flagged_and_breaks_nothing(facts: Facts):
+    cp = facts.charge_point()
+    tx = facts.transaction(cp, NOON, NOON - minutes(30), 0, 9_000)
+
+    facts.run()
+
+    session = facts.session(tx)
+    assert session["duration_s"] == 0
+    assert "stop_before_start" in session["flags"]
+
+
+def test_kilowatt_hours_called_watt_hours_are_found_and_not_corrected(facts: Facts):
+    cp = facts.charge_point()
+    tx = facts.transaction(cp, NOON, NOON + minutes(60), 0, 30)
+    facts.readings(cp, tx, NOON, minutes(1), power_w=[30_000] * 61)
+    facts.run()
+    assert facts.session(tx)["energy_wh"] == 30
+    assert "energy_unit" in facts.session(tx)["flags"]
+
+    facts.conn.execute("UPDATE charge_point SET energy_factor = 1000")
+    facts.run(force=True)
+
+    assert facts.session(tx)["energy_wh"] == 30_000
+    assert "energy_unit" not in facts.session(tx)["flags"]
+
+
+def test_a_register_that_stands_still_while_power_flows_is_found(facts: Facts):
+    cp = facts.charge_point()
+    tx = facts.transaction(cp, NOON, NOON + minutes(60), 0, 0)
+    facts.readings(cp, tx, NOON, minutes(1), energy_wh=[0] * 61, power_w=[30_000] * 61)
+
+    facts.run()
+
+    assert {"stuck_register"} <= set(facts.session(tx)["flags"])
+
+
+def test_pauses_of_the_charge_point_are_not_charged_to_the_driver(facts: Facts):
+    """Power until minute 10, SuspendedEVSE 12 to 32, unplugged at 70: 60 - 20 - 10 of grace."""
+    cp = facts.charge_point()
+    tx = facts.transaction(cp, NOON, NOON + minutes(60), 0, 5_000)
+    facts.readings(cp, tx, NOON, minutes(1), power_w=[30_000] * 11 + [0] * 50)
+    facts.status(cp, NOON + minutes(12), "SuspendedEVSE")
+    facts.status(cp, NOON + minutes(32), "SuspendedEV")
+    facts.status(cp, NOON + minutes(70), "Available")
+
+    facts.run()
+
+    # The trapezoid to the first zero still averages above the threshold: power ends at 11 min.
+    assert facts.session(tx)["idle_s"] == (70 - 11 - 20 - 10) * 60
+
+
+def test_the_flows_may_not_change_facts(database_url: str):
+    with (
+        psycopg.connect(database_url, options="-c role=eletroposto_flows") as conn,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        conn.execute("UPDATE transaction SET meter_stop_wh = 0")
