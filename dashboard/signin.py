@@ -190,7 +190,8 @@ button{{background:#1f5f99;color:#fff;border:0;cursor:pointer}}p{{margin:0;color
 <form method="post"><h1>eletroposto</h1>{error}
 <label>{name}<br><input name="name" autocomplete="username" required autofocus></label>
 <label>{password}<br>
-<input name="password" type="password" autocomplete="current-password" required></label><button>{enter}</button></form></html>"""
+<input name="password" type="password" autocomplete="current-password" required></label>
+<button>{enter}</button></form></html>"""
 
 
 def _form(request: Request, error: str | None, status: int = 200) -> Response:

@@ -1,0 +1,236 @@
+"""From frames to figures: what is drawn, in which language, and nothing from outside as markup."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import pandas as pd
+import pytest
+
+from dashboard.charts import energy, places, sequence, sessions, states, style
+from dashboard.i18n import Words
+
+PT, EN = Words("pt"), Words("en")
+START = datetime(2026, 11, 20, 3, 0, tzinfo=UTC)  # midnight in Belém
+NO_GAPS = pd.DataFrame({"started_at": [], "ended_at": []})
+NO_PHASES = pd.DataFrame({"at": [], "measurand": [], "value": []})
+NO_STATUSES = pd.DataFrame({"at": [], "status": []})
+
+
+def session_rows(*energies: float | None) -> pd.DataFrame:
+    """Newest first, as the page gets them."""
+    count = len(energies)
+    return pd.DataFrame(
+        {
+            "name": ["A"] * count,
+            "connector_id": [1] * count,
+            "transaction_id": range(count, 0, -1),
+            "started_at": pd.to_datetime(
+                [START + timedelta(hours=count - number) for number in range(count)]
+            ),
+            "energy_wh": pd.Series(energies, dtype="float64"),
+            "energy_source": ["none" if energy is None else "register" for energy in energies],
+        }
+    )
+
+
+def readings(**columns: list[float]) -> pd.DataFrame:
+    count = len(next(iter(columns.values())))
+    every = {
+        name: pd.Series([float("nan")] * count)
+        for name in ("power_w", "power_offered_w", "soc_percent", "voltage_v", "current_a",
+                     "temperature_c")
+    }  # fmt: skip
+    at = pd.to_datetime([START + timedelta(minutes=number) for number in range(count)])
+    return pd.DataFrame({"at": at, **every, **columns})
+
+
+def test_figure_4_has_a_bar_per_session_in_order_of_time():
+    figure = sessions.energy_bars(session_rows(3000, 2000, 1000), PT)
+
+    [bars] = figure.data
+    assert list(bars.y) == [1, 2, 3]
+    assert [facts[0] for facts in bars.customdata] == [1, 2, 3]
+
+
+def test_an_estimated_energy_is_hatched():
+    rows = session_rows(1000, 2000).assign(energy_source=["integral", "register"])
+
+    [bars] = sessions.energy_bars(rows, PT).data
+
+    assert list(bars.marker.pattern.shape) == ["", "/"]
+
+
+def test_a_session_of_unknown_energy_has_a_mark_and_no_bar_of_zero():
+    bars, marks = sessions.energy_bars(session_rows(None, 1000), EN).data
+
+    assert pd.isna(bars.y[1])
+    assert list(marks.x) == [1]
+    assert marks.name == EN("sessions.no_energy")
+
+
+def test_what_was_never_sent_has_no_panel():
+    figure = sessions.curves(
+        readings(power_w=[1000.0, 2000.0]), NO_PHASES, NO_GAPS, NO_STATUSES, EN
+    )
+
+    assert [trace.name for trace in figure.data] == [EN("session.power")]
+
+
+def test_curves_share_one_local_time_axis():
+    figure = sessions.curves(
+        readings(power_w=[1000.0, 2000.0], soc_percent=[50.0, 51.0]),
+        NO_PHASES, NO_GAPS, NO_STATUSES, PT,
+    )  # fmt: skip
+
+    power, soc = figure.data
+    assert power.x[0] == soc.x[0] == pd.Timestamp("2026-11-20 00:00")
+    assert (power.xaxis, soc.xaxis) == (None, None)
+    assert list(power.y) == [1, 2]
+
+
+def test_a_gap_breaks_the_line_and_is_shaded():
+    gap = pd.DataFrame(
+        {
+            "started_at": [pd.Timestamp(START)],
+            "ended_at": [pd.Timestamp(START) + pd.Timedelta("40s")],
+        }
+    )
+
+    figure = sessions.curves(readings(power_w=[1000.0, 2000.0]), NO_PHASES, gap, NO_STATUSES, PT)
+
+    assert [pd.isna(value) for value in figure.data[0].y] == [False, True, False]
+    assert [shape.type for shape in figure.layout.shapes] == ["rect"]
+
+
+def test_status_changes_stand_on_the_curves():
+    change = pd.DataFrame({"at": [pd.Timestamp(START)], "status": ["Charging"]})
+
+    figure = sessions.curves(readings(power_w=[1.0, 2.0]), NO_PHASES, NO_GAPS, change, PT)
+
+    assert figure.layout.shapes[0].type == "line"
+    assert "Charging" in figure.layout.annotations[0].hovertext
+
+
+def test_dates_on_axes_are_numbers_in_the_order_of_the_language():
+    frame = pd.DataFrame(
+        {"day": [date(2026, 1, 2)], "name": ["A"], "place": [1], "energy_wh": [1.0]}
+    )
+
+    def ticks(words: Words) -> str:
+        stops = energy.by_day(frame, words, date(2026, 1, 3)).layout.xaxis.tickformatstops
+        return " ".join(stop.value for stop in stops)
+
+    assert "%d/%m" in ticks(PT)
+    assert "%m-%d" in ticks(EN)
+    assert "%b" not in ticks(PT) + ticks(EN)
+
+
+@pytest.mark.parametrize(("words", "separators"), [(PT, ",."), (EN, ".,")])
+def test_numbers_on_axes_have_the_separators_of_the_language(words, separators):
+    assert style.base(words.language, 100).layout.separators == separators
+
+
+def test_the_day_that_is_not_over_is_hatched():
+    today = date(2026, 11, 22)
+    frame = pd.DataFrame(
+        {"day": [date(2026, 11, 21), today], "name": ["A"] * 2, "place": [1] * 2,
+         "energy_wh": [1000.0, 500.0]}
+    )  # fmt: skip
+
+    [bars] = energy.by_day(frame, PT, today).data
+
+    assert list(bars.marker.pattern.shape) == ["", "/"]
+
+
+def test_the_week_has_every_hour_and_leaves_the_unknown_empty():
+    frame = pd.DataFrame({"weekday": [1], "hour": [8], "energy_wh": [2500.0]})
+
+    [heat] = energy.week(frame, PT).data
+
+    assert heat.z.shape == (7, 24)
+    assert heat.z[0][8] == 2.5
+    assert pd.isna(heat.z[6][0])
+
+
+def test_markup_in_a_name_is_drawn_as_text():
+    rows = session_rows(1000).assign(name="<b>x</b><a href='http://e.example'>y</a>")
+
+    figure = sessions.energy_bars(rows, PT)
+
+    assert "<b>x" not in figure.data[0].name
+    assert "<a" not in figure.data[0].customdata[0][1]
+
+
+def test_the_map_fetches_nothing():
+    """Any other style asks a tile server."""
+    frame = pd.DataFrame(
+        {"name": ["A"], "state": ["Available"], "latitude": [-1.4], "longitude": [-48.4]}
+    )
+
+    assert places.network(frame, PT).layout.map.style == "white-bg"
+
+
+def test_the_timeline_has_a_bar_per_interval_and_a_row_per_connector():
+    at = pd.Timestamp(START)
+    frame = pd.DataFrame(
+        {
+            "connector_id": [1, 1, 2],
+            "started_at": [at, at + pd.Timedelta("1h"), at],
+            "ended_at": [at + pd.Timedelta("1h"), at + pd.Timedelta("2h"), at],
+            "state": ["Available", "offline", "Available"],
+            "error_code": [None, None, None],
+        }
+    )
+
+    figure = states.timeline(frame, PT)
+
+    assert {trace.name for trace in figure.data} == {"○ Available", "⌀ offline"}
+    assert list(figure.layout.yaxis.categoryarray) == ["Conector 2", "Conector 1"]
+
+
+def frames(*rows: dict[str, object]) -> pd.DataFrame:
+    every = {"received_at": pd.Timestamp(START), "answered_at": pd.Timestamp(START),
+             "direction": "in", "message_type": 2, "message_id": "1", "omitted": 0}  # fmt: skip
+    return pd.DataFrame([every | row for row in rows])
+
+
+START_FRAME = {
+    "action": "StartTransaction",
+    "raw": '[2,"1","StartTransaction",{"idTag":"SECRET-1","meterStart":7}]',
+    "answer": '[3,"1",{"transactionId":9,"idTagInfo":{"status":"Accepted"}}]',
+}
+
+
+def test_the_sequence_shows_call_and_answer_in_order():
+    call, answer = sequence.arrows(frames(START_FRAME), with_tags=True)
+
+    assert (call.label, call.to_right, call.is_answer) == ("StartTransaction (7)", True, False)
+    assert (answer.label, answer.to_right, answer.is_answer) == (
+        "StartTransaction.conf (Accepted, #9)", False, True,
+    )  # fmt: skip
+
+
+def test_identifiers_of_people_are_masked_for_viewers():
+    masked = sequence.arrows(frames(START_FRAME), with_tags=False)[0].detail
+
+    assert "SECRET-1" not in masked
+    assert "meterStart" in masked
+
+
+def test_left_out_readings_are_counted():
+    row = {
+        "action": "MeterValues",
+        "raw": '[2,"1","MeterValues",{}]',
+        "answer": None,
+        "omitted": 54,
+    }
+
+    figure = sequence.diagram(frames(row), EN, with_tags=True)
+
+    assert "54 more MeterValues" in str(figure.layout.annotations)
+
+
+@pytest.mark.parametrize("raw", ["", "nonsense", "[2]", "{}", "[2,1,2,[]]", "null"])
+def test_an_unreadable_frame_is_drawn_all_the_same(raw):
+    row = {"action": None, "raw": raw, "answer": None, "message_type": None}
+
+    assert sequence.diagram(frames(row), PT, with_tags=True).layout.annotations

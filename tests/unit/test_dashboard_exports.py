@@ -1,0 +1,81 @@
+"""Files say what the screen says, and none of them runs anything."""
+
+import io
+
+import pandas as pd
+import pytest
+
+from dashboard import exports, month_report
+from dashboard.i18n import Words
+
+FRAME = pd.DataFrame(
+    {
+        "at": pd.to_datetime(["2026-11-22T02:30:00Z"]),
+        "tag": pd.Series(["=HYPERLINK(1)"], dtype=object),
+        "energy_wh": [1234.5],
+        "cost": [float("nan")],
+    }
+)
+LABELS = {"at": "Início", "tag": "Etiqueta", "energy_wh": "Energia", "cost": "Custo"}
+
+
+def test_the_brazilian_csv_opens_in_brazilian_excel():
+    text = exports.csv_brazil(FRAME, LABELS).decode("utf-8-sig")
+
+    assert text.splitlines() == [
+        "Início;Etiqueta;Energia;Custo",
+        "21/11/2026 23:30:00;'=HYPERLINK(1);1234,5;",
+    ]
+
+
+def test_the_international_csv_has_utc_and_the_names_of_the_views():
+    text = exports.csv_international(FRAME).decode()
+
+    assert text.splitlines() == [
+        "at,tag,energy_wh,cost",
+        "2026-11-22T02:30:00Z,'=HYPERLINK(1),1234.5,",
+    ]
+
+
+def test_the_workbook_reopens_equal_and_without_formulas():
+    reopened = pd.read_excel(io.BytesIO(exports.xlsx(FRAME, LABELS, "x")))
+
+    assert list(reopened.columns) == list(LABELS.values())
+    assert reopened["Energia"].iloc[0] == 1234.5
+    assert reopened["Etiqueta"].iloc[0] == "'=HYPERLINK(1)"
+    assert pd.isna(reopened["Custo"].iloc[0])
+
+
+def test_parquet_reopens_equal():
+    reopened = pd.read_parquet(io.BytesIO(exports.parquet(FRAME)))
+
+    assert reopened["energy_wh"].tolist() == [1234.5]
+    assert reopened["at"].iloc[0] == FRAME["at"].iloc[0]
+
+
+@pytest.mark.parametrize("beginning", ["=", "+", "-", "@"])
+def test_no_cell_begins_like_a_formula(beginning):
+    frame = pd.DataFrame({"tag": pd.Series([beginning + "1+1"], dtype=object)})
+
+    assert exports.csv_brazil(frame, {}).decode("utf-8-sig").splitlines()[1].startswith("'")
+
+
+def test_the_month_report_stands_alone():
+    """No script, nothing fetched, names from outside as text."""
+    words = Words("pt")
+    totals = dict.fromkeys(
+        ("energy_wh", "sessions", "technical_percent", "nevi_percent", "utilisation_percent",
+         "idle_s", "cost"), 1.0,
+    )  # fmt: skip
+    daily = pd.DataFrame({"day": [pd.Timestamp("2026-11-01").date()], "energy_wh": [1000.0]})
+    stations = pd.DataFrame(
+        {"name": ["<script>alert(1)</script>"], "energy_wh": [1000.0], "sessions": [1],
+         "technical_percent": [99.0], "faults": [0]}
+    )  # fmt: skip
+    month = month_report.Month(daily["day"][0], totals, daily, stations, pd.DataFrame())
+
+    page = month_report.html(month, words, "22/11/2026 06:00").decode()
+
+    assert "<script" not in page
+    assert "http" not in page
+    assert "Relatório de 11/2026" in page
