@@ -1,6 +1,6 @@
 """Fills ``state_interval``, ``availability_day``, ``outage`` and ``fault_episode``."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 from psycopg.rows import DictRow
@@ -13,6 +13,7 @@ from flows.scope import Scope, charge_point_ids
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 # A connection may be found closed a little later than it was, also across midnight.
 _LOOK_BACK = timedelta(hours=1)
+_CONNECTOR_DAYS = 30_000  # computed in one step
 
 
 def compute(conn: Connection, scope: Scope) -> Outcome:
@@ -30,7 +31,10 @@ def compute(conn: Connection, scope: Scope) -> Outcome:
             as_of=as_of,
             charge_point_ids=numbers,
         )
-    rows = sum(_compute_day(conn, row, as_of, scope.dry_run) for row in found)
+    rows = sum(
+        _compute_days(conn, numbers, group, as_of, scope.dry_run)
+        for numbers, group in _groups(found)
+    )
     if not scope.dry_run:
         _put_together(conn, found)
         if scope.is_incremental:
@@ -50,20 +54,52 @@ def _touched(
     return ask(conn, "availability_days", claimed_until=claimed_until, since=since, as_of=as_of)
 
 
-def _compute_day(conn: Connection, row: DictRow, as_of: datetime, dry_run: bool) -> int:
-    day: date = row["day"]
-    numbers: list[int] = row["charge_point_ids"]
-    low, high = days.bounds(day)
+def _groups(found: Sequence[DictRow]) -> Iterator[tuple[list[int], list[date]]]:
+    """Join neighbouring days of the same charge points: a quiet year takes a dozen steps."""
+    group: list[date] = []
+    numbers: list[int] = []
+    for row in found:
+        most = max(1, _CONNECTOR_DAYS // len(row["charge_point_ids"]))
+        follows = group and row["day"] == group[-1] + timedelta(days=1)
+        if follows and row["charge_point_ids"] == numbers and len(group) < most:
+            group.append(row["day"])
+            continue
+        if group:
+            yield numbers, group
+        group, numbers = [row["day"]], row["charge_point_ids"]
+    if group:
+        yield numbers, group
+
+
+def _compute_days(
+    conn: Connection, numbers: list[int], group: list[date], as_of: datetime, dry_run: bool
+) -> int:
+    first_day, last_day = group[0], group[-1]
+    low, high = days.midnight(first_day), days.midnight(last_day + timedelta(days=1))
     with conn.transaction(force_rollback=dry_run):
         prepare(conn)
         build(conn, "make_work_port", charge_point_ids=numbers)
         build(conn, "make_work_link", charge_point_ids=numbers, low=low, high=high, as_of=as_of)
         build(conn, "make_work_status", low=low, high=high)
-        build(conn, "make_work_state", low=low, high=high, as_of=as_of)
+        build(
+            conn,
+            "make_work_state",
+            low=low,
+            high=high,
+            first_day=first_day,
+            last_day=last_day,
+            as_of=as_of,
+        )
         do(conn, "delete_states", charge_point_ids=numbers, low=low, high=high)
-        do(conn, "store_states", day=day)
-        do(conn, "delete_availability", day=day, charge_point_ids=numbers)
-        return do(conn, "store_availability", day=day, low=low, high=high)
+        do(conn, "store_states")
+        do(
+            conn,
+            "delete_availability",
+            charge_point_ids=numbers,
+            first_day=first_day,
+            last_day=last_day,
+        )
+        return do(conn, "store_availability", low=low, high=high)
 
 
 def _put_together(conn: Connection, found: Sequence[DictRow]) -> None:

@@ -163,7 +163,7 @@ WHERE
     AND back.back_at + INTERVAL '5 minutes' < least(coalesce(gone.next_opened_at, 'infinity'), %(as_of)s);
 
 -- name: make_work_status
--- The statuses of the day and the last one before it, of connectors and of the charge point as a whole.
+-- The statuses of the days and the last one before them, of connectors and of the charge point as a whole.
 CREATE TEMPORARY TABLE work_status ON COMMIT DROP AS
 WITH place AS (
     SELECT charge_point_id, connector_id FROM work_port
@@ -191,7 +191,7 @@ INNER JOIN status_notification AS sn
 WHERE sn.at >= %(low)s AND sn.at < %(high)s;
 
 -- name: make_work_state
--- The state of each connector through the day. Offline beats what was reported; Faulted and
+-- The state of each connector through the days, cut at midnight. Offline beats what was reported; Faulted and
 -- Unavailable of the whole charge point beat the connector's own status.
 CREATE TEMPORARY TABLE work_state ON COMMIT DROP AS
 WITH event AS (
@@ -212,8 +212,11 @@ WITH event AS (
     FROM work_link AS wl
     INNER JOIN work_port AS port ON wl.charge_point_id = port.charge_point_id
     UNION ALL
-    SELECT port.charge_point_id, port.connector_id, %(low)s, '-infinity', NULL, NULL, NULL
+    SELECT port.charge_point_id, port.connector_id, local_midnight(day.day::date), '-infinity', NULL, NULL, NULL
     FROM work_port AS port
+    CROSS JOIN generate_series(
+        %(first_day)s::timestamp, %(last_day)s::timestamp, INTERVAL '1 day'
+    ) AS day (day)
 ),
 
 grouped AS (
@@ -281,7 +284,7 @@ piece AS (
         named.state,
         nullif((named.told).error_code, 'NoError') AS error_code,
         (named.told).vendor_error_code AS vendor_error_code,
-        named.state || '/' || coalesce((named.told).error_code, '') || '/' || coalesce((named.told).vendor_error_code, '') AS look
+        local_day(named.started_at) || '/' || named.state || '/' || coalesce((named.told).error_code, '') || '/' || coalesce((named.told).vendor_error_code, '') AS look
     FROM named
 ),
 
@@ -325,18 +328,19 @@ INSERT INTO state_interval (
     started_at, ended_at, day, charge_point_id, connector_id, state, error_code, vendor_error_code
 )
 SELECT
-    ws.started_at, ws.ended_at, %(day)s, ws.charge_point_id, ws.connector_id, ws.state, ws.error_code, ws.vendor_error_code
+    ws.started_at, ws.ended_at, local_day(ws.started_at), ws.charge_point_id, ws.connector_id, ws.state, ws.error_code, ws.vendor_error_code
 FROM work_state AS ws;
 
 -- name: delete_availability
 DELETE FROM availability_day AS av
-WHERE av.day = %(day)s AND av.charge_point_id = ANY(%(charge_point_ids)s);
+WHERE av.day >= %(first_day)s AND av.day <= %(last_day)s AND av.charge_point_id = ANY(%(charge_point_ids)s);
 
 -- name: store_availability
 WITH state AS (
     SELECT
         ws.charge_point_id,
         ws.connector_id,
+        local_day(ws.started_at) AS day,
         ws.state,
         extract(EPOCH FROM ws.ended_at - ws.started_at)::double precision AS length_s,
         ws.state IN ('Faulted', 'Unavailable', 'offline') AS is_down,
@@ -365,12 +369,13 @@ excluded_down AS (
     SELECT
         state.charge_point_id,
         state.connector_id,
+        state.day,
         sum(extract(EPOCH FROM upper(part.slot) - lower(part.slot)))::double precision AS excluded_s
     FROM state
     INNER JOIN excluded_range AS er ON state.charge_point_id = er.charge_point_id AND state.connector_id = er.connector_id
     CROSS JOIN LATERAL unnest(er.ranges * tstzmultirange(tstzrange(state.started_at, state.ended_at))) AS part (slot)
     WHERE state.is_down
-    GROUP BY state.charge_point_id, state.connector_id
+    GROUP BY state.charge_point_id, state.connector_id, state.day
 )
 
 INSERT INTO availability_day (
@@ -378,7 +383,7 @@ INSERT INTO availability_day (
     preparing_s, charging_s, suspended_ev_s, suspended_evse_s, finishing_s, reserved_s, unavailable_s, faulted_s, offline_s
 )
 SELECT
-    %(day)s,
+    state.day,
     state.charge_point_id,
     state.connector_id,
     sum(state.length_s),
@@ -400,8 +405,9 @@ SELECT
     coalesce(sum(state.length_s) FILTER (WHERE state.state = 'Faulted'), 0),
     coalesce(sum(state.length_s) FILTER (WHERE state.state = 'offline'), 0)
 FROM state
-LEFT JOIN excluded_down AS ed ON state.charge_point_id = ed.charge_point_id AND state.connector_id = ed.connector_id
-GROUP BY state.charge_point_id, state.connector_id;
+LEFT JOIN excluded_down AS ed
+    ON state.charge_point_id = ed.charge_point_id AND state.connector_id = ed.connector_id AND state.day = ed.day
+GROUP BY state.charge_point_id, state.connector_id, state.day;
 
 -- name: make_work_region
 -- Where outages and faults have to be put together anew: around runs of computed days, and as far as
@@ -422,23 +428,35 @@ span AS (
         local_midnight(max(day.day) + 1) + INTERVAL '5 minutes' AS high
     FROM day
     GROUP BY day.charge_point_id, day.run_of_days
+),
+
+reach AS (
+    SELECT
+        span.charge_point_id,
+        least(span.low, min(known.started_at)) AS low,
+        greatest(span.high, max(coalesce(known.ended_at, 'infinity')) FILTER (WHERE known.started_at IS NOT NULL)) AS high
+    FROM span
+    LEFT JOIN (
+        SELECT charge_point_id, started_at, ended_at FROM outage
+        UNION ALL
+        SELECT charge_point_id, started_at, ended_at FROM fault_episode
+    ) AS known
+        ON
+            span.charge_point_id = known.charge_point_id
+            AND known.started_at <= span.high
+            AND coalesce(known.ended_at, 'infinity') >= span.low
+    GROUP BY span.charge_point_id, span.low, span.high
+),
+
+united AS (
+    SELECT reach.charge_point_id, range_agg(tstzrange(reach.low, reach.high, '[]')) AS ranges
+    FROM reach
+    GROUP BY reach.charge_point_id
 )
 
-SELECT
-    span.charge_point_id,
-    least(span.low, min(known.started_at)) AS low,
-    greatest(span.high, max(coalesce(known.ended_at, 'infinity')) FILTER (WHERE known.started_at IS NOT NULL)) AS high
-FROM span
-LEFT JOIN (
-    SELECT charge_point_id, started_at, ended_at FROM outage
-    UNION ALL
-    SELECT charge_point_id, started_at, ended_at FROM fault_episode
-) AS known
-    ON
-        span.charge_point_id = known.charge_point_id
-        AND known.started_at <= span.high
-        AND coalesce(known.ended_at, 'infinity') >= span.low
-GROUP BY span.charge_point_id, span.low, span.high;
+SELECT united.charge_point_id, lower(part.slot) AS low, upper(part.slot) AS high
+FROM united
+CROSS JOIN LATERAL unnest(united.ranges) AS part (slot);
 
 -- name: delete_outages
 DELETE FROM outage AS gone
