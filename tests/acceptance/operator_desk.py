@@ -85,7 +85,9 @@ class Spoken:
     err: str
 
 
-async def eletroposto(database_url: str, *words: str, stdin: str = "") -> Spoken:
+async def eletroposto(
+    database_url: str, *words: str, stdin: str = "", **environment: str
+) -> Spoken:
     """Run the command line in a process of its own."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("ELETROPOSTO_")}
     process = await asyncio.create_subprocess_exec(
@@ -93,7 +95,7 @@ async def eletroposto(database_url: str, *words: str, stdin: str = "") -> Spoken
         "-m",
         "eletroposto",
         *words,
-        env=inherited | {"ELETROPOSTO_DATABASE_URL": database_url},
+        env=inherited | environment | {"ELETROPOSTO_DATABASE_URL": database_url},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
