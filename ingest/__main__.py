@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -36,6 +37,7 @@ logger = logging.getLogger("ingest")
 
 _QUERIES = sql.load("ingest")
 _SIGN_OF_LIFE_S = 5
+_EPOCH = datetime.fromtimestamp(0, UTC)
 _OPTIONS = "-c role=eletroposto_ingest -c statement_timeout=10000 -c timezone=UTC"
 
 
@@ -146,8 +148,12 @@ class Ingest:
         match channel, payload.split():
             case "eletroposto_command", [number]:
                 self.operations.commands.wake(int(number))
-            case "eletroposto_replaced", [replica, number] if replica == str(self.replica_id):
-                self.central_system.leave(int(number), "replaced by a newer connection")
+            case "eletroposto_replaced", [replica, number, opened_at_us] if replica == str(
+                self.replica_id
+            ):
+                opened_at = _EPOCH + timedelta(microseconds=int(opened_at_us))
+                reason = "replaced by a newer connection"
+                self.central_system.leave(int(number), reason, opened_at)
             case "eletroposto_charge_point", [number]:
                 for known in await self.registry.load(int(number)):
                     if known.registration != "registered":

@@ -6,6 +6,7 @@ import logging
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from urllib.parse import unquote
 
 import psycopg
@@ -94,9 +95,14 @@ class CentralSystem:
         for server in self._servers:
             await server.wait_closed()
 
-    def leave(self, charge_point_id: int, reason: str) -> None:
-        """Close the socket of a charge point that is no longer ours to serve."""
-        if (charge_point := self.connected.get(charge_point_id)) is not None:
+    def leave(self, charge_point_id: int, reason: str, opened_at: datetime | None = None) -> None:
+        """Close the socket of a charge point that is no longer ours to serve.
+
+        Args:
+            opened_at: Of the socket that is meant; the charge point may have a newer one by now.
+        """
+        charge_point = self.connected.get(charge_point_id)
+        if charge_point is not None and opened_at in (None, charge_point.opened_at):
             asyncio.ensure_future(charge_point.close(1008, reason))  # noqa: RUF006
 
     def disconnect_all(self) -> None:
