@@ -153,10 +153,10 @@ async def test_what_the_api_does_wrong_has_a_name_and_is_tried_again(
 async def test_an_expired_token_is_renewed_once(database_url: str, dojot: StandIn) -> None:
     """401: log in once and try again."""
     dojot.faults.change({"enforce_exp": True, "token_lifetime_s": 1})
-    stored = samples(add_charge_points(database_url, 30), 1)
+    stored = samples(add_charge_points(database_url, 20), 1)
     start_feed(database_url)
     async with relaying(database_url, dojot):
-        for number in range(3):
+        for number in range(2):
             store(database_url, stored[number * 10 : number * 10 + 10])
             await all_there(database_url, dojot, number * 10 + 10)
             await asyncio.sleep(1.1)
@@ -249,24 +249,22 @@ async def test_cut_connections_lose_nothing(database_url: str, dojot: StandIn) -
 
 
 async def test_a_killed_relay_leaves_nothing_behind(database_url: str, dojot: StandIn) -> None:
-    """kill -9 in the middle, twice: what was on its way may arrive twice, all of it arrives."""
+    """kill -9 in the middle: what was on its way may arrive twice, all of it arrives."""
     stored = samples(add_charge_points(database_url, 10), 300)
     start_feed(database_url)
     store(database_url, stored)
-    rng = random.Random(7)
-    for _ in range(2):
-        already = dojot.counters["stored"]
-        with relay_process(database_url, dojot) as relay:
-            await until(lambda already=already: dojot.counters["stored"] > already)  # type: ignore[misc]
-            await asyncio.sleep(rng.uniform(0, 0.3))
-            os.kill(relay.pid, signal.SIGKILL)
-    assert waiting(database_url) > 0
+    with relay_process(database_url, dojot) as relay:
+        await until(lambda: dojot.counters["stored"] > 0)
+        await asyncio.sleep(random.uniform(0, 0.3))
+        os.kill(relay.pid, signal.SIGKILL)
+    left = waiting(database_url)
     with relay_process(database_url, dojot):
         await until(lambda: not waiting(database_url), timeout_s=40)
         await until(lambda: set(found(database_url, dojot)) == expected(stored))
 
+    assert left > 0
     twice = sum(count - 1 for count in found(database_url, dojot).values())
-    assert twice < 1500  # what was in flight at the kills, no more
+    assert twice <= 1000  # what was in flight at the kill, no more
 
 
 async def test_two_relays_share_and_take_over(database_url: str, dojot: StandIn) -> None:
@@ -294,7 +292,7 @@ async def test_two_relays_share_and_take_over(database_url: str, dojot: StandIn)
 
 async def test_a_backlog_does_not_delay_what_is_fresh(database_url: str, dojot: StandIn) -> None:
     charge_points = add_charge_points(database_url, 4)
-    old = samples(charge_points, 1000, since_ms=now_ms() - 3_600_000)
+    old = samples(charge_points, 600, since_ms=now_ms() - 3_600_000)
     start_feed(database_url)
     store(database_url, old)
     async with relaying(database_url, dojot, dojot_rate=400):
@@ -308,7 +306,7 @@ async def test_a_backlog_does_not_delay_what_is_fresh(database_url: str, dojot: 
         await all_there(database_url, dojot, len(old) + len(fresh), timeout_s=30)
 
     assert took_s < 2
-    assert left > 20  # rows of 50: more than half of the backlog still waited
+    assert left > 10  # rows of 50: much of the backlog still waited
     assert set(found(database_url, dojot)) == expected([*old, *fresh])
 
 
