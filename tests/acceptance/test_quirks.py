@@ -22,9 +22,13 @@ from tests.acceptance.network import (
     start,
 )
 
+case = pytest.mark.conformance
+
+
 # ---------------------------------------------------------------- frames
 
 
+@case("extra", "a broken CALL, also with a number as its id, is answered with that id and kept")
 @pytest.mark.parametrize(
     ("frame", "message_id"),
     [
@@ -50,6 +54,7 @@ async def test_a_broken_call_is_answered_with_its_id_and_kept(network, frame, me
         assert network.row("set_aside", charge_point)["raw"] == frame
 
 
+@case("extra", "garbage and unsolicited answers never close the socket")
 @pytest.mark.parametrize(
     "frame",
     [
@@ -118,6 +123,7 @@ async def test_unknown_actions_are_told_apart_from_our_own(network):
             assert refused.value.code == code
 
 
+@case("extra", "a CALL repeated under its id is answered as the first time")
 async def test_a_call_repeated_under_its_id_is_answered_as_the_first_time(network):
     id_tag = network.add_id_tag()
     async with network.charge_point() as charge_point:
@@ -167,6 +173,7 @@ async def test_a_frame_repeated_on_the_next_socket_changes_nothing(network):
     assert network.row("meter_value", charge_point)["energy_wh"] == 17
 
 
+@case("extra", "pipelined CALLs are answered in order")
 async def test_pipelined_calls_are_answered_in_order(network):
     async with network.charge_point() as charge_point:
         ids = [f"p{number}" for number in range(100)]
@@ -341,6 +348,7 @@ async def test_no_subprotocol_is_taken_for_ours(network):
         assert "currentTime" in await charge_point.call("Heartbeat")
 
 
+@case("extra", "two sockets of one identity: the newest wins")
 async def test_the_newest_socket_of_an_identity_wins(network):
     async with network.charge_point() as older:
         await settle(older)
@@ -375,6 +383,7 @@ async def knock(network, identity):
     return 101
 
 
+@case("extra", "an unknown identity gets 404, is listed, and comes in once registered")
 async def test_a_stranger_is_refused_listed_and_let_in_once_registered(strict):
     with psycopg.connect(strict.database_url, autocommit=True) as database:
         network = Network(strict.url, strict.database_url, database)

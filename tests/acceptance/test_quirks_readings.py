@@ -14,6 +14,8 @@ from tests.acceptance.network import (
     stop,
 )
 
+case = pytest.mark.conformance
+
 
 def sample(value, measurand="Energy.Active.Import.Register", unit=None, **labels):
     labels |= {"unit": unit} if unit else {}
@@ -113,6 +115,7 @@ async def test_a_frame_of_ten_thousand_samples_is_stored(network):
 # ---------------------------------------------------------------- units and measurands
 
 
+@case("extra", "kWh, 17 digits, SoC without unit, Celcius: converted")
 @pytest.mark.parametrize(
     ("given", "column", "value"),
     [
@@ -133,6 +136,7 @@ async def test_units_are_converted_to_base_units(network, given, column, value):
     assert row["extra"] is None
 
 
+@case("extra", "Hz and unknown measurands and units are kept")
 @pytest.mark.parametrize(
     ("given", "extra"),
     [
@@ -199,6 +203,7 @@ def by_phase(measurand, unit, *values, suffix=""):
     ]
 
 
+@case("extra", "power by phase is summed")
 async def test_power_of_the_phases_is_summed_where_no_total_is_sent(network):
     row = await stored(network, *by_phase("Power.Active.Import", "kW", 3.5, 3.5, "0.00"))
 
@@ -215,6 +220,7 @@ async def test_a_total_wins_over_its_phases_which_stay(network):
     assert row["extra"]["flags"] == ["phases"]
 
 
+@case("extra", "current and voltage by phase are kept, never summed")
 async def test_current_and_voltage_by_phase_are_kept_apart(network):
     row = await stored(
         network,
@@ -384,6 +390,7 @@ async def test_connector_0_is_the_main_meter_and_has_no_transaction(network):
     assert (row["connector_id"], row["transaction_id"]) == (0, None)
 
 
+@case("extra", "MeterValues without a transactionId are kept, with the open transaction")
 @pytest.mark.parametrize("sent", [{}] + [{"transactionId": v} for v in (0, -1, None, "", "x")])
 async def test_readings_without_a_usable_id_belong_to_the_open_transaction(network, sent):
     async with network.charge_point() as charge_point:
@@ -402,6 +409,7 @@ async def test_readings_without_a_usable_id_belong_to_the_open_transaction(netwo
     ]
 
 
+@case("extra", "MeterValues of an unknown transaction are kept")
 async def test_readings_of_an_unknown_transaction_are_kept_with_its_id(network):
     row = await stored(network, sample("1"), transactionId=987654321)
 

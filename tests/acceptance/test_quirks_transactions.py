@@ -13,9 +13,13 @@ from tests.acceptance.network import (
     stop,
 )
 
+case = pytest.mark.conformance
+
+
 # ---------------------------------------------------------------- starts
 
 
+@case("extra", "a repeated StartTransaction has the same transactionId")
 async def test_a_start_repeated_because_its_answer_was_lost_is_one_transaction(network):
     id_tag, at = network.add_id_tag(max_active=1), minutes_ago(10)
     async with network.charge_point() as charge_point:
@@ -30,6 +34,7 @@ async def test_a_start_repeated_because_its_answer_was_lost_is_one_transaction(n
     assert network.row("transaction", charge_point)["transaction_id"] == first["transactionId"]
 
 
+@case("extra", "a StartTransaction repeated in the same commit has the same transactionId")
 async def test_a_start_repeated_in_one_breath_is_one_transaction(network):
     """Pipelined, so that both copies may meet in one commit."""
     payload = {
@@ -137,6 +142,7 @@ async def test_the_data_of_a_stop_become_readings_beside_its_register(network):
     assert network.row("transaction", charge_point)["meter_stop_wh"] == 9000
 
 
+@case("extra", "a repeated StopTransaction changes nothing")
 async def test_a_stop_that_comes_again_changes_nothing(network):
     """Also its data, on the next socket, when the transaction is no longer open."""
     id_tag, at = network.add_id_tag(), minutes_ago(2)
