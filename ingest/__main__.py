@@ -181,7 +181,7 @@ def _operations(
 
 def _show(ingest: Ingest) -> None:
     """Put the writer's figures into /metrics; they are read when somebody asks."""
-    tally = ingest.writer.tally
+    tally, door = ingest.writer.tally, ingest.central_system.door
     for name, help_text, read in (
         (
             "connected_charge_points",
@@ -197,6 +197,12 @@ def _show(ingest: Ingest) -> None:
         ("database_outages", "Times the database was lost", lambda: tally.outages),
         ("last_commit_seconds", "Duration of the last batch", lambda: tally.last_commit_s),
         ("largest_batch", "Most items in one commit", lambda: tally.largest_batch),
+        (
+            "reset_handshakes",
+            "Connections reset: too many unfinished handshakes",
+            lambda: door.refused,
+        ),
+        ("slowed_reads", "Times a socket sent too much and was not read", lambda: door.slowed),
     ):
         ingest.metrics.gauges[name] = (help_text, read)
 
@@ -223,6 +229,12 @@ async def _main(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     await Ingest(settings).run(stop)
+
+
+def _allow_many_sockets() -> None:
+    """Lift the limit of open files to what we may: its default is that of a desktop program."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def main() -> int:

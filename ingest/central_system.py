@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from urllib.parse import unquote
 
 import psycopg
@@ -17,6 +18,7 @@ from websockets.typing import Subprotocol
 
 from ingest.admission import Admission, Admitted, Proof, Refused, certified_names
 from ingest.charge_point import ChargePoint
+from ingest.guard import Allowance, Door, GuardedConnection
 from ingest.meanings import Situation
 from ingest.metrics import Metrics
 from ingest.registry import Registry
@@ -28,6 +30,9 @@ logger = logging.getLogger(__name__)
 
 _SUBPROTOCOL = Subprotocol("ocpp1.6")
 _LONGEST_IDENTITY = 255
+_COME_LATER = {http.HTTPStatus.SERVICE_UNAVAILABLE, http.HTTPStatus.TOO_MANY_REQUESTS}
+_OPEN_TIMEOUT_S = 15.0
+_GATHERS_S = 60.0
 
 
 @dataclass(slots=True)
@@ -47,8 +52,17 @@ class CentralSystem:
     _admission: Admission = field(default_factory=Admission)
     _servers: list[Server] = field(default_factory=list)
     _tls: ssl.SSLContext | None = None
+    door: Door = field(init=False)
+    _comings: dict[str, Allowance] = field(default_factory=dict)
+    _closing: set[asyncio.Task[None]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
+        settings = self.settings
+        self.door = Door(
+            settings.handshakes_at_once,
+            settings.handshakes_per_address,
+            settings.frames_per_second,
+        )
         if (files := self.settings.tls_files) is not None:
             self._tls = server_context(files)
 
@@ -66,6 +80,8 @@ class CentralSystem:
             self.settings.ocpp_host,
             port,
             ssl=context,
+            ssl_handshake_timeout=None if context is None else _OPEN_TIMEOUT_S,
+            create_connection=partial(GuardedConnection, door=self.door),  # type: ignore[arg-type]
             subprotocols=[_SUBPROTOCOL],
             select_subprotocol=_select_subprotocol,
             process_request=self._check_handshake,
@@ -73,7 +89,7 @@ class CentralSystem:
             max_size=self.settings.largest_frame_bytes,
             max_queue=4,
             write_limit=65536,
-            open_timeout=15,
+            open_timeout=_OPEN_TIMEOUT_S,
             close_timeout=5,
             ping_interval=self.settings.ping_interval,
             ping_timeout=self.settings.ping_interval,
@@ -103,13 +119,18 @@ class CentralSystem:
         """
         charge_point = self.connected.get(charge_point_id)
         if charge_point is not None and opened_at in (None, charge_point.opened_at):
-            asyncio.ensure_future(charge_point.close(1008, reason))  # noqa: RUF006
+            self._close(charge_point, 1008, reason)
 
     def disconnect_all(self) -> None:
         """Close every socket: charge points queue what they cannot confirm (OCPP 1.6 3.7)."""
         for charge_point in list(self.connected.values()):
             charge_point.closed_because = "the database was away"
-            asyncio.ensure_future(charge_point.close(1013, "try again later"))  # noqa: RUF006
+            self._close(charge_point, 1013, "try again later")
+
+    def _close(self, charge_point: ChargePoint, code: int, reason: str) -> None:
+        task = asyncio.create_task(charge_point.close(code, reason))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
     async def _check_handshake(
         self, websocket: ServerConnection, request: Request
@@ -119,11 +140,11 @@ class CentralSystem:
             admitted = await self._admit(websocket, request)
         except Refused as exc:
             self.metrics.refused[exc.status.value] += 1
-            logger.warning("refused %.100r: %d %s", request.path, exc.status, exc)
+            self.door.complain(f"refused {request.path[:100]!r}", f"{exc.status} {exc}")
             response = websocket.respond(exc.status, f"{exc}\n")
             if exc.status == http.HTTPStatus.UNAUTHORIZED:
                 response.headers["WWW-Authenticate"] = 'Basic realm="eletroposto"'
-            if exc.status == http.HTTPStatus.SERVICE_UNAVAILABLE:
+            if exc.status in _COME_LATER:
                 response.headers["Retry-After"] = "5"
             return response
         websocket.admitted = admitted  # type: ignore[attr-defined]
@@ -141,7 +162,23 @@ class CentralSystem:
             raise Refused(http.HTTPStatus.SERVICE_UNAVAILABLE, "the database is away") from exc
         if known is None:
             raise Refused(http.HTTPStatus.NOT_FOUND, f"unknown charge point {identity!r}")
-        return await self._admission.admit(known, _proof(websocket, request))
+        admitted = await self._admission.admit(known, _proof(websocket, request))
+        self._count_coming(identity)
+        return admitted
+
+    def _count_coming(self, identity: str) -> None:
+        """Bear with a charge point that comes again and again, up to a limit.
+
+        Two devices under one identity, for example, push each other out for ever.
+        """
+        allowance = self._comings.get(identity)
+        if allowance is None:
+            per_s = self.settings.sockets_per_minute / 60
+            allowance = self._comings[identity] = Allowance(per_s, _GATHERS_S)
+        now = asyncio.get_running_loop().time()
+        if allowance.spend(1, now) > 0:
+            allowance.forgive(0)
+            raise Refused(http.HTTPStatus.TOO_MANY_REQUESTS, f"{identity!r} comes too often")
 
     async def _strengthen(self, admitted: Admitted) -> None:
         """Note a better proof of identity; the next socket will do if the database cannot now."""
@@ -168,7 +205,7 @@ class CentralSystem:
         older = self.connected.get(known.charge_point_id)
         self.connected[known.charge_point_id] = charge_point
         if older is not None:
-            asyncio.ensure_future(older.close(1012, "replaced by a newer connection"))  # noqa: RUF006
+            self._close(older, 1012, "replaced by a newer connection")
         self.attend(charge_point)
         logger.info("%s: connected", known.identity)
         try:
