@@ -37,7 +37,14 @@ from ingest.writer import DatabaseAway, NotStored, Writer
 
 logger = logging.getLogger(__name__)
 
-_MOST_WAITING = 32  # CALLs read ahead of a pipelining charge point; then we stop reading
+# CALLs read ahead of a pipelining charge point, and their characters; then we stop reading.
+_MOST_WAITING = 32
+_MOST_WAITING_CHARACTERS = 1_000_000
+_MOST_LOGGED = 32  # frames on their way to the log that nobody waits for
+# A frame beyond it is read in a thread, since others need the loop meanwhile; and its charge point
+# rests so many times as long as the frame took, since they need the writer too.
+_LARGE = 64 * 1024
+_REST_AFTER_LARGE = 3
 # A repeat of one of these under the same id is answered again, not stored again. The answers to
 # the others are made anew: they carry the time, or a verdict that may have changed.
 _ANSWERED_AGAIN = {"MeterValues", "StartTransaction", "StopTransaction", "StatusNotification"}
@@ -81,7 +88,10 @@ class ChargePoint:
     closed_because: str | None = None
     calls: Calls = field(init=False)
     _inbox: deque[tuple[Call, str, datetime]] = field(default_factory=deque)
+    _inbox_characters: int = 0
     _room: asyncio.Event = field(default_factory=asyncio.Event)
+    _has_given_up: bool = False
+    _logged: deque[asyncio.Future[None]] = field(default_factory=deque)
     _worker: asyncio.Task[None] | None = None
     _answers: dict[tuple[str, int], str] = field(default_factory=dict)
     _booted: asyncio.Event = field(default_factory=asyncio.Event)
@@ -142,43 +152,98 @@ class ChargePoint:
     async def _receive(self, data: bytes) -> None:
         received_at = datetime.now(UTC)
         raw = clean(data)
-        frame = read_frame(data if len(raw) == len(data) else raw.encode())
+        text = data if len(raw) == len(data) else raw.encode()
+        large = len(text) > _LARGE
+        frame = await asyncio.to_thread(read_frame, text) if large else read_frame(text)
         match frame:
             case Call():
                 await self._take(frame, raw, received_at)
             case CallResult() | CallError():
-                self._take_answer(frame, raw, received_at)
+                await self._take_answer(frame, raw, received_at)
             case Unreadable():
                 await self._take_unreadable(frame, raw, received_at)
 
     async def _take(self, call: Call, raw: str, received_at: datetime) -> None:
-        while len(self._inbox) >= _MOST_WAITING:
+        while not self._has_given_up and self._is_full():
             self._room.clear()
             await self._room.wait()
+        if self._has_given_up:
+            return
         self._inbox.append((call, raw, received_at))
+        self._inbox_characters += len(raw)
         if self._worker is None or self._worker.done():
             self._worker = asyncio.create_task(self._work())
+
+    def _is_full(self) -> bool:
+        return (
+            len(self._inbox) >= _MOST_WAITING or self._inbox_characters >= _MOST_WAITING_CHARACTERS
+        )
 
     async def _work(self) -> None:
         """Answer what waits, in order."""
         while self._inbox:
             call, raw, received_at = self._inbox[0]
+            began = asyncio.get_running_loop().time()
             try:
-                await self._handle(call, raw, received_at)
-            except (ConnectionClosed, DatabaseAway):
-                return  # the charge point keeps what we did not confirm
-            except Exception:
-                # A defect of ours. A socket that stays open but silent would be the worst answer.
-                logger.exception("%s: %s was not handled", self.identity, call.action)
-                await self.close(1011, "internal error")
+                await self._handle_safely(call, raw, received_at)
+            except ConnectionClosed:
+                self._give_up()
                 return
+            except DatabaseAway:
+                self._give_up()
+                await self.close(1013, "try again later")
+                return
+            if len(raw) > _LARGE:
+                took_s = asyncio.get_running_loop().time() - began
+                await asyncio.sleep(took_s * _REST_AFTER_LARGE)
             self._inbox.popleft()
+            self._inbox_characters -= len(raw)
             self._room.set()
+
+    def _give_up(self) -> None:
+        """Handle nothing more on this socket: the charge point keeps what we did not confirm.
+
+        What came behind it comes again behind it, on the next socket.
+        """
+        self._has_given_up = True
+        self._inbox.clear()
+        self._room.set()
+
+    async def _handle_safely(self, call: Call, raw: str, received_at: datetime) -> None:
+        """Answer a CALL; one that brings a defect of ours to light is kept, and answered too."""
+        try:
+            await self._handle(call, raw, received_at)
+        except (ConnectionClosed, DatabaseAway):
+            raise
+        except Exception:
+            logger.exception("%s: %s was not handled: a defect", self.identity, call.action)
+            await self._keep_unhandled(call, raw, received_at)
+
+    async def _keep_unhandled(self, call: Call, raw: str, received_at: datetime) -> None:
+        answer = error_text(call.message_id, "InternalError", "kept, but not understood")
+        message = Message(
+            self.known.charge_point_id,
+            received_at,
+            raw,
+            CALL,
+            "i",
+            call.action[:100],
+            call.message_id,
+            Meaning(aside=[SetAside("not handled: a defect of the central system", raw)]),
+            answer,
+        )
+        try:
+            await self.writer.submit(message)
+        except DatabaseAway:
+            raise
+        except NotStored as exc:
+            logger.warning("%s: %s not stored: %s", self.identity, call.action, exc)
+        await self.websocket.send(answer)
 
     async def _handle(self, call: Call, raw: str, received_at: datetime) -> None:
         again = (call.message_id, hash(raw))
         if (answer := self._answers.get(again)) is None:
-            message = self._message(call, raw, received_at)
+            message = await self._message(call, raw, received_at)
             try:
                 await self.writer.submit(message)
             except DatabaseAway:
@@ -192,9 +257,7 @@ class ChargePoint:
                 self._learn(message)
                 self._remember(again, call, answer)
         else:
-            self._log(
-                Message(self.known.charge_point_id, received_at, raw, CALL, "i"), call, answer
-            )
+            await self._log_repeat(call, raw, received_at, answer)
         await self.websocket.send(answer)
         self.metrics.answered(call.action, received_at)
         if call.action in _FOLLOWED_UP and answer.startswith("[3"):
@@ -202,8 +265,11 @@ class ChargePoint:
                 self._booted.set()
             self.follow_up(self, call)
 
-    def _message(self, call: Call, raw: str, received_at: datetime) -> Message:
-        meaning = meaning_of(call, self.situation, received_at)
+    async def _message(self, call: Call, raw: str, received_at: datetime) -> Message:
+        if len(raw) > _LARGE:
+            meaning = await asyncio.to_thread(meaning_of, call, self.situation, received_at)
+        else:
+            meaning = meaning_of(call, self.situation, received_at)
         message = Message(
             self.known.charge_point_id,
             received_at,
@@ -220,10 +286,28 @@ class ChargePoint:
             logger.warning("%s: set aside: %s", self.identity, piece.reason)
         return message
 
-    def _log(self, message: Message, call: Call, answer: str) -> None:
+    async def _log_repeat(self, call: Call, raw: str, received_at: datetime, answer: str) -> None:
         """Log a repeated frame with the answer it gets again."""
-        message.action, message.message_id, message.answer = call.action, call.message_id, answer
-        self.writer.note(message)
+        await self._log(
+            Message(
+                self.known.charge_point_id,
+                received_at,
+                raw,
+                CALL,
+                "i",
+                call.action[:100],
+                call.message_id,
+                answer=answer,
+            )
+        )
+
+    async def _log(self, message: Message) -> None:
+        """Hand a frame to the log without waiting for it, unless many are on their way."""
+        done = self.writer.submit(message)
+        done.add_done_callback(_forget)
+        self._logged.append(done)
+        if len(self._logged) > _MOST_LOGGED:
+            await asyncio.wait([self._logged.popleft()])
 
     def _learn(self, message: Message) -> None:
         """Keep the open transactions: readings without an id are attached to them."""
@@ -253,7 +337,9 @@ class ChargePoint:
             if len(self._answers) > 4:
                 del self._answers[next(iter(self._answers))]
 
-    def _take_answer(self, frame: CallResult | CallError, raw: str, received_at: datetime) -> None:
+    async def _take_answer(
+        self, frame: CallResult | CallError, raw: str, received_at: datetime
+    ) -> None:
         action = self.calls.answer(frame)
         if action is None:
             logger.warning("%s: an answer to no CALL of ours", self.identity)
@@ -262,7 +348,7 @@ class ChargePoint:
             shown = without_secrets(frame.payload)
             if shown is not frame.payload:
                 raw = result_text(frame.message_id, shown)
-        self.writer.note(
+        await self._log(
             Message(
                 self.known.charge_point_id, received_at, raw, kind, "i", action, frame.message_id
             )
@@ -298,6 +384,12 @@ class ChargePoint:
             Message(self.known.charge_point_id, now, shown, CALL, "o", action, message_id)
         )
         await self.websocket.send(call_text(message_id, action, payload))
+
+
+def _forget(done: asyncio.Future[None]) -> None:
+    """Take note of a failure that nobody waits for."""
+    if not done.cancelled():
+        done.exception()
 
 
 def _address(websocket: ServerConnection) -> str:
