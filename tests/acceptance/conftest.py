@@ -35,6 +35,7 @@ class CentralSystem:
     Attributes:
         url: For charge points, without the identity.
         settings: ``ELETROPOSTO_*`` variables without their prefix, in lower case.
+        sources: Where the rooms are that it runs; None: where the tests run.
     """
 
     database_url: str
@@ -42,6 +43,7 @@ class CentralSystem:
     settings: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
     health_port: int = field(default_factory=free_port)
+    sources: Path | None = None
     _process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -65,7 +67,11 @@ class CentralSystem:
         """Start the process and return once it is ready for charge points."""
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "ingest"], env=self._environment(), stdout=log, stderr=log
+                [sys.executable, "-m", "ingest"],
+                env=self._environment(),
+                cwd=self.sources,
+                stdout=log,
+                stderr=log,
             )
         give_up = time.monotonic() + _READY_WITHIN_S
         while not self.is_ready():

@@ -50,10 +50,6 @@ class Replicas:
         """A network of one of them."""
         return Network(self.both[number].url, self.database_url, self.database)
 
-    def held(self) -> list[int]:
-        """How many sockets each holds."""
-        return [health(replica)["connected_charge_points"] for replica in self.both]
-
     def holders(self, identity: str) -> list[str]:
         """The replicas a charge point's sockets were at, oldest first."""
         rows = self.database.execute(
