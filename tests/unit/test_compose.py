@@ -147,8 +147,8 @@ def test_passwords_are_files_and_nowhere_else(compose: Compose) -> None:
     for name, service in compose.services.items():
         assert set(service.secrets) <= set(compose.secrets)
         for variable, value in service.environment.items():
-            if "PASSWORD" in variable or "USERS" in variable:
-                assert variable.endswith("_FILE"), f"{name}: {variable}"
+            if "PASSWORD" in variable or variable.endswith(("_USERS", "_SECRET")):
+                assert str(value).startswith("/run/secrets/"), f"{name}: {variable}"
                 assert str(value).removeprefix("/run/secrets/") in service.secrets
             assert "://eletroposto:" not in str(value)
 
