@@ -43,7 +43,7 @@ _BOOTS_OF_A_LOOP = 4
 _PAUSE = timedelta(minutes=15)
 _MOST_AT_ONCE = 50
 _GONE = ("ConnectionClosed", "Timeout")  # no refusal: there is nobody to talk to
-_SILENCE_BEFORE_TRIGGER_S = 20.0
+_SILENCE_BEFORE_TRIGGER_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
