@@ -21,7 +21,7 @@ handed AS (
     UNION
     SELECT flow.name, seen.charge_point_id, local_midnight(local_day(seen.hour + edge.shift))
     FROM seen
-    CROSS JOIN (VALUES ('availability'), ('quality')) AS flow (name)
+    CROSS JOIN (VALUES ('availability'), ('consumption'), ('quality')) AS flow (name)
     CROSS JOIN (VALUES (INTERVAL '0'), (INTERVAL '59 minutes 59 seconds')) AS edge (shift)
     ON CONFLICT (flow, charge_point_id, hour) DO UPDATE SET claimed_at = clock_timestamp()
 )

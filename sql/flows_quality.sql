@@ -148,13 +148,14 @@ WHERE
 GROUP BY ses.charge_point_id, ses.connector_id, flag.name;
 
 -- name: find_in_clocks
--- The clock of the charge point against ours: the smallest delay of the day's statuses is its error, as
--- queueing only ever makes a message later. Whole hours point to local time sent as UTC.
+-- The clock of the charge point against ours. A message from the future proves a clock that is ahead; a
+-- steady delay points to one that is behind, and near whole hours to local time sent as UTC. A delay
+-- that varies is none of these: the charge point was offline and sent its queue.
 INSERT INTO work_finding
 WITH delay AS (
     SELECT
         sn.charge_point_id,
-        count(*) AS occurrences,
+        count(*) AS statuses,
         min(date_part('epoch', sn.received_at - sn.at)) AS least_s,
         percentile_cont(0.5) WITHIN GROUP (ORDER BY date_part('epoch', sn.received_at - sn.at)) AS median_s
     FROM status_notification AS sn
@@ -163,6 +164,22 @@ WITH delay AS (
         AND sn.at >= %(low)s AND sn.at < %(high)s
         AND NOT sn.flags @> ARRAY['clock']
     GROUP BY sn.charge_point_id
+),
+
+judged AS (
+    SELECT
+        delay.*,
+        CASE
+            WHEN
+                delay.statuses >= 3 AND delay.median_s - delay.least_s < 300 AND abs(delay.median_s) > 1800
+                AND abs(delay.median_s - 3600 * round(delay.median_s / 3600)) < 120
+                AND abs(delay.median_s) < 50400
+                THEN 'local_time_as_utc'
+            WHEN delay.least_s < -60 THEN 'clock_skew'
+            WHEN delay.least_s > 60 AND delay.statuses >= 3 AND delay.median_s - delay.least_s < 300 THEN 'clock_skew'
+            WHEN delay.least_s > 300 THEN 'late_statuses'
+        END AS kind
+    FROM delay
 ),
 
 told AS (
@@ -176,22 +193,20 @@ told AS (
 )
 
 SELECT
-    delay.charge_point_id,
+    judged.charge_point_id,
     NULL::smallint,
+    judged.kind,
     CASE
-        WHEN
-            abs(delay.median_s) > 1800 AND delay.occurrences >= 3 AND delay.median_s - delay.least_s < 300
-            AND abs(delay.median_s - 3600 * round(delay.median_s / 3600)) < 120
-            THEN 'local_time_as_utc'
-        ELSE 'clock_skew'
+        WHEN judged.kind = 'late_statuses' THEN 'info'
+        WHEN abs(judged.least_s) > 600 THEN 'red'
+        ELSE 'amber'
     END,
-    CASE WHEN abs(delay.least_s) > 600 THEN 'red' ELSE 'amber' END,
-    delay.occurrences,
-    delay.least_s,
+    judged.statuses,
+    judged.least_s,
     's',
-    jsonb_build_object('least_s', delay.least_s, 'median_s', delay.median_s, 'statuses', delay.occurrences)
-FROM delay
-WHERE abs(delay.least_s) > 60 AND (delay.least_s < 0 OR delay.occurrences >= 3)
+    jsonb_build_object('least_s', judged.least_s, 'median_s', judged.median_s, 'statuses', judged.statuses)
+FROM judged
+WHERE judged.kind IS NOT NULL
 UNION ALL
 SELECT
     told.charge_point_id,

@@ -108,7 +108,7 @@ def test_exclusions_count_once_where_they_overlap_and_only_what_was_down(facts: 
     facts.run()
     for start, end in ((9, 12), (11, 13)):
         facts.rows(
-            "SELECT report.add_downtime_exclusion('CP-1', NULL, %s, %s, 'vandalism', 'B.O. 1', 'Ana')",
+            "SELECT report.add_downtime_exclusion('CP-1', NULL, %s, %s, 'vehicle', 'x', 'Ana')",
             hours(start),
             hours(end),
         )
