@@ -66,6 +66,7 @@ class Ingest:
         self.central_system = CentralSystem(self.settings, self.writer, self.registry, self.metrics)
         self.writer.on_away = self.central_system.disconnect_all
         self.operations = _operations(self.settings, pool, self.central_system, self.replica_id)
+        self.operations.commands.tally = self.metrics.commands
         self.central_system.attend = self.operations.attend
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -146,7 +147,7 @@ class Ingest:
 
     async def _heed(self, channel: str, payload: str) -> None:
         match channel, payload.split():
-            case "eletroposto_command", [number]:
+            case "eletroposto_command", [number] if number.isdecimal():
                 self.operations.commands.wake(int(number))
             case "eletroposto_replaced", [replica, number, opened_at_us] if replica == str(
                 self.replica_id
@@ -154,7 +155,7 @@ class Ingest:
                 opened_at = _EPOCH + timedelta(microseconds=int(opened_at_us))
                 reason = "replaced by a newer connection"
                 self.central_system.leave(int(number), reason, opened_at)
-            case "eletroposto_charge_point", [number]:
+            case "eletroposto_charge_point", [number] if number.isdecimal():
                 for known in await self.registry.load(int(number)):
                     if known.registration != "registered":
                         self.central_system.leave(known.charge_point_id, "not registered")

@@ -10,14 +10,13 @@ from datetime import datetime
 from functools import partial
 from urllib.parse import unquote
 
-import psycopg
-from psycopg_pool import PoolTimeout
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from ingest.admission import Admission, Admitted, Proof, Refused, certified_names
 from ingest.charge_point import ChargePoint
+from ingest.database import DATABASE_AWAY
 from ingest.guard import Allowance, Door, GuardedConnection
 from ingest.meanings import Situation
 from ingest.metrics import Metrics
@@ -158,7 +157,7 @@ class CentralSystem:
             raise Refused(http.HTTPStatus.NOT_FOUND, "the path names no charge point")
         try:
             known = await self.registry.find(identity)
-        except (psycopg.OperationalError, psycopg.InternalError, PoolTimeout) as exc:
+        except DATABASE_AWAY as exc:
             raise Refused(http.HTTPStatus.SERVICE_UNAVAILABLE, "the database is away") from exc
         if known is None:
             raise Refused(http.HTTPStatus.NOT_FOUND, f"unknown charge point {identity!r}")
@@ -184,7 +183,7 @@ class CentralSystem:
         """Note a better proof of identity; the next socket will do if the database cannot now."""
         try:
             await self.registry.strengthen(admitted)
-        except (psycopg.OperationalError, psycopg.InternalError, PoolTimeout) as exc:
+        except DATABASE_AWAY as exc:
             logger.warning("%s: proof not noted: %s", admitted.known.identity, str(exc).strip())
 
     async def _serve_charge_point(self, websocket: ServerConnection) -> None:

@@ -7,21 +7,22 @@ the answer comes too late or nobody is left to wait for it, but it is never repe
 import asyncio
 import logging
 import uuid
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
-import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import AsyncConnectionPool
 
 import sql
 from ingest.actions import InvalidPayload, UnknownAction, action_named, check
 from ingest.calls import CallFailed
 from ingest.charge_point import ChargePoint
+from ingest.database import DATABASE_AWAY
 from ingest.effects import Command, record_effect
 from ingest.frames import CallError, CallResult
 from ingest.redaction import without_secrets
@@ -35,8 +36,7 @@ _OWN_WAIT_S = 30.0
 _BOOT_FIRST_S = 1.0  # a charge point that has just connected may want to say who it is
 _STORE_TRIES = 30
 _MOST_LATE = 500
-# InternalError is what a read-only database says, as during a failover.
-_TROUBLE = (psycopg.OperationalError, psycopg.InternalError, PoolTimeout)
+_OUR_FAILURES = ("ConnectionClosed", "InvalidCommand", "Timeout")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +46,28 @@ class Outcome:
     response: dict[str, Any] | None = None
     failure: CallFailed | None = None
 
+    @property
+    def name(self) -> str:
+        """One of a handful of words: codes of CALLERRORs come from outside."""
+        if self.failure is None:
+            return "answered"
+        return self.failure.code if self.failure.code in _OUR_FAILURES else "CallError"
+
 
 @dataclass(slots=True)
 class Commands:
-    """Sends what is queued for the charge points that are connected here."""
+    """Sends what is queued for the charge points that are connected here.
+
+    Attributes:
+        reads_back: Whether a changed configuration key is read afterwards.
+        tally: What became of the CALLs, counted.
+    """
 
     pool: AsyncConnectionPool
     connected: Mapping[int, ChargePoint]
     replica_id: UUID
     reads_back: bool = True
-    tally: dict[str, int] = field(default_factory=dict)
+    tally: Counter[str] = field(default_factory=Counter)
     _working: dict[int, asyncio.Task[None]] = field(default_factory=dict)
     _again: set[int] = field(default_factory=set)
     _waiting: set[int] = field(default_factory=set)
@@ -68,7 +80,7 @@ class Commands:
         while True:
             try:
                 await self._sweep()
-            except _TROUBLE as exc:
+            except DATABASE_AWAY as exc:
                 logger.warning("commands are not looked after: %s", str(exc).strip())
             await asyncio.sleep(_SWEEP_EVERY_S)
 
@@ -101,7 +113,7 @@ class Commands:
 
         Raises:
             CallFailed: As ``Calls.call`` does.
-            psycopg.OperationalError, PoolTimeout: It could not be recorded, so it was not sent.
+            DATABASE_AWAY: It could not be recorded, so it was not sent.
         """
         async with charge_point.calls.turn:
             if charge_point.calls.closed:
@@ -142,7 +154,7 @@ class Commands:
                 self._again.discard(charge_point_id)
                 if not await self._send_next(charge_point) and charge_point_id not in self._again:
                     return
-        except _TROUBLE as exc:
+        except DATABASE_AWAY as exc:
             logger.warning("%s: commands wait: %s", charge_point.identity, str(exc).strip())
         except Exception:
             logger.exception("%s: commands stopped", charge_point.identity)
@@ -210,9 +222,9 @@ class Commands:
         else:
             outcome = await self._call(charge_point, command, wait_s)
         await self._finish(command, outcome)
-        result = outcome.failure.code if outcome.failure else "answered"
-        self.tally[result] = self.tally.get(result, 0) + 1
-        logger.info("%s: %s: %s", charge_point.identity, command.action, outcome.failure or result)
+        self.tally[outcome.name] += 1
+        result = outcome.failure or outcome.name
+        logger.info("%s: %s: %s", charge_point.identity, command.action, result)
         return outcome
 
     async def _call(self, charge_point: ChargePoint, command: Command, wait_s: float) -> Outcome:
@@ -236,7 +248,7 @@ class Commands:
             try:
                 await self._store(command, outcome)
                 return
-            except _TROUBLE as exc:
+            except DATABASE_AWAY as exc:
                 logger.warning("the answer to command %d waits: %s", command.command_id, exc)
                 await asyncio.sleep(1)
         logger.error("the answer to command %d was not stored", command.command_id)
@@ -271,7 +283,7 @@ class Commands:
                 await conn.execute(_QUERIES["record_late_answer"], parameters)
                 if isinstance(frame, CallResult):
                     await record_effect(conn, command, frame.payload)
-        except _TROUBLE as exc:
+        except DATABASE_AWAY as exc:
             logger.warning("a late answer was not stored: %s", str(exc).strip())
 
     async def _read_back(

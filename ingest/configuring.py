@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import psycopg
 from psycopg.rows import class_row
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import AsyncConnectionPool
 
 import sql
 from ingest.calls import CallFailed
 from ingest.charge_point import ChargePoint
 from ingest.commands import Commands
+from ingest.database import DATABASE_AWAY
 
 logger = logging.getLogger(__name__)
 
@@ -154,7 +154,7 @@ class Configuring:
                 await self._configure(charge_point)
             except CallFailed as exc:
                 logger.info("%s: not configured: %s", charge_point.identity, exc)
-            except (psycopg.OperationalError, psycopg.InternalError, PoolTimeout) as exc:
+            except DATABASE_AWAY as exc:
                 logger.warning("%s: not configured: %s", charge_point.identity, str(exc).strip())
 
     async def learn_identity(self, charge_point: ChargePoint) -> None:
@@ -173,7 +173,7 @@ class Configuring:
                 await self.commands.ask(charge_point, "TriggerMessage", payload, "never booted")
         except CallFailed as exc:
             logger.info("%s: does not say who it is: %s", charge_point.identity, exc)
-        except (psycopg.OperationalError, psycopg.InternalError, PoolTimeout) as exc:
+        except DATABASE_AWAY as exc:
             logger.warning("%s: not asked who it is: %s", charge_point.identity, str(exc).strip())
 
     async def _configure(self, charge_point: ChargePoint) -> None:

@@ -31,6 +31,7 @@ class Metrics(Collector):
     gauges: dict[str, tuple[str, Callable[[], float]]] = field(default_factory=dict)
     unreadable: int = 0
     refused: Counter[int] = field(default_factory=Counter)
+    commands: Counter[str] = field(default_factory=Counter)
     _answered: Counter[str] = field(default_factory=Counter)
     _seconds: float = 0.0
     _buckets: list[int] = field(default_factory=lambda: [0] * (len(_BUCKETS_S) + 1))
@@ -59,8 +60,14 @@ class Metrics(Collector):
         )
         for status, count in self.refused.items():
             refused.add_metric([str(status)], count)
+        commands = CounterMetricFamily(
+            "eletroposto_commands", "CALLs to charge points by their outcome", labels=["outcome"]
+        )
+        for outcome, count in self.commands.items():
+            commands.add_metric([outcome], count)
         yield calls
         yield refused
+        yield commands
         yield CounterMetricFamily(
             "eletroposto_unreadable_frames", "Frames without a usable message", self.unreadable
         )

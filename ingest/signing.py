@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import psycopg
 from psycopg.types.json import Jsonb
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import AsyncConnectionPool
 
 import sql
 from ingest.certificate_authority import (
@@ -17,6 +16,7 @@ from ingest.certificate_authority import (
     read_request,
 )
 from ingest.charge_point import ChargePoint
+from ingest.database import DATABASE_AWAY
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class Signing:
             logger.warning("%s: no certificate signed: %s", charge_point.identity, reason)
         try:
             await self._record(charge_point, csr, signed, reason)
-        except (psycopg.OperationalError, psycopg.InternalError, PoolTimeout) as exc:
+        except DATABASE_AWAY as exc:
             logger.warning("%s: no certificate sent: %s", charge_point.identity, str(exc).strip())
 
     def _refusal(self, csr: str) -> str | None:
