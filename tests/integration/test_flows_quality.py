@@ -1,0 +1,116 @@
+"""Findings about the data: each has its evidence, and none corrects anything."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from flow_facts import NOON, Facts, minutes
+
+
+@pytest.fixture
+def facts(database_url: str) -> Iterator[Facts]:
+    made = Facts(database_url)
+    yield made
+    made.conn.close()
+
+
+def kinds(facts: Facts) -> dict[str, str]:
+    rows = facts.rows("SELECT kind, severity FROM report.quality_finding")
+    return {row["kind"]: row["severity"] for row in rows}
+
+
+def statuses(facts: Facts, cp: int, late_by: timedelta, jitter_s: int = 0) -> None:
+    for place, status in enumerate(("Available", "Preparing", "Charging", "Available")):
+        at = NOON + minutes(place)
+        received = at + late_by + timedelta(seconds=place * jitter_s)
+        facts.status(cp, at, status, received_at=received)
+
+
+@pytest.mark.parametrize(
+    "late_by, jitter_s, expected",
+    [
+        (timedelta(seconds=2), 1, {}),
+        (timedelta(seconds=-90), 1, {"clock_skew": "amber"}),
+        (timedelta(minutes=20), 1, {"clock_skew": "red"}),
+        (timedelta(hours=3), 1, {"local_time_as_utc": "red"}),
+        (timedelta(hours=3, minutes=20), 4000, {"late_statuses": "info"}),
+    ],
+)
+def test_clocks(facts: Facts, late_by: timedelta, jitter_s: int, expected: dict[str, str]):
+    cp = facts.charge_point()
+    statuses(facts, cp, late_by, jitter_s)
+
+    facts.run()
+
+    assert kinds(facts) == expected
+
+
+def test_flags_of_readings_are_counted(facts: Facts):
+    cp = facts.charge_point()
+    for minute in range(3):
+        facts.reading(cp, NOON + minutes(minute), energy_wh=1, extra='{"flags": ["clock"]}')
+
+    facts.run()
+
+    (row,) = facts.rows("SELECT * FROM report.quality_finding")
+    assert (row["kind"], row["occurrences"], row["severity"]) == ("reading_clock", 3, "info")
+
+
+def test_readings_of_an_unknown_transaction_are_kept_and_named(facts: Facts):
+    cp = facts.charge_point()
+    facts.readings(cp, 4711, NOON, minutes(1), energy_wh=[1, 2, 3])
+
+    facts.run()
+
+    (row,) = facts.rows("SELECT * FROM report.quality_finding")
+    assert row["kind"] == "readings_without_transaction"
+    assert row["evidence"]["transaction_ids"] == [4711]
+    assert row["occurrences"] == 3
+
+
+def test_stops_nobody_answers_to_and_pieces_set_aside(facts: Facts):
+    cp = facts.charge_point()
+    facts.conn.execute(
+        "INSERT INTO orphan_stop (received_at, charge_point_id, transaction_id, stopped_at)"
+        " VALUES (%s, %s, 99, %s)",
+        [NOON, cp, NOON],
+    )
+    facts.conn.execute(
+        "INSERT INTO set_aside (received_at, charge_point_id, reason, raw)"
+        " VALUES (%s, %s, 'not a number', '{}')",
+        [NOON, cp],
+    )
+
+    facts.run("quality", start=NOON - timedelta(days=1), end=NOON + timedelta(days=1))
+
+    assert kinds(facts) == {"orphan_stop": "amber", "set_aside": "amber"}
+
+
+def test_readings_that_should_have_come(facts: Facts):
+    """Every 10 s for 10 min are 60 readings; only 30 came."""
+    cp = facts.charge_point()
+    facts.conn.execute(
+        "INSERT INTO configuration_key (charge_point_id, name, value)"
+        " VALUES (%s, 'MeterValueSampleInterval', '10')",
+        [cp],
+    )
+    tx = facts.transaction(cp, NOON, NOON + minutes(10), 0, 3_000)
+    facts.readings(
+        cp, tx, NOON, timedelta(seconds=10), energy_wh=[place * 50 for place in range(30)]
+    )
+
+    facts.run()
+
+    (row,) = facts.rows("SELECT * FROM report.quality_finding WHERE kind = 'missing_readings'")
+    assert (row["value"], row["severity"]) == (29, "red")
+
+
+def test_a_finding_goes_when_its_cause_goes(facts: Facts):
+    cp = facts.charge_point()
+    facts.readings(cp, 4711, NOON, minutes(1), energy_wh=[1, 2, 3])
+    facts.run()
+    facts.transaction(cp, NOON, NOON + minutes(3), 0, 3, transaction_id=4711)
+
+    facts.run()
+
+    assert "readings_without_transaction" not in kinds(facts)
