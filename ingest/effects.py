@@ -16,7 +16,7 @@ from ingest.credentials import hash_password
 
 logger = logging.getLogger(__name__)
 
-_QUERIES = sql.load("operations")
+_QUERIES = sql.load("effects")
 _CHANGED = {"Accepted", "RebootRequired"}
 
 
