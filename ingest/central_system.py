@@ -61,6 +61,7 @@ class CentralSystem:
             settings.handshakes_at_once,
             settings.handshakes_per_address,
             settings.frames_per_second,
+            settings.unread_seconds,
         )
         if (files := self.settings.tls_files) is not None:
             self._tls = server_context(files)

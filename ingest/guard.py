@@ -15,8 +15,6 @@ from websockets.frames import CloseCode, Frame, Opcode
 
 logger = logging.getLogger(__name__)
 
-# An answer weighs next to nothing: a peer that leaves 64 KB of them unread this long is not there.
-UNREAD_S = 10.0
 _MOST_FRAGMENTS = 1024  # of one message; empty ones cost memory and add nothing to its size
 _BYTES_OF_A_FRAME = 8192  # a larger frame counts as several
 _LONGEST_HOLD_S = 10.0
@@ -70,11 +68,13 @@ class Door:
     Attributes:
         most, most_from_one: Beyond them a connection is reset.
         frames_per_s: What each socket may send.
+        unread_s: A peer that leaves 64 KB of our small answers unread so long is not there.
     """
 
     most: int
     most_from_one: int
     frames_per_s: float
+    unread_s: float
     refused: int = 0
     slowed: int = 0
     _waiting: Counter[str] = field(default_factory=Counter)
@@ -176,7 +176,7 @@ class GuardedConnection(ServerConnection):
             await super().drain()
             return
         try:
-            async with asyncio.timeout(UNREAD_S):
+            async with asyncio.timeout(self._door.unread_s):
                 await super().drain()
         except TimeoutError:
             self._door.complain(self.name, "does not read our answers: closed")

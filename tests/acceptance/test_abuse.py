@@ -1,0 +1,367 @@
+"""Charge points, and strangers, that ask for too much: others go on, memory stays bounded.
+
+Each abuser speaks raw TCP where a library would be too well behaved.
+"""
+
+import asyncio
+import base64
+import contextlib
+import os
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from testbench.embedded import EmbeddedPostgres
+from testbench.socket import RawChargePoint, connected
+from tests.acceptance.conftest import CentralSystem, StartCentralSystem
+from tests.acceptance.network import minutes_ago
+
+_MEGABYTE = 2**20
+
+
+@pytest.fixture(scope="module")
+def crowded(
+    postgres_server: EmbeddedPostgres,
+    migrated_template: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[CentralSystem]:
+    """One central system for the abuse that needs no settings of its own."""
+    url = postgres_server.create_database("crowded", template=migrated_template)
+    log_file = tmp_path_factory.mktemp("crowded") / "ingest.log"
+    settings = {"unknown_charge_points": "accept", "configure_on_boot": "false"}
+    central_system = CentralSystem(url, log_file, settings)
+    central_system.start()
+    yield central_system
+    assert central_system.stop() == 0
+    assert "Traceback" not in central_system.log, central_system.log
+
+
+def memory_mb(central_system: CentralSystem) -> float:
+    pages = int(Path(f"/proc/{central_system.pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / _MEGABYTE
+
+
+def frame(payload: bytes, opcode: int = 1, *, fin: bool = True) -> bytes:
+    """A client frame with a mask of zeros."""
+    first = bytes([(0x80 if fin else 0) | opcode])
+    size = len(payload)
+    if size < 126:
+        return first + bytes([0x80 | size, 0, 0, 0, 0]) + payload
+    if size < 65536:
+        return first + b"\xfe" + size.to_bytes(2, "big") + bytes(4) + payload
+    return first + b"\xff" + size.to_bytes(8, "big") + bytes(4) + payload
+
+
+@contextlib.asynccontextmanager
+async def raw_socket(
+    central_system: CentralSystem, identity: str | None = None, extensions: str = ""
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter, bytes]]:
+    """A TCP connection, after the handshake of ``identity`` where one is given.
+
+    It has small buffers: what is not read soon fills those of the other side.
+    """
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.setblocking(False)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(connection, ("127.0.0.1", central_system.port))
+    reader, writer = await asyncio.open_connection(sock=connection)
+    try:
+        head = b""
+        if identity is not None:
+            offer = f"Sec-WebSocket-Extensions: {extensions}\r\n" if extensions else ""
+            writer.write(
+                f"GET /ocpp/{identity} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+                "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}\r\n{offer}"
+                "Sec-WebSocket-Protocol: ocpp1.6\r\n\r\n".encode()
+            )
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+        yield reader, writer, head
+    finally:
+        writer.transport.abort()
+
+
+async def push(writer: asyncio.StreamWriter, data: bytes, seconds: float) -> int:
+    """Write ``data`` again and again for as long as the other side takes it; count the times."""
+    end, times = time.monotonic() + seconds, 0
+    with contextlib.suppress(TimeoutError, ConnectionError):
+        while not writer.transport.is_closing() and (left := end - time.monotonic()) > 0:
+            writer.write(data)
+            times += 1
+            async with asyncio.timeout(left):
+                await writer.drain()
+    return times
+
+
+async def meter_values(charge_point: RawChargePoint) -> None:
+    sample = {"timestamp": minutes_ago(1), "sampledValue": [{"value": "1"}]}
+    await charge_point.call("MeterValues", {"connectorId": 1, "meterValue": [sample]})
+
+
+async def p95_s(charge_point: RawChargePoint, seconds: float) -> float:
+    """The time to a confirmation that 95 of 100 of an honest charge point's readings stay below."""
+    end, took = time.monotonic() + seconds, []
+    while time.monotonic() < end:
+        began = time.monotonic()
+        await meter_values(charge_point)
+        took.append(time.monotonic() - began)
+        await asyncio.sleep(0.02)
+    return sorted(took)[int(len(took) * 0.95)]
+
+
+async def assert_undisturbed(
+    central_system: CentralSystem, abuse: Callable[[], Awaitable[object]], seconds: float = 2.0
+) -> None:
+    """An honest charge point is served during ``abuse`` nearly as it was before."""
+    async with connected(central_system.url, "HONEST") as honest:
+        calm_s = await p95_s(honest, 0.5)
+        task = asyncio.ensure_future(abuse())
+        seen_s = await p95_s(honest, seconds)
+        await task
+    # The machine may be busy with other things: what it can do without the abuse counts.
+    assert seen_s < max(0.5, 8 * calm_s), f"p95 {seen_s:.3f} s, before it {calm_s:.3f} s"
+
+
+async def test_slow_handshakes_keep_nobody_out(start_central_system: StartCentralSystem) -> None:
+    central_system = start_central_system(handshakes_per_address="60")
+    async with contextlib.AsyncExitStack() as stack:
+        slow = [await stack.enter_async_context(raw_socket(central_system)) for _ in range(50)]
+        for _, writer, _ in slow:
+            writer.write(b"GET /ocpp/SLOW HTTP/1.1\r\nX-")
+        async with connected(central_system.url, "HONEST") as honest:
+            await meter_values(honest)
+
+
+async def test_more_handshakes_than_allowed_are_reset_and_named(
+    start_central_system: StartCentralSystem,
+) -> None:
+    central_system = start_central_system(handshakes_per_address="20")
+    async with contextlib.AsyncExitStack() as stack:
+        slow = [await stack.enter_async_context(raw_socket(central_system)) for _ in range(60)]
+        await asyncio.sleep(0.5)
+        ended = 0
+        for reader, _, _ in slow:
+            with contextlib.suppress(TimeoutError, ConnectionError):
+                ended += await asyncio.wait_for(reader.read(1), 0.01) == b""
+                continue
+            ended += reader.exception() is not None
+    assert ended == 40
+    assert "127.0.0.1: too many unfinished handshakes" in central_system.log
+    await asyncio.sleep(0.2)
+    async with connected(central_system.url, "HONEST") as honest:
+        await meter_values(honest)
+
+
+async def test_a_flood_of_strangers_is_refused_and_its_list_is_bounded(
+    start_central_system: StartCentralSystem, database_url: str
+) -> None:
+    central_system = start_central_system(unknown_charge_points="refuse")
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        conn.execute("INSERT INTO charge_point (identity) VALUES ('HONEST')")
+        before = memory_mb(central_system)
+        door = asyncio.Semaphore(50)
+
+        async def knock(number: int) -> None:
+            async with door, raw_socket(central_system, f"STRANGER-{number}") as (_, _, head):
+                assert b" 404 " in head or b" 503 " in head
+
+        async def flood() -> None:
+            await asyncio.gather(*(knock(number) for number in range(1200)))
+
+        await assert_undisturbed(central_system, flood)
+        pending = conn.execute(
+            "SELECT count(*) FROM charge_point WHERE registration = 'pending'"
+        ).fetchone()
+    assert pending is not None and 900 <= pending[0] <= 1010
+    assert memory_mb(central_system) - before < 30
+
+
+async def test_compression_is_never_agreed_on(crowded: CentralSystem) -> None:
+    """A bomb of a few kilobytes could unfold to gigabytes."""
+    offer = "permessage-deflate; client_max_window_bits"
+    async with raw_socket(crowded, "ZIPPER", offer) as (reader, writer, head):
+        assert b" 101 " in head
+        assert b"extensions" not in head.lower()
+        compressed = bytearray(frame(b"\x00" * 20))
+        compressed[0] |= 0x40
+        writer.write(bytes(compressed))
+        closing = await asyncio.wait_for(reader.read(100), 10)
+        assert int.from_bytes(closing[2:4], "big") == 1002
+
+
+async def test_an_oversized_frame_is_not_even_read(crowded: CentralSystem) -> None:
+    before = memory_mb(crowded)
+    async with raw_socket(crowded, "BIG") as (reader, writer, _):
+        writer.write(b"\x81\xff" + (2**40).to_bytes(8, "big") + bytes(4))
+        await push(writer, bytes(_MEGABYTE), 0.5)
+        closing = await asyncio.wait_for(reader.read(100), 10)
+        assert int.from_bytes(closing[2:4], "big") == 1009
+    assert memory_mb(crowded) - before < 30
+
+
+@pytest.mark.parametrize("piece", [b"", b"x", b"x" * 100_000], ids=["empty", "byte", "large"])
+async def test_a_message_without_end_is_closed(crowded: CentralSystem, piece: bytes) -> None:
+    before = memory_mb(crowded)
+    async with raw_socket(crowded, "ENDLESS") as (reader, writer, _):
+        writer.write(frame(b"[2,", fin=False))
+        more = frame(piece, 0, fin=False)
+        pushing = asyncio.create_task(push(writer, more * max(1, 5000 // len(more)), 10))
+        closing = await asyncio.wait_for(reader.read(100), 10)
+        pushing.cancel()
+        assert int.from_bytes(closing[2:4], "big") == 1009
+    assert memory_mb(crowded) - before < 30
+
+
+async def test_who_never_reads_the_answers_is_closed(
+    start_central_system: StartCentralSystem,
+) -> None:
+    """The answers fill the buffers of TCP, then ours; then the socket goes, and is named."""
+    central_system = start_central_system(unread_seconds="1", frames_per_second="20000")
+    before = memory_mb(central_system)
+    nonsense = frame(b'[2,"' + b"i" * 250 + b'","Nonsense",{}]') * 100
+    async with raw_socket(central_system, "DEAF") as (reader, writer, _):
+        reader._transport.pause_reading()  # type: ignore[attr-defined]
+        await push(writer, nonsense, 30)
+        assert writer.transport.is_closing(), "nobody ended it"
+    assert memory_mb(central_system) - before < 30
+    assert "DEAF: does not read our answers: closed" in central_system.log
+
+
+async def test_a_flood_of_pings_that_nobody_reads_the_pongs_of(
+    crowded: CentralSystem,
+) -> None:
+    """The library answers each ping at once, also when its answers pile up unread."""
+    before = memory_mb(crowded)
+    pings = frame(b"p" * 125, 9) * 500
+    async with raw_socket(crowded, "PINGER") as (reader, writer, _):
+        reader._transport.pause_reading()  # type: ignore[attr-defined]
+        await assert_undisturbed(crowded, lambda: push(writer, pings, 3), 3)
+    assert memory_mb(crowded) - before < 30
+    assert "PINGER: slowed to" in crowded.log
+
+
+async def test_one_that_sends_as_fast_as_it_can_is_slowed_and_others_are_not(
+    crowded: CentralSystem,
+) -> None:
+    before = memory_mb(crowded)
+    beats = frame(b'[2,"1","Heartbeat",{}]') * 200
+    async with raw_socket(crowded, "FAST") as (reader, writer, _):
+        swallow = asyncio.create_task(_swallow(reader))
+        await assert_undisturbed(crowded, lambda: push(writer, beats, 4), 4)
+        swallow.cancel()
+    assert memory_mb(crowded) - before < 40
+    assert "FAST: slowed to 500 frames a second" in crowded.log
+
+
+async def test_a_flood_of_answers_to_calls_never_made_is_bounded(
+    crowded: CentralSystem,
+) -> None:
+    """Nothing is due for them, so nothing but the log would slow their sender."""
+    before = memory_mb(crowded)
+    answers = frame(b'[3,"nothing",{"x":"' + b"y" * 2000 + b'"}]') * 50
+    async with raw_socket(crowded, "ANSWERER") as (_, writer, _):
+        await assert_undisturbed(crowded, lambda: push(writer, answers, 3), 3)
+    assert memory_mb(crowded) - before < 40
+
+
+async def test_large_frames_of_one_do_not_hold_up_others(crowded: CentralSystem) -> None:
+    """Thirty thousand readings in each frame, as fast as they are taken."""
+    element = '{"timestamp":"%s","sampledValue":[{"value":"%d"}]}'
+    elements = ",".join(element % (minutes_ago(n / 1000), n) for n in range(30_000))
+    body = f'[2,"%d","MeterValues",{{"connectorId":1,"meterValue":[{elements}]}}]'
+    async with raw_socket(crowded, "HUGE") as (reader, writer, _):
+        swallow = asyncio.create_task(_swallow(reader))
+        huge = frame((body % 1).encode()) + frame((body % 2).encode())
+
+        async def send() -> None:
+            writer.write(huge)
+            await writer.drain()
+
+        await assert_undisturbed(crowded, send, 6)
+        swallow.cancel()
+
+
+async def test_deep_json_is_answered_and_harms_nobody(crowded: CentralSystem) -> None:
+    deep = "[" * 500_000 + "]" * 500_000
+    async with connected(crowded.url, "DEEP") as charge_point:
+        for text in (deep, f'[2,"d1","MeterValues",{{"meterValue":{deep}}}]', "[" * 1_000_000):
+            await charge_point.send_text(text)
+        answer = await charge_point.receive()
+        assert answer[:3] == [4, "d1", "FormationViolation"]
+        await charge_point.call("Heartbeat")
+
+
+async def test_two_sockets_of_one_identity_do_not_chase_each_other_for_ever(
+    start_central_system: StartCentralSystem, database_url: str
+) -> None:
+    central_system = start_central_system(sockets_per_minute="30")
+    before = memory_mb(central_system)
+    opened = refused = 0
+
+    async def insist() -> None:
+        nonlocal opened, refused
+        end = time.monotonic() + 3
+        while time.monotonic() < end:
+            try:
+                async with connected(central_system.url, "TWIN") as twin:
+                    opened += 1
+                    await asyncio.wait_for(twin.wait_closed(), 1)
+            except InvalidStatus as exc:
+                assert exc.response.status_code == 429
+                refused += 1
+                await asyncio.sleep(0.05)
+            except (TimeoutError, ConnectionClosed):
+                continue
+
+    async def two() -> None:
+        await asyncio.gather(insist(), insist())
+
+    await assert_undisturbed(central_system, two, 3)
+    assert 30 <= opened <= 35
+    assert refused > 0
+    assert memory_mb(central_system) - before < 30
+    assert "'TWIN' comes too often" in central_system.log
+    with psycopg.connect(database_url) as conn:
+        rows = conn.execute("SELECT count(*) FROM connection WHERE reason LIKE 'replaced%'")
+        assert rows.fetchone() != (0,)
+
+
+async def test_it_stops_in_order_while_a_socket_neither_reads_nor_speaks(
+    central_system: CentralSystem,
+) -> None:
+    nonsense = frame(b'[2,"' + b"i" * 250 + b'","Nonsense",{}]') * 100
+    async with raw_socket(central_system, "FROZEN") as (reader, writer, _):
+        reader._transport.pause_reading()  # type: ignore[attr-defined]
+        await push(writer, nonsense, 2)
+        assert await asyncio.to_thread(central_system.stop) == 0
+
+
+async def test_a_pipelining_charge_point_that_vanishes_leaves_nothing_behind(
+    central_system: CentralSystem, database_url: str
+) -> None:
+    """Its reader must not wait for room that its worker, gone with the socket, never makes."""
+    with psycopg.connect(database_url) as conn:
+        for number in range(5):
+            async with raw_socket(central_system, f"PIPE-{number}") as (_, writer, _):
+                conn.execute("LOCK TABLE ocpp_message")
+                writer.write(frame(b'[2,"1","Heartbeat",{}]') * 200)
+                await asyncio.sleep(0.3)
+            conn.rollback()
+        await asyncio.sleep(1)
+        open_rows = conn.execute(
+            "SELECT count(*) FROM connection WHERE closed_at IS NULL"
+        ).fetchone()
+    assert open_rows == (0,)
+    assert await asyncio.to_thread(central_system.stop) == 0
+
+
+async def _swallow(reader: asyncio.StreamReader) -> None:
+    with contextlib.suppress(ConnectionError):
+        while await reader.read(65536):
+            pass
