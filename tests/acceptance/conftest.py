@@ -63,6 +63,10 @@ class CentralSystem:
         assert self._process is not None, "not started"
         return self._process.pid
 
+    @property
+    def is_alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def start(self) -> None:
         """Start the process and return once it is ready for charge points."""
         with self.log_file.open("ab") as log:
