@@ -124,6 +124,7 @@ class _Campaign:
         await self.plan.known_kinds()[kind](self.plant, chance)  # type: ignore[operator]
         broken_s = time.monotonic() - broke
         await asyncio.sleep(self.plan.seconds * (1 - share))
+        self._revive(number, kind)
         drained = time.monotonic()
         try:
             await self.load.end(_DRAIN_S)
@@ -143,6 +144,12 @@ class _Campaign:
             f" whole {time.monotonic() - began:4.1f} s"
         )
         return True
+
+    def _revive(self, number: int, kind: str) -> None:
+        """A central system that ends by itself is a defect; somebody would start it again."""
+        if not self.plant.central_system.is_alive:
+            self.outcome.defects.append(f"round {number} ({kind}): ingest ended by itself")
+            self.plant.central_system.start()
 
     async def _judge(self, since: datetime) -> Verdict:
         account, book = self.load.account, self.load.book

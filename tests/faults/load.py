@@ -30,7 +30,7 @@ class Load:
     url: str
     count: int
     chance: random.Random
-    quickness: float = 100.0
+    quickness: float = 60.0
     book: Book = field(default_factory=Book)
     account: Account = field(default_factory=Account)
     charge_points: list[ChargePoint] = field(default_factory=list)
