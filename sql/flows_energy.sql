@@ -50,7 +50,9 @@ rise AS (
         CASE
             WHEN step.is_jump THEN 0
             WHEN NOT step.is_drop THEN step.energy_wh - step.from_wh
-            WHEN step.place < 2 AND step.energy_wh <= step.rated_power_w * (step.at_s - step.from_s) / 3600
+            WHEN
+                step.place < 2
+                AND step.energy_wh BETWEEN 0 AND step.rated_power_w * (step.at_s - step.from_s) / 3600
                 THEN step.energy_wh
             ELSE 0
         END AS rise_wh
