@@ -10,6 +10,7 @@ _LARGEST_INT = 2**63 - 1
 # Beyond it a number is noise too, and products of two would overflow the database's arithmetic.
 _LARGEST_FLOAT = 1e19
 _SMALLEST_FLOAT = 1e-19
+LARGEST_REGISTER = 2.0**53  # beyond it a double has no single Wh: differences are noise
 _NOTHING = {"", "null", "none"}
 _WHOLE = re.compile(r"[+-]?\d{1,19}(?:\.0+)?")
 
@@ -57,6 +58,12 @@ def read_float(value: Any) -> float | None:
     if _SMALLEST_FLOAT < (size := abs(number)) <= _LARGEST_FLOAT:
         return number
     return 0.0 if size <= _SMALLEST_FLOAT else None  # NaN is not either
+
+
+def read_register(value: Any) -> float | None:
+    """Return an energy register; None beyond what can be counted in single Wh."""
+    number = read_float(value)
+    return number if number is not None and abs(number) <= LARGEST_REGISTER else None
 
 
 def _read_decimal_comma(value: Any) -> float | None:

@@ -27,8 +27,8 @@ from ingest.fields import (
     choose,
     choose_or_keep,
     read_connector_id,
-    read_float,
     read_key,
+    read_register,
     read_small_int,
     read_text,
     read_transaction_id,
@@ -151,7 +151,7 @@ def _authorize(payload: dict[str, Any], situation: Situation, received_at: datet
 
 def _start(payload: dict[str, Any], situation: Situation, received_at: datetime) -> Meaning:
     connector_id = read_connector_id(payload.get("connectorId"))
-    meter_start_wh = read_float(payload.get("meterStart"))
+    meter_start_wh = read_register(payload.get("meterStart"))
     instant = read_instant(payload.get("timestamp"), received_at, situation.zone)
     flags = _flags(instant)
     if connector_id is None:
@@ -177,7 +177,7 @@ def _stop(payload: dict[str, Any], situation: Situation, received_at: datetime) 
     transaction_id = read_transaction_id(payload.get("transactionId"))
     instant = read_instant(payload.get("timestamp"), received_at, situation.zone)
     flags = _flags(instant)
-    if (meter_stop_wh := read_float(payload.get("meterStop"))) is None:
+    if (meter_stop_wh := read_register(payload.get("meterStop"))) is None:
         flags.append("meter_stop")
     stop = TransactionStop(
         transaction_id=transaction_id,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
-from ingest.fields import as_list, read_float, read_text, to_json
+from ingest.fields import LARGEST_REGISTER, as_list, read_float, read_text, to_json
 from ingest.measurands import COLUMNS as COLUMNS
 from ingest.measurands import ENERGY, PHASES, SUMMED, Place, place_of
 from ingest.timestamps import read_instant
@@ -183,7 +183,7 @@ class _Reader:
         column = place.column
         if not place.least <= number <= place.most:
             reading.flag("range")
-            column = column if column == ENERGY else None
+            column = ENERGY if column == ENERGY and abs(number) <= LARGEST_REGISTER else None
         if column is not None:
             if place.is_home and reading.values[column] in (None, number):
                 reading.values[column] = number

@@ -4,6 +4,9 @@ import json
 
 import pytest
 
+from flows.catalogue import carry_out
+from flows.scope import Scope
+from flows.settings import Settings
 from tests.acceptance.network import (
     boot,
     meter_value,
@@ -132,13 +135,13 @@ async def test_every_odd_value_in_every_field_is_confirmed(network, action):
         await settle(charge_point)
 
 
-async def test_no_public_view_breaks_on_the_largest_numbers_we_keep(network):
-    """A sum or a product that overflows in a view would take a page of the dashboard with it."""
+async def test_no_flow_or_public_view_breaks_on_the_largest_numbers_we_keep(network):
+    """A sum or a product that overflows there would take the numbers of everybody with it."""
     measurands = ("Voltage", "Current.Import", "Power.Active.Import", "Power.Offered", "SoC")
     most = [{"value": "1e12", "measurand": name} for name in measurands]
     async with network.charge_point() as charge_point:
         await boot(charge_point)
-        for least, register in ((40, 2**63 - 1), (20, -(2**63))):
+        for least, register in ((40, 2**53), (20, -(2**53))):
             begun = await start(
                 charge_point, network.add_id_tag(), at=minutes_ago(least), meterStart=register
             )
@@ -147,9 +150,11 @@ async def test_no_public_view_breaks_on_the_largest_numbers_we_keep(network):
                 await send_meter_values(charge_point, values)
             await show(charge_point, "Charging")
         await stop(charge_point, begun["transactionId"], meterStop=-register, at=minutes_ago(1))
-        await start(charge_point, network.add_id_tag(), meterStart=1e19, at=minutes_ago(0.5))
-        await send_meter_values(charge_point, meter_value("1e19", *most, at=minutes_ago(0.1)))
+        await start(charge_point, network.add_id_tag(), meterStart=2**53, at=minutes_ago(0.5))
+        await send_meter_values(charge_point, meter_value(2**53, *most, at=minutes_ago(0.1)))
 
+    for _, outcome in carry_out(Settings(database_url=network.database_url), "update", Scope()):
+        assert outcome is not None
     views = network.ask(
         "SELECT table_name FROM information_schema.views WHERE table_schema = %s", ["report"]
     )

@@ -145,6 +145,10 @@ async def test_units_are_converted_to_base_units(network, given, column, value):
         (sample("16", "CurrentMax", "A"), {"CurrentMax[A]": 16, "flags": ["measurand"]}),
         (sample("7", "Request.Energy"), {"Request.Energy": 7, "flags": ["measurand"]}),
         (sample("7", "Voltage", "Bananas"), {"Voltage[Bananas]": 7, "flags": ["unit"]}),
+        (
+            sample(2**63 - 1),
+            {"Energy.Active.Import.Register": float(2**63 - 1), "flags": ["range"]},
+        ),
         (sample("130", "SoC", "Percent"), {"SoC": 130, "flags": ["range"]}),
         (sample("1e13", "Voltage", "V"), {"Voltage": 1e13, "flags": ["range"]}),
     ],
@@ -153,7 +157,7 @@ async def test_what_we_do_not_understand_is_kept_by_its_name(network, given, ext
     row = await stored(network, given)
 
     assert row["extra"] == extra
-    assert row["voltage_v"] is row["soc_percent"] is None
+    assert row["energy_wh"] is row["voltage_v"] is row["soc_percent"] is None
 
 
 @pytest.mark.parametrize(
@@ -174,7 +178,7 @@ async def test_energy_that_looks_a_thousand_times_too_small_is_stored_as_sent(ne
     assert network.row("meter_value", identity)["energy_wh"] == 140
 
 
-@pytest.mark.parametrize("register", [2**32 + 1, 2**63 - 1, -17])
+@pytest.mark.parametrize("register", [2**32 + 1, 2**53, -17])
 async def test_an_implausible_register_is_kept_and_flagged(network, register):
     row = await stored(network, sample(register), transactionId=2**63 - 1)
 

@@ -86,6 +86,11 @@ def test_numbers(value, number):
     assert fields.read_float(value) == number
 
 
+def test_a_register_counts_single_watt_hours():
+    assert fields.read_register("9007199254740992") == 2.0**53
+    assert fields.read_register(2**63 - 1) is None
+
+
 @pytest.mark.parametrize(
     ("value", "connector_id"),
     [(0, 0), (1, 1), ("2", 2), (99, 99), (100, None), (-1, None), (2**40, None), (None, None)],

@@ -184,10 +184,14 @@ def test_what_no_column_can_mean_is_kept_beside_it(value):
         {},
         {"Power.Active.Import": float(value), "flags": ["range"]},
     )
+    assert only(sample(2**63 - 1)) == (
+        {},
+        {"Energy.Active.Import.Register": float(2**63 - 1), "flags": ["range"]},
+    )
     assert only(sample("101", "SoC", "Percent")) == ({}, {"SoC": 101.0, "flags": ["range"]})
 
 
-@pytest.mark.parametrize("value", [2**32 + 1, 2**63 - 1, -5])
+@pytest.mark.parametrize("value", [2**32 + 1, 2**53, -5])
 def test_an_implausible_register_is_kept_and_flagged(value):
     assert only(sample(value)) == ({"energy_wh": float(value)}, {"flags": ["range"]})
 
