@@ -38,8 +38,9 @@ class Registry:
 
     async def find(self, identity: str) -> Registration | None:
         """Return the charge point if it may connect; a stranger is registered or listed."""
-        if (known := self._known.get(identity)) is None:
-            known = await self._meet(identity)
+        known = self._known.get(identity)
+        if known is None or known.registration != "registered":
+            known = await self._meet(identity)  # it may have been approved this very moment
         if known is None or known.registration != "registered":
             return None
         return known

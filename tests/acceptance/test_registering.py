@@ -1,0 +1,164 @@
+"""Charge points and id_tags from a shell: registered, approved, refused, listed."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+from websockets.exceptions import InvalidStatus
+
+from eletroposto.cli import app
+from testbench.socket import connected
+from tests.acceptance.conftest import StartCentralSystem
+from tests.acceptance.network import Network
+from tests.acceptance.operator_desk import Desk, until
+
+Run = Callable[..., tuple[int, str, str]]
+KEY = "a1b2c3d4e5f60718293a4b5c6d7e8f9001122334"
+
+
+@pytest.fixture
+def run(network: Network, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run the command line here, against the database of the network."""
+    monkeypatch.setenv("ELETROPOSTO_DATABASE_URL", network.database.info.dsn)
+
+    def invoke(*words: str) -> tuple[int, str, str]:
+        said = CliRunner().invoke(app, list(words), env={"COLUMNS": "200"})
+        return said.exit_code, said.stdout, said.stderr
+
+    return invoke
+
+
+async def test_a_charge_point_is_added_and_changed(network: Network, run: Run) -> None:
+    identity = network.new_identity()
+    first = ("--name", "Depot 1", "--site", "Belém", "--latitude", "-1.47", "--longitude", "-48.45")
+    more = ("--time-zone", "America/Belem", "--rated-power-w", "50000", "--password", KEY)
+    assert run("charge-point", "add", identity, *first, *more) == (
+        0,
+        f"{identity}: registered\n",
+        "",
+    )
+    assert run("charge-point", "add", identity, "--name", "Depot 2")[0] == 0
+    row = network.row("charge_point", identity)
+    assert (row["name"], row["site"], row["latitude"]) == ("Depot 2", "Belém", -1.47)
+    assert network.row("connector", identity)["rated_power_w"] == 50000
+    async with connected(network.url, identity, password=bytes.fromhex(KEY)) as charge_point:
+        await charge_point.call("Heartbeat")
+    _, listed, _ = run("charge-point", "list")
+    (line,) = [line for line in listed.splitlines() if line.startswith(identity)]
+    assert "Depot 2" in line and "registered" in line
+    log = "SELECT details FROM report.operation_log WHERE subject = %s ORDER BY at"
+    entries = Desk(network.database).rows(log, identity)
+    assert len(entries) == 2 and KEY not in str(entries)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "complaint"),
+    [
+        (("charge-point", "add", "A/B"), 2, "can be no identity"),
+        (("charge-point", "add", ""), 2, "can be no identity"),
+        (("charge-point", "add", "A", "--latitude", "91"), 2, "--latitude"),
+        (("charge-point", "add", "A", "--time-zone", "Mars/Base"), 2, "no such zone"),
+        (("charge-point", "add", "A", "--password", ""), 2, "--password is empty"),
+        (("charge-point", "add", "A", "--security-profile", "4"), 2, "--security-profile"),
+        (("charge-point", "approve", "NOBODY"), 1, "no charge point 'NOBODY'"),
+        (("charge-point", "refuse", "NOBODY"), 1, "no charge point 'NOBODY'"),
+        (("id-tag", "add", " "), 2, "the tag is empty"),
+        (("id-tag", "add", "A", "--status", "Perhaps"), 2, "--status"),
+        (("id-tag", "add", "A", "--expiry", "soon"), 2, "--expiry 'soon'"),
+        (("id-tag", "add", "A", "--max-active", "-1"), 2, "--max-active"),
+    ],
+)
+def test_what_is_wrong_is_named(
+    run: Run, words: tuple[str, ...], code: int, complaint: str
+) -> None:
+    exit_code, out, err = run(*words)
+    assert (exit_code, out) == (code, "")
+    assert complaint in err
+
+
+def test_a_short_password_is_taken_with_a_note(network: Network, run: Run) -> None:
+    code, _, err = run("charge-point", "add", network.new_identity(), "--password", "short")
+    assert code == 0
+    assert "16 to 20 bytes" in err
+
+
+def test_a_database_that_is_away_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ELETROPOSTO_DATABASE_URL", "postgresql://x@/x?host=/nowhere")
+    code, out, err = run("charge-point", "list")
+    assert (code, out) == (1, "")
+    assert "/nowhere" in err
+
+
+async def test_strangers_are_approved_and_refused(
+    start_central_system: StartCentralSystem,
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    run: Run,
+) -> None:
+    central_system = start_central_system(unknown_charge_points="refuse")
+    monkeypatch.setenv("ELETROPOSTO_DATABASE_URL", database_url)
+
+    async def status() -> int:
+        try:
+            async with connected(central_system.url, "NEW-1"):
+                return 101
+        except InvalidStatus as refused:
+            return int(refused.response.status_code)
+
+    assert await status() == 404
+    assert run("charge-point", "list")[1].splitlines()[1].split()[:2] == ["NEW-1", "pending"]
+    assert run("charge-point", "approve", "NEW-1") == (0, "NEW-1: registered\n", "")
+    async with connected(central_system.url, "NEW-1") as charge_point:
+        await charge_point.call("Heartbeat")
+        assert run("charge-point", "refuse", "NEW-1") == (0, "NEW-1: refused\n", "")
+        closed = await charge_point.wait_closed()
+        assert closed.rcvd is not None and closed.rcvd.code == 1008
+    assert await status() == 404
+    assert run("send", "NEW-1", "ClearCache")[0] == 1
+    assert run("charge-point", "add", "NEW-1")[1] == "NEW-1: refused\n"
+    assert run("charge-point", "add", "NEW-1", "--approve")[1] == "NEW-1: registered\n"
+    assert await status() == 101
+
+
+async def test_id_tags_are_added_and_judged(network: Network, run: Run) -> None:
+    async def verdict(tag: str) -> dict[str, Any]:
+        async with network.charge_point() as charge_point:
+            return dict((await charge_point.call("Authorize", {"idTag": tag}))["idTagInfo"])
+
+    tag = f"{network.new_identity()}-T"
+    assert run("id-tag", "add", tag, "--parent", "FLEET", "--alias", "Bus 7") == (
+        0,
+        f"{tag}: Accepted\n",
+        "",
+    )
+    assert await verdict(tag.lower()) == {"status": "Accepted", "parentIdTag": "FLEET"}
+    assert run("id-tag", "add", tag, "--status", "blocked")[0] == 0
+    assert (await verdict(tag))["status"] == "Blocked"
+    assert run("id-tag", "add", tag, "--expiry", "2024-05-01")[0] == 0
+    expired = await verdict(tag)
+    assert expired == {"status": "Expired", "expiryDate": "2024-05-01T00:00:00.000Z"}
+    _, listed, _ = run("id-tag", "list")
+    assert [line for line in listed.splitlines() if line.startswith(tag)]
+
+
+async def test_security_profiles_are_lowered_by_people_only(network: Network, run: Run) -> None:
+    identity = network.new_identity()
+    assert run("charge-point", "add", identity, "--security-profile", "2")[0] == 0
+    with pytest.raises(InvalidStatus):
+        async with connected(network.url, identity):
+            pass
+    assert run("charge-point", "add", identity, "--security-profile", "0")[0] == 0
+
+    async def knocks() -> bool:
+        try:
+            async with connected(network.url, identity):
+                return True
+        except InvalidStatus:
+            return False
+
+    await until(lambda: network.row("charge_point", identity)["security_profile"] == 0, "stays")
+    for _ in range(50):
+        if await knocks():
+            return
+    raise AssertionError("it is still refused")
