@@ -20,6 +20,7 @@ from flows.settings import Settings
 logger = logging.getLogger(__name__)
 
 _HOUR = timedelta(hours=1)
+_FIRST_LOOK = timedelta(days=30)  # back, where DOJOT keeps everything
 _SPAN_HOURS = 24  # how much is asked for at once
 _THREADS = 4
 
@@ -62,7 +63,7 @@ class _Reconciliation:
         return _outcome(rows, self._settings.missing_tolerated_percent)
 
     def _hours(self, conn: Connection, as_of: datetime, claimed_until: datetime) -> list[DictRow]:
-        oldest = as_of - timedelta(days=self._settings.dojot_retention_days)
+        oldest = self._oldest(as_of)
         settled = as_of - timedelta(seconds=self._settings.dojot_settle_s)
         mark = ask(conn, "watermark", flow="reconcile_dojot")
         since = self._scope.start or (mark[0]["done_until"] - 2 * _HOUR if mark else oldest)
@@ -80,6 +81,12 @@ class _Reconciliation:
             claimed_until=claimed_until,
             with_unsettled=self._scope.is_incremental,
         )
+
+    def _oldest(self, as_of: datetime) -> datetime:
+        """Return from when on DOJOT may hold something, as far as it is worth asking."""
+        if retention := self._settings.dojot_retention:
+            return as_of - retention
+        return self._scope.start or as_of - _FIRST_LOOK
 
     def _reconcile(self, device: DictRow) -> list[Row]:
         """Compare all wanted hours of a charge point; each thread has a connection of its own."""
@@ -123,8 +130,11 @@ class _Reconciliation:
     ) -> Row:
         row = _row(hour, difference)
         if not self._scope.dry_run:
+            try:
+                row["imported"] = self._import(conn, device, hour, difference)
+            except HistoryError as exc:
+                return self._keep(conn, device, _unreachable(hour, str(exc)))
             row["republished"] = _send_again(conn, device["charge_point_id"], difference)
-            row["imported"] = self._import(conn, device, hour, difference)
         row["verdict"], row["detail"] = _verdict(difference, row, earlier)
         return self._keep(conn, device, row)
 

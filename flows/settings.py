@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 # Prefect reports to its makers and shows their advertisements unless told otherwise. This is the
 # one place that says so; whoever starts a Prefect process passes these on.
@@ -26,7 +27,7 @@ class Settings:
     Attributes:
         database_url: The database; the flows act in the role eletroposto_flows.
         dojot_url: Base URL of DOJOT's gateway; empty: there is no DOJOT to reconcile with.
-        dojot_retention_days: How long DOJOT keeps history; older windows are not compared.
+        dojot_retention: How long DOJOT keeps history; older windows are not compared. 0: for ever.
         dojot_settle_s: How old a reading must be before it is looked for in DOJOT.
         missing_tolerated_percent: Share of readings that may be missing on either side before
             the reconciliation counts as failed, although it repairs them.
@@ -38,7 +39,7 @@ class Settings:
     dojot_url: str = ""
     dojot_user: str = ""
     dojot_password: str = ""
-    dojot_retention_days: int = 7
+    dojot_retention: timedelta = timedelta(days=7)
     dojot_settle_s: int = 300
     missing_tolerated_percent: float = 1.0
     dashboard_url: str = _DASHBOARD_URL
@@ -52,9 +53,9 @@ class Settings:
         return cls(
             database_url=url,
             dojot_url=environment.get("ELETROPOSTO_DOJOT_URL", "").rstrip("/"),
-            dojot_user=environment.get("ELETROPOSTO_DOJOT_USER", ""),
+            dojot_user=environment.get("ELETROPOSTO_DOJOT_USER", "") or "admin",
             dojot_password=environment.get("ELETROPOSTO_DOJOT_PASSWORD", ""),
-            dojot_retention_days=_whole(environment, "ELETROPOSTO_DOJOT_RETENTION_DAYS", 7),
+            dojot_retention=_days(environment, "ELETROPOSTO_DOJOT_RETENTION", 7),
             dojot_settle_s=_whole(environment, "ELETROPOSTO_DOJOT_SETTLE_S", 300),
             missing_tolerated_percent=_number(
                 environment, "ELETROPOSTO_MISSING_TOLERATED_PERCENT", 1.0
@@ -62,6 +63,16 @@ class Settings:
             dashboard_url=environment.get("ELETROPOSTO_DASHBOARD_URL", _DASHBOARD_URL),
             parallel_runs=_whole(environment, "ELETROPOSTO_PARALLEL_RUNS", 2),
         )
+
+
+def _days(environment: Mapping[str, str], name: str, default: float) -> timedelta:
+    """Read ``7``, ``7d`` or ``7 days``, as the relay does."""
+    text = environment.get(name, "").strip()
+    number = text.removesuffix("days").removesuffix("d")
+    try:
+        return timedelta(days=_number({name: number.strip()}, name, default))
+    except (SettingsError, OverflowError):
+        raise SettingsError(f"{name}={text!r} is not a number of days") from None
 
 
 def _whole(environment: Mapping[str, str], name: str, default: int) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import resource
 import signal
 import sys
@@ -313,8 +314,13 @@ def run(settings: RelaySettings) -> None:
 
 def main() -> int:
     """Run with the settings of the environment; the exit code is 2 if they do not fit."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.basicConfig(
+        level=os.environ.get("ELETROPOSTO_LOG_LEVEL") or "INFO",
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+    )
+    # Each would write a line for every request: of ours to DOJOT, of others to /healthz.
+    for name in ("httpx", "websockets"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     try:
         settings = RelaySettings()
     except ValidationError as error:
@@ -323,4 +329,5 @@ def main() -> int:
             print(f"relay: {variable}: {problem['msg']}", file=sys.stderr)
         return 2
     run(settings)
+    logger.info("stopped")
     return 0

@@ -9,7 +9,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class RelaySettings(BaseSettings):
     """An empty ``dojot_url`` means that there is nothing to relay to."""
 
-    model_config = SettingsConfigDict(env_prefix="ELETROPOSTO_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="ELETROPOSTO_", env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
     database_url: SecretStr = Field(min_length=1)
     dojot_url: str = ""
@@ -39,9 +41,17 @@ class RelaySettings(BaseSettings):
     @field_validator("dojot_retention", mode="before")
     @classmethod
     def _days(cls, value: object) -> object:
-        """A bare number is a number of days."""
-        text = str(value).removesuffix("days").removesuffix("d").strip()
-        return timedelta(days=float(text)) if text.replace(".", "", 1).isdigit() else value
+        """``7``, ``7d`` and ``7 days`` are days; the flows read the same."""
+        if isinstance(value, timedelta):
+            return value
+        text = str(value).strip()
+        try:
+            days = timedelta(days=float(text.removesuffix("days").removesuffix("d")))
+        except (ValueError, OverflowError):
+            raise ValueError(f"{text!r} is not a number of days") from None
+        if days < timedelta(0):
+            raise ValueError(f"{text!r} must be 0 or more")
+        return days
 
     @property
     def mqtt_address(self) -> tuple[str, int]:

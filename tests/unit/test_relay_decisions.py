@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from flows.settings import Settings, SettingsError
 from ingest.relay.orders import NotAnOrder, UnusableOrder, read_orders
 from ingest.relay.pacing import Backoff, Pace
 from ingest.relay.settings import RelaySettings
@@ -139,12 +140,45 @@ def test_no_bytes_break_the_reader_of_orders(payload: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("text", "retention"),
-    [("7", timedelta(days=7)), ("7 days", timedelta(days=7)), ("0.5", timedelta(hours=12))],
+    [
+        ("7", timedelta(days=7)),
+        ("7d", timedelta(days=7)),
+        ("7 days", timedelta(days=7)),
+        ("0.5", timedelta(hours=12)),
+        ("0", timedelta(0)),
+    ],
 )
-def test_retention_is_a_number_of_days(text: str, retention: timedelta) -> None:
-    settings = RelaySettings(**A_DATABASE, dojot_retention=text)  # type: ignore[arg-type]
+def test_relay_and_flows_read_the_same_number_of_days(text: str, retention: timedelta) -> None:
+    relay = RelaySettings(**A_DATABASE, dojot_retention=text)  # type: ignore[arg-type]
+    flows = Settings.from_env(
+        {"ELETROPOSTO_DATABASE_URL": "postgresql:///x", "ELETROPOSTO_DOJOT_RETENTION": text}
+    )
 
-    assert settings.dojot_retention == retention
+    assert relay.dojot_retention == flows.dojot_retention == retention
+
+
+@pytest.mark.parametrize("text", ["a week", "-1", "P7D", "nan", "inf", "7h"])
+def test_another_retention_is_refused_by_name(text: str) -> None:
+    with pytest.raises(ValidationError, match="dojot_retention"):
+        RelaySettings(**A_DATABASE, dojot_retention=text)  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match="ELETROPOSTO_DOJOT_RETENTION="):
+        Settings.from_env(
+            {"ELETROPOSTO_DATABASE_URL": "postgresql:///x", "ELETROPOSTO_DOJOT_RETENTION": text}
+        )
+
+
+def test_an_empty_variable_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DOJOT_USER", "DOJOT_RETENTION", "RELAY_HEALTH_PORT"):
+        monkeypatch.setenv(f"ELETROPOSTO_{name}", "")
+    relay, flows = (
+        RelaySettings(**A_DATABASE),
+        Settings.from_env(
+            {"ELETROPOSTO_DATABASE_URL": "postgresql:///x", "ELETROPOSTO_DOJOT_RETENTION": ""}
+        ),
+    )
+
+    assert (relay.dojot_user, relay.relay_health_port) == (flows.dojot_user, 9465)
+    assert relay.dojot_retention == flows.dojot_retention == timedelta(days=7)
 
 
 def test_the_broker_needs_a_port() -> None:
