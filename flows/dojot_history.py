@@ -23,6 +23,10 @@ class HistoryError(RuntimeError):
     """DOJOT could not be asked, or answered nonsense; the message says what."""
 
 
+class LoginRefused(HistoryError):
+    """Asking again would only use up the few logins DOJOT allows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One value of one attribute; ``ms`` since 1970, the precision DOJOT keeps."""
@@ -69,35 +73,31 @@ class DojotHistory:
             "dateFrom": _z_form(start),
             "dateTo": _z_form(end),
         }
-        answer = self._get(f"/history/device/{device_id}/history", parameters)
-        if answer.status_code == 404:
-            return []
         first, last = _ms(start), _ms(end)
-        found = _samples(answer)
+        found = self._ask(f"/history/device/{device_id}/history", parameters)
         return [sample for sample in found if first <= sample.ms < last]
 
-    def _get(self, path: str, parameters: Mapping[str, str]) -> httpx.Response:
+    def _ask(self, path: str, parameters: Mapping[str, str]) -> list[Sample]:
         for pause in (*_PAUSES_S, None):
-            answer, problem = self._try(path, parameters)
-            if answer is not None:
-                return answer
-            if pause is None:
-                raise HistoryError(problem)
-            logger.warning("dojot: %s; again in %s s", problem, pause)
-            self._sleep(pause)
+            try:
+                return self._try(path, parameters)
+            except (httpx.HTTPError, HistoryError) as exc:
+                if pause is None or isinstance(exc, LoginRefused):
+                    raise HistoryError(f"{self._client.base_url}: {exc}") from exc
+                logger.warning("dojot: %s: %s; again in %s s", path, exc, pause)
+                self._sleep(pause)
         raise AssertionError("unreachable")
 
-    def _try(self, path: str, parameters: Mapping[str, str]) -> tuple[httpx.Response | None, str]:
-        try:
+    def _try(self, path: str, parameters: Mapping[str, str]) -> list[Sample]:
+        answer = self._client.get(path, params=parameters, headers=self._authorization())
+        if answer.status_code == 401:
+            self._forget_token()
             answer = self._client.get(path, params=parameters, headers=self._authorization())
-            if answer.status_code == 401:
-                self._forget_token()
-                answer = self._client.get(path, params=parameters, headers=self._authorization())
-        except httpx.HTTPError as exc:
-            return None, f"no answer from {self._client.base_url}: {exc!r}"
-        if answer.status_code in (200, 404):
-            return answer, ""
-        return None, f"{path} answered {answer.status_code}: {answer.text[:200]!r}"
+        if answer.status_code == 404:
+            return []  # nothing in this window, which DOJOT calls not found
+        if answer.status_code != 200:
+            raise HistoryError(f"answered {answer.status_code}: {answer.text[:200]!r}")
+        return _samples(answer)
 
     def _authorization(self) -> dict[str, str]:
         with self._lock:
@@ -115,7 +115,9 @@ class DojotHistory:
             self._sleep(min(float(answer.headers.get("Retry-After", "60")), 70.0))
             answer = self._client.post("/auth", json=self._credentials)
         if answer.status_code != 200:
-            raise HistoryError(f"login refused: {answer.status_code} {answer.text[:200]!r}")
+            problem = f"login refused: {answer.status_code} {answer.text[:200]!r}"
+            is_final = answer.status_code in (400, 401, 403)
+            raise LoginRefused(problem) if is_final else HistoryError(problem)
         try:
             self._token = str(answer.json()["jwt"])
         except (ValueError, KeyError, TypeError) as exc:
@@ -137,7 +139,7 @@ def _samples(answer: httpx.Response) -> list[Sample]:
     try:
         return [_sample(row) for row in _rows(answer.json())]
     except (ValueError, KeyError, TypeError, AttributeError) as exc:
-        raise HistoryError(f"history answered {answer.text[:200]!r}: {exc}") from exc
+        raise HistoryError(f"answered {answer.text[:200]!r}, unreadable: {exc}") from exc
 
 
 def _rows(body: Any) -> Iterable[Mapping[str, Any]]:

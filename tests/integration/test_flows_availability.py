@@ -6,7 +6,8 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
-from flow_facts import NOON, Facts, minutes
+
+from tests.flow_facts import NOON, Facts, minutes
 
 DAY = NOON.astimezone(ZoneInfo("America/Sao_Paulo")).date()
 MIDNIGHT = datetime.combine(DAY, datetime.min.time(), ZoneInfo("America/Sao_Paulo"))

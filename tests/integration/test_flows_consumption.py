@@ -7,7 +7,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from flow_facts import Facts, minutes
+
+from tests.flow_facts import Facts, minutes
 
 ZONE = ZoneInfo("America/Sao_Paulo")
 

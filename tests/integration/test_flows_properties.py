@@ -6,9 +6,10 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from flow_facts import NOON, Facts, minutes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from tests.flow_facts import NOON, Facts, minutes
 
 SLOW_BUT_REAL = settings(
     max_examples=8,

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from flow_facts import NOON, Facts, minutes
+
+from tests.flow_facts import NOON, Facts, minutes
 
 
 @pytest.fixture

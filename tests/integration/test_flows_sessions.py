@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
-from flow_facts import NOON, Facts, minutes
+
+from tests.flow_facts import NOON, Facts, minutes
 
 
 @pytest.fixture

@@ -1,0 +1,251 @@
+"""The database against DOJOT's history, with the stand-in behind a real HTTP server."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+import pytest
+
+from flows.catalogue import carry_out
+from flows.runs import Outcome, ThresholdBroken
+from flows.scope import Scope
+from flows.settings import Settings
+from testbench.dojot import StandIn, running
+from testbench.dojot.payloads import DeviceData
+from testbench.embedded import host
+from tests.flow_facts import Facts
+from tests.waiting import wait_until
+
+HOUR = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=3)
+DEVICE = "a1b2c3"
+
+
+@pytest.fixture
+async def dojot() -> AsyncIterator[StandIn]:
+    with host.temporary_folder() as folder:
+        async with running(folder / "broker") as stand_in:
+            yield stand_in
+
+
+@pytest.fixture
+def facts(database_url: str) -> Iterator[Facts]:
+    made = Facts(database_url)
+    cp = made.charge_point()
+    assert cp == 1
+    made.conn.execute(
+        "INSERT INTO dojot_device (charge_point_id, tenant, device_id, label, template_id)"
+        " VALUES (1, 'admin', %s, 'CP-1', '1')",
+        [DEVICE],
+    )
+    made.conn.execute("INSERT INTO dojot_feed DEFAULT VALUES")
+    yield made
+    made.conn.close()
+
+
+def store(facts: Facts, count: int, first: datetime = HOUR) -> None:
+    for place in range(count):
+        # Microseconds that DOJOT does not keep.
+        at = first + timedelta(seconds=10 * place, microseconds=1_999)
+        facts.reading(1, at, energy_wh=1_000 + place * 125, power_w=45_000, soc_percent=20)
+
+
+async def hand_over(facts: Facts, dojot: StandIn, where: str = "TRUE") -> None:
+    """Put into the history what the relay would have sent."""
+    for row in facts.rows(
+        "SELECT dojot_timestamp_ms(mv.sampled_at) AS ms, dojot_attributes(mv) AS attrs"
+        f" FROM meter_value AS mv WHERE {where} ORDER BY mv.sampled_at"
+    ):
+        dojot.persister.put(DeviceData("admin", DEVICE, row["ms"], row["attrs"]))
+    await asyncio.to_thread(
+        wait_until, lambda: dojot.persister.waiting == 0, "the history has not got everything"
+    )
+
+
+async def reconcile(facts: Facts, dojot: StandIn, **parameters: Any) -> Outcome:
+    settings = Settings(facts.url, dojot.url, dojot.username, dojot.password)
+
+    def run() -> Outcome:
+        ((_, outcome),) = carry_out(settings, "reconcile_dojot", Scope(**parameters))
+        return outcome
+
+    return await asyncio.to_thread(run)
+
+
+def verdicts(facts: Facts) -> list[tuple[Any, ...]]:
+    rows = facts.rows("SELECT * FROM report.reconciliation ORDER BY window_start")
+    columns = ("rows_database", "rows_dojot", "missing_in_dojot", "missing_in_database")
+    return [(*(row[column] for column in columns), row["verdict"]) for row in rows]
+
+
+async def test_what_both_hold_is_ok(facts: Facts, dojot: StandIn):
+    store(facts, 30)
+    await hand_over(facts, dojot)
+
+    outcome = await reconcile(facts, dojot)
+
+    assert verdicts(facts) == [(30, 30, 0, 0, "ok")]
+    assert outcome.counts["rows_dojot"] == 30
+    (row,) = facts.rows("SELECT * FROM report.reconciliation")
+    assert row["energy_database_wh"] == row["energy_dojot_wh"] == 29 * 125
+
+
+async def test_what_dojot_lacks_is_sent_again_and_then_found(facts: Facts, dojot: StandIn):
+    store(facts, 30)
+    lost = "mv.energy_wh BETWEEN 1625 AND 2000"
+    await hand_over(facts, dojot, f"NOT {lost}")
+
+    with pytest.raises(ThresholdBroken, match="4 of 30 readings were missing"):
+        await reconcile(facts, dojot)
+
+    assert verdicts(facts) == [(30, 26, 4, 0, "repaired")]
+    (queued,) = facts.rows("SELECT count(*) AS n FROM dojot_outbox, unnest(sampled_ats)")
+    assert queued["n"] == 4
+    await reconcile(facts, dojot)
+    assert verdicts(facts) == [(30, 26, 0, 0, "waiting")]
+    facts.conn.execute("DELETE FROM dojot_outbox")
+    await hand_over(facts, dojot, lost)
+    await reconcile(facts, dojot)
+    assert verdicts(facts) == [(30, 30, 0, 0, "ok")]
+
+
+async def test_what_stays_missing_after_being_sent_again_is_different(facts: Facts, dojot: StandIn):
+    store(facts, 200)
+    await hand_over(facts, dojot, "mv.energy_wh <> 1125")
+    await reconcile(facts, dojot)  # one of 200 is tolerated
+    facts.conn.execute("DELETE FROM dojot_outbox")
+
+    with pytest.raises(ThresholdBroken, match="still missing in DOJOT"):
+        await reconcile(facts, dojot)
+
+    assert verdicts(facts) == [(200, 199, 1, 0, "different")]
+
+
+async def test_what_only_dojot_has_is_imported_with_its_origin(facts: Facts, dojot: StandIn):
+    store(facts, 200)
+    await hand_over(facts, dojot)
+    facts.conn.execute("DELETE FROM meter_value WHERE energy_wh = 1250")
+
+    await reconcile(facts, dojot)
+
+    assert verdicts(facts) == [(199, 200, 0, 1, "repaired")]
+    (row,) = facts.rows("SELECT * FROM report.meter_value WHERE origin = 'DOJOT'")
+    assert row["sampled_at"] == HOUR + timedelta(seconds=20, milliseconds=1)
+    assert (row["energy_wh"], row["power_w"], row["soc_percent"]) == (1_250, 45_000, 20)
+    await reconcile(facts, dojot)
+    assert verdicts(facts) == [(200, 200, 0, 0, "ok")]
+
+
+async def test_copies_are_counted_and_harmless(facts: Facts, dojot: StandIn):
+    store(facts, 30)
+    await hand_over(facts, dojot)
+    await hand_over(facts, dojot, "mv.energy_wh < 1500")
+
+    await reconcile(facts, dojot)
+
+    assert verdicts(facts) == [(30, 34, 0, 0, "ok")]
+    (row,) = facts.rows("SELECT duplicates FROM report.reconciliation")
+    assert row["duplicates"] == 4
+
+
+async def test_two_contexts_of_one_instant_are_two_readings(facts: Facts, dojot: StandIn):
+    facts.reading(1, HOUR, energy_wh=5, context=0)
+    facts.reading(1, HOUR, energy_wh=5, context=2)
+    await hand_over(facts, dojot)
+
+    await reconcile(facts, dojot)
+
+    assert verdicts(facts) == [(2, 2, 0, 0, "ok")]
+
+
+async def test_another_energy_at_the_same_instant_is_different(facts: Facts, dojot: StandIn):
+    store(facts, 5)
+    await hand_over(facts, dojot)
+    facts.conn.execute("UPDATE meter_value SET energy_wh = 7 WHERE energy_wh = 1250")
+
+    with pytest.raises(ThresholdBroken, match="another energy"):
+        await reconcile(facts, dojot)
+
+
+async def test_readings_without_energy_are_found_by_what_they_have(facts: Facts, dojot: StandIn):
+    facts.reading(1, HOUR, soc_percent=55)
+    facts.reading(1, HOUR + timedelta(seconds=10), extra='{"Frequency": 60, "flags": ["unit"]}')
+    await hand_over(facts, dojot)
+
+    await reconcile(facts, dojot)
+
+    assert verdicts(facts) == [(2, 2, 0, 0, "ok")]
+
+
+async def test_a_dry_run_writes_nothing(facts: Facts, dojot: StandIn):
+    store(facts, 30)
+
+    with pytest.raises(ThresholdBroken):
+        await reconcile(facts, dojot, dry_run=True)
+
+    assert facts.rows("SELECT * FROM reconciliation") == []
+    assert facts.rows("SELECT * FROM dojot_outbox") == []
+
+
+async def test_late_readings_have_their_hour_looked_at_again(facts: Facts, dojot: StandIn):
+    early = HOUR - timedelta(hours=30)
+    store(facts, 30)
+    await hand_over(facts, dojot)
+    await reconcile(facts, dojot)
+    store(facts, 5, early)
+    await hand_over(facts, dojot, f"mv.sampled_at < '{HOUR}'")
+
+    await reconcile(facts, dojot)
+
+    assert verdicts(facts) == [(5, 5, 0, 0, "ok"), (30, 30, 0, 0, "ok")]
+
+
+@pytest.mark.parametrize("fault", ["next_500", "next_html", "next_half_json", "next_403"])
+async def test_hiccups_of_dojot_are_asked_again(facts: Facts, dojot: StandIn, fault: str):
+    store(facts, 5)
+    await hand_over(facts, dojot)
+    dojot.faults.change({fault: 1, "http_scope": "/history"})
+
+    await reconcile(facts, dojot)
+
+    assert verdicts(facts) == [(5, 5, 0, 0, "ok")]
+
+
+async def test_a_dojot_that_cannot_be_asked_is_named_and_asked_next_time(
+    facts: Facts, dojot: StandIn
+):
+    store(facts, 5)
+    await hand_over(facts, dojot)
+    settings = Settings(facts.url, dojot.url, dojot.username, "wrong")
+    scope = Scope(start=HOUR, end=HOUR + timedelta(hours=1))
+
+    with pytest.raises(ThresholdBroken, match="login refused: 403"):
+        await asyncio.to_thread(lambda: list(carry_out(settings, "reconcile_dojot", scope)))
+
+    assert verdicts(facts) == [(None, None, None, None, "unreachable")]
+    await reconcile(facts, dojot)
+    assert verdicts(facts) == [(5, 5, 0, 0, "ok")]
+
+
+async def test_an_expired_token_is_renewed_once(facts: Facts, dojot: StandIn):
+    store(facts, 5)
+    await hand_over(facts, dojot)
+    dojot.faults.change({"enforce_exp": True, "token_lifetime_s": 1})
+
+    await reconcile(facts, dojot)
+    await asyncio.sleep(1.1)
+    await reconcile(facts, dojot, force=True)
+
+    assert verdicts(facts) == [(5, 5, 0, 0, "ok")]
+
+
+async def test_the_table_for_people_has_a_row_per_window(facts: Facts, dojot: StandIn):
+    store(facts, 5)
+    await hand_over(facts, dojot)
+
+    outcome = await reconcile(facts, dojot)
+
+    (row,) = outcome.table
+    assert (row["charge_point"], row["verdict"]) == ("CP-1", "ok")
+    assert orjson.loads(orjson.dumps(outcome.counts))["windows"] == 1
