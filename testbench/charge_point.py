@@ -104,6 +104,7 @@ class ChargePoint:
         self.station = Station(self)
         self.firmware_version: str | None = None
         self.is_operative = True
+        self.reads_idle_connectors = True
         self.on_transaction_started: Callable[[Session], None] = lambda session: None
         register_wh = self.random.randint(20_000_000, 60_000_000)
         self.connectors = {
@@ -290,7 +291,7 @@ class ChargePoint:
                 due = self.clock.now()
                 continue
             for connector in self.connectors.values():
-                if connector.session is None:
+                if connector.session is None and self.reads_idle_connectors:
                     self._put_idle_values(connector, due, "Sample.Clock")
 
     def put_meter_values(self, key: str, context: str, connector_id: int | None = None) -> None:

@@ -17,6 +17,7 @@ from testbench import frames
 from testbench.account import Account, SessionAccount
 from testbench.bus import Bus, BusCharge, CarCharge, Charge, Reading
 from testbench.charge_point import ChargePoint
+from testbench.clock import Clock
 from testbench.link import Address
 from testbench.memory import Memory
 from testbench.network import SITES, Fault, Planned, Site
@@ -238,14 +239,23 @@ async def replay(
             source = Past(site, plan, memory, account).messages(
                 sampling or Sampling(), until, tell_one
             )
-            group.create_task(_tell(site, Address(url, password), source, account))
+            group.create_task(_tell(site, Address(url, password), source, account, until))
     memory.save()
     return total
 
 
-async def _tell(site: Site, address: Address, source: Iterator[Message], account: Account) -> None:
+async def _tell(
+    site: Site, address: Address, source: Iterator[Message], account: Account, until: datetime
+) -> None:
+    """Tell everything in ``source``; the charge point lives at its end, before live charging."""
     charge_point = ChargePoint(
-        site.charge_point_id, address, nameplate=site.nameplate, account=account, source=source
+        site.charge_point_id,
+        address,
+        nameplate=site.nameplate,
+        clock=Clock(start=until),
+        account=account,
+        source=source,
     )
+    charge_point.reads_idle_connectors = False  # its registers are on their way through the past
     async with charge_point.running():
         await charge_point.queue.drained()
