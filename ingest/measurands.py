@@ -31,8 +31,11 @@ CONTEXTS = (
 )
 ENERGY, _POWER, _SOC, _POWER_OFFERED = 0, 1, 4, 7
 # Only power may be the sum of its phases; voltage and current never.
-SUMMED = {_POWER: "Power.Active.Import", _POWER_OFFERED: "Power.Offered"}
-PHASES = ("L1", "L2", "L3")
+SUMMED = {
+    column: tuple(f"{measurand}.{phase}" for phase in ("L1", "L2", "L3"))
+    for column, measurand in ((_POWER, "Power.Active.Import"), (_POWER_OFFERED, "Power.Offered"))
+}
+_PARTS = {name for names in SUMMED.values() for name in names}
 
 _COLUMN = {
     "Energy.Active.Import.Register": ENERGY,
@@ -179,7 +182,7 @@ def _judge(labels: _Labels) -> Place:
         place,
         column=column,
         is_home=location in (None, "Outlet", _HOME.get(measurand)),
-        is_summed=phase is not None and measurand in SUMMED.values(),
+        is_summed=name in _PARTS,
         factor=conversion[0],
         offset=conversion[1],
         least=least,

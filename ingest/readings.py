@@ -11,7 +11,7 @@ from typing import Any
 
 from ingest.fields import LARGEST_REGISTER, as_list, read_float, read_text, to_json
 from ingest.measurands import COLUMNS as COLUMNS
-from ingest.measurands import ENERGY, PHASES, SUMMED, Place, place_of
+from ingest.measurands import ENERGY, SUMMED, Place, place_of
 from ingest.timestamps import read_instant
 
 
@@ -116,7 +116,7 @@ class _Reader:
     aside: list[SetAside] = field(default_factory=list)
     unusable: dict[str | int, datetime] = field(default_factory=dict)
     stand_ins: list[tuple[Reading, int, float]] = field(default_factory=list)
-    phased: list[Reading] = field(default_factory=list)
+    phased: dict[int, Reading] = field(default_factory=dict)
 
     def read(self, element: dict[str, Any], position: int) -> None:
         """Take the samples of one ``meterValue``."""
@@ -142,7 +142,7 @@ class _Reader:
 
     def complete(self) -> None:
         """Fill the columns that only phases or other locations speak of."""
-        for reading in self.phased:
+        for reading in self.phased.values():
             _sum_phases(reading)
         for reading, column, number in self.stand_ins:
             if reading.values[column] is None:
@@ -191,7 +191,7 @@ class _Reader:
             if not place.is_home:
                 self.stand_ins.append((reading, column, number))
         elif place.is_summed:
-            self.phased.append(reading)
+            self.phased[id(reading)] = reading
         return None if reading.keep(place.name, number) else f"another value of {place.name}"
 
 
@@ -213,7 +213,6 @@ def _sum_phases(reading: Reading) -> None:
 
 def _phases(reading: Reading) -> Iterator[tuple[int, list[float]]]:
     extra = reading.extra or {}
-    for column, measurand in SUMMED.items():
-        names = [f"{measurand}.{phase}" for phase in PHASES]
+    for column, names in SUMMED.items():
         if found := [extra[name] for name in names if name in extra]:
             yield column, found
