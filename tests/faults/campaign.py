@@ -135,6 +135,8 @@ class _Campaign:
         drain_s = time.monotonic() - drained
         verdict = await self._judge(since)
         self.outcome.add(kind, verdict)
+        for case in (*verdict.lost, *verdict.doubled):
+            logger.error("round %d: %s", number, case)
         await self._check_dojot(number, kind)
         self._find_tracebacks(number, kind)
         self.progress(
