@@ -131,14 +131,16 @@ class _Reader:
                 continue
             place = place_of(sample)
             value = sample.get("value")
-            if (number := read_float(value)) is None and read_text(value) is None:
-                continue  # an empty value says "not known"; the raw log has it
+            number = read_float(value)
+            if number is None and not (place.is_signed and read_text(value)):
+                self._set_aside_unless_empty(value, sample)
+                continue
             if (reading := by_context.get(place.context)) is None:
                 reading = by_context[place.context] = self._reading(at, place.context)
                 if flag:
                     _explain(reading, flag, written)
-            if reason := self._put(reading, place, number, value):
-                self.set_aside(reason, sample)
+            if not self._put(reading, place, number, value):
+                self.set_aside(f"another value of {place.name}", sample)
 
     def complete(self) -> None:
         """Fill the columns that only phases or other locations speak of."""
@@ -166,20 +168,22 @@ class _Reader:
             self.readings[key] = reading
         return reading
 
-    def _put(self, reading: Reading, place: Place, number: float | None, value: Any) -> str | None:
-        """Add one value to its reading; return why that cannot be, or None."""
+    def _set_aside_unless_empty(self, value: Any, sample: dict[str, Any]) -> None:
+        """An empty value says "not known"; the raw log has it."""
+        if read_text(value) is not None:
+            self.set_aside(f"not a number: {value!r:.80}", sample)
+
+    def _put(self, reading: Reading, place: Place, number: float | None, value: Any) -> bool:
+        """Add one value to its reading; False if there is another in its place."""
         if place.flags:
             reading.flag(*place.flags)
         if place.odd_context:
             reading.keep("context", place.odd_context)
-        if place.is_signed:
-            kept = reading.keep_signed(place.name, read_text(value) or "")
-            return None if kept else f"another signed value of {place.name}"
-        if number is None:
-            return f"not a number: {value!r:.80}"
+        if number is None or place.is_signed:
+            return reading.keep_signed(place.name, read_text(value) or "")
         return self._put_number(reading, place, number * place.factor + place.offset)
 
-    def _put_number(self, reading: Reading, place: Place, number: float) -> str | None:
+    def _put_number(self, reading: Reading, place: Place, number: float) -> bool:
         column = place.column
         if not place.least <= number <= place.most:
             reading.flag("range")
@@ -187,12 +191,12 @@ class _Reader:
         if column is not None:
             if place.is_home and reading.values[column] in (None, number):
                 reading.values[column] = number
-                return None
+                return True
             if not place.is_home:
                 self.stand_ins.append((reading, column, number))
         elif place.is_summed:
             self.phased[id(reading)] = reading
-        return None if reading.keep(place.name, number) else f"another value of {place.name}"
+        return reading.keep(place.name, number)
 
 
 def _explain(reading: Reading, flag: str, written: Any) -> None:

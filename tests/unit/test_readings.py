@@ -178,6 +178,13 @@ def test_one_bad_sample_does_not_cost_its_neighbours(value):
     assert [json.loads(piece.raw) for piece in aside] == [bad]
 
 
+def test_a_bad_sample_alone_makes_no_reading():
+    readings, aside = read(element(sample("n/a", "Oddity", context="Odd")))
+
+    assert readings == []
+    assert [piece.reason for piece in aside] == ["not a number: 'n/a'"]
+
+
 @pytest.mark.parametrize("value", ["1e13", "-1e15"])
 def test_what_no_column_can_mean_is_kept_beside_it(value):
     assert only(sample(value, "Power.Active.Import", "W")) == (
@@ -348,6 +355,7 @@ def test_every_sample_is_read_or_set_aside_or_empty(samples, timestamp):
         )
         assert bool(alone and numbers_in(alone[0])) + bool(alone_aside) + is_empty == 1
     assert len(aside) <= len(samples)
+    assert all(numbers_in(reading) for reading in readings)
     assert bool(readings or aside) == any(
         not isinstance(piece, dict)
         or str(piece.get("value")).strip().lower() not in {"", "none", "null"}
