@@ -58,7 +58,7 @@ def draw_visitor() -> None:
 
 
 def _require_local() -> None:
-    token = st.context.cookies.get(COOKIE, "")
+    token = str(st.context.cookies.get(COOKIE, ""))
     if (known := users.read_token(token, users.secret(), time.time())) is None:
         st.info(t("signin.needed"), icon=":material/lock:")
         target = quote(st.context.url or "/", safe="")

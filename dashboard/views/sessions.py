@@ -138,8 +138,9 @@ def _nothing(selection: Selection, wanted: ask.Wanted) -> None:
 
 
 def clear() -> None:
-    for key in ("tipo", "etiqueta", "conector", "min_kwh", "max_kwh", "min_min"):
-        st.session_state.pop(key, None)
+    """Every filter of this page back to what lets everything through."""
+    nothing = {"tipo": "all", "etiqueta": "", "conector": 0, "min_kwh": 0.0, "max_kwh": 0.0}
+    st.session_state.update({**nothing, "min_min": 0})
 
 
 header.title(t("sessions.title"))

@@ -1,0 +1,188 @@
+"""What the dashboard's roles may do in the database, and what the pages then offer."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from dashboard import db, visitor
+from dashboard.data import operations
+from tests.integration.test_dashboard_pages import opened, said
+
+ACTS = (
+    "operation.queue_command('CP', 'Reset', '{\"type\": \"Soft\"}', 'ana', 60)",
+    "operation.register_charge_point('CP', 'refused', 'ana')",
+    "operation.describe_charge_point('CP', 'x', 'y', 0, 0, 'ana')",
+    "operation.save_id_tag('T', 'Accepted', NULL, NULL, NULL, NULL, 'ana')",
+    "report.remove_tariff(1)",
+    "report.add_holiday('2026-12-25', 'Natal')",
+    "report.set_setting('power_threshold_w', 60, 'x', 2026, 'ana')",
+    "report.withdraw_downtime_exclusion(1, 'ana')",
+)
+
+
+@pytest.fixture
+def network(database_url, monkeypatch) -> Iterator[str]:
+    """A database with one charge point that is known and one that knocks."""
+    with psycopg.connect(database_url) as conn:
+        conn.execute(
+            "INSERT INTO charge_point (identity, registration)"
+            " VALUES ('CP', 'registered'), ('KNOCKS', 'pending')"
+        )
+        conn.execute("INSERT INTO connector (charge_point_id, connector_id) VALUES (1, 1)")
+    monkeypatch.setenv("ELETROPOSTO_DATABASE_URL", database_url)
+    yield database_url
+    db.close_all()
+    st.cache_data.clear()
+
+
+def as_role(url: str, role: str) -> psycopg.Connection:
+    return psycopg.connect(url, options=f"-c role=eletroposto_{role}", autocommit=True)
+
+
+def rows(url: str, query: str) -> list[tuple[object, ...]]:
+    with psycopg.connect(url) as conn:
+        return conn.execute(query).fetchall()
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_a_reader_of_the_dashboard_cannot_act(network, act):
+    with as_role(network, "dashboard") as conn, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        conn.execute(f"SELECT {act}")
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_an_operator_can(network, act):
+    with as_role(network, "operator") as conn:
+        conn.execute(f"SELECT {act}")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO command (charge_point_id, action) VALUES (1, 'Reset')",
+        "UPDATE charge_point SET registration = 'registered'",
+        "DELETE FROM id_tag",
+        "SELECT * FROM charge_point",
+        "INSERT INTO operation_log (who, what, subject) VALUES ('x', 'y', 'z')",
+        "SELECT operation.note('x', 'y', 'z', '{}')",
+    ],
+)
+def test_an_operator_reaches_tables_through_the_functions_only(network, statement):
+    with as_role(network, "operator") as conn, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        conn.execute(statement)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "operation.queue_command('CP', 'Explode', '{}', 'ana', 60)",
+        "operation.queue_command('CP', 'Reset', '[]', 'ana', 60)",
+        "operation.queue_command('CP', 'Reset', '{}', 'ana', 0)",
+        "operation.queue_command('nobody', 'Reset', '{}', 'ana', 60)",
+        "operation.register_charge_point('CP', 'pending', 'ana')",
+        "operation.save_id_tag(' ', 'Accepted', NULL, NULL, NULL, NULL, 'ana')",
+        "operation.save_id_tag('T', 'Maybe', NULL, NULL, NULL, NULL, 'ana')",
+        "operation.describe_charge_point('CP', 'x', 'y', 91, 0, 'ana')",
+    ],
+)
+def test_the_database_refuses_nonsense_from_operators_too(network, call):
+    with as_role(network, "operator") as conn, pytest.raises(psycopg.Error):
+        conn.execute(f"SELECT {call}")
+
+
+def test_a_command_of_an_operator_waits_for_the_socket(network):
+    visitor.sign_in("ana", "operator")
+
+    number = operations.queue_command("CP", "Reset", {"type": "Soft"}, 30)
+
+    found = rows(network, "SELECT command_id, action, payload, requested_by, status FROM command")
+    assert found == [(number, "Reset", {"type": "Soft"}, "ana", "queued")]
+
+
+@pytest.mark.parametrize("role", ["viewer", "engineer"])
+def test_nobody_else_gets_as_far_as_the_database(network, role):
+    visitor.sign_in("bob", role)
+
+    with pytest.raises(db.NoAnswer) as refused:
+        operations.queue_command("CP", "Reset", {"type": "Soft"}, 30)
+
+    assert refused.value.reason == "refused"
+    assert rows(network, "SELECT * FROM command") == []
+
+
+def test_the_database_says_why_it_refuses(network):
+    visitor.sign_in("ana", "operator")
+
+    with pytest.raises(db.NoAnswer) as refused:
+        operations.queue_command("nobody", "Reset", {}, 30)
+
+    assert "nobody" in refused.value.detail
+
+
+def test_who_changed_what_is_on_record_without_the_identifier(network):
+    visitor.sign_in("ana", "operator")
+
+    operations.save_id_tag("SECRET-1", "Blocked", None, "", 1, "Ônibus")
+
+    [(who, what, subject, details)] = rows(
+        network, "SELECT who, what, subject, details FROM operation_log"
+    )
+    assert (who, what) == ("ana", "save_id_tag")
+    assert "SECRET" not in subject + json.dumps(details)
+
+
+def test_an_exclusion_and_its_withdrawal_are_kept(network):
+    visitor.sign_in("ana", "operator")
+    start = datetime(2026, 11, 1, tzinfo=UTC)
+
+    operations.exclude("CP", 1, start, start + timedelta(hours=1), "vandalism", "B.O. 123")
+    operations.withdraw_exclusion(1)
+
+    [(reason, author, withdrawn)] = rows(
+        network, "SELECT reason, author, withdrawn_by FROM downtime_exclusion"
+    )
+    assert (reason, author, withdrawn) == ("vandalism", "ana", "ana")
+
+
+def test_one_click_lets_a_charge_point_in(monkeypatch, network):
+    page = opened(monkeypatch, network, "registry")
+
+    page.button(key="registered_KNOCKS").click().run()
+
+    assert not page.exception
+    assert rows(network, "SELECT identity FROM charge_point WHERE registration = 'pending'") == []
+
+
+def test_a_command_that_may_disturb_asks_first(monkeypatch, network):
+    page = opened(monkeypatch, network, "operations", comando="Reset")
+
+    press(page)
+    assert rows(network, "SELECT * FROM command") == []
+    page.checkbox(key="sure_Reset").check()
+    press(page)
+
+    assert rows(network, "SELECT action, payload FROM command") == [("Reset", {"type": "Soft"})]
+
+
+def press(page: AppTest) -> None:
+    next(button for button in page.button if button.label == "Enviar").click()
+    page.run()
+    assert not page.exception
+
+
+def test_without_signing_in_nothing_is_shown(monkeypatch, network, tmp_path):
+    monkeypatch.setenv("ELETROPOSTO_DATABASE_URL", network)
+    page = opened(monkeypatch, network)
+    assert page.title
+
+    monkeypatch.setenv("ELETROPOSTO_DASHBOARD_USERS", str(tmp_path / "users"))
+    page.run()
+
+    assert not page.title
+    assert not page.metric
+    assert "Entre para ver" in said(page)
