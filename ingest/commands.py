@@ -5,10 +5,11 @@ the answer comes too late or nobody is left to wait for it, but it is never repe
 """
 
 import asyncio
+import itertools
 import logging
 import uuid
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
@@ -31,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 _QUERIES = sql.load("operations")
 _SWEEP_EVERY_S = 3.0
+_SWEEPS_PER_LOOK_AT_SOCKETS = 5  # it looks at every open connection
 _LONGEST_WAIT_S = 120.0
 _OWN_WAIT_S = 30.0
 _BOOT_FIRST_S = 1.0  # a charge point that has just connected may want to say who it is
@@ -74,6 +76,7 @@ class Commands:
     _outstanding: dict[str, Command] = field(default_factory=dict)
     _late: dict[str, Command] = field(default_factory=dict)
     _recording: set[asyncio.Task[None]] = field(default_factory=set)
+    _sweeps: Iterator[int] = field(default_factory=itertools.count)
 
     async def run(self) -> None:
         """Sweep for ever: what expired or was abandoned, and what no notice told us of."""
@@ -139,7 +142,8 @@ class Commands:
                 _QUERIES["fail_abandoned_commands"],
                 {"replica_id": self.replica_id, "outstanding": outstanding},
             )
-            await conn.execute(_QUERIES["close_replaced_connections"])
+            if next(self._sweeps) % _SWEEPS_PER_LOOK_AT_SOCKETS == 0:
+                await conn.execute(_QUERIES["close_replaced_connections"])
             waiting = await (await conn.execute(_QUERIES["waiting_charge_points"])).fetchall()
         self._waiting.clear()
         for (charge_point_id,) in waiting:

@@ -40,6 +40,7 @@ _EIGHT = (
 # Offered limits and the temperature are what small firmware lacks first, then the vehicle's charge.
 MEASURAND_LISTS = (_EIGHT, _EIGHT[:5], _EIGHT[:4], _EIGHT[:2])
 _BOOTS_OF_A_LOOP = 4
+_CHANGES_OF_A_LOOP = 8
 _PAUSE = timedelta(minutes=15)
 _MOST_AT_ONCE = 50
 _GONE = ("ConnectionClosed", "Timeout")  # no refusal: there is nobody to talk to
@@ -54,12 +55,18 @@ class History:
         level: Index of the list of measurands to begin with; past the last: do not ask.
         boots: BootNotifications in the last ten minutes that came, unasked for, within a quarter
             of an hour after we changed the list.
+        changes: How often it took a list in the last ten minutes: it forgets at each boot.
     """
 
     level: int
     measurands_at: datetime | None
     paused_until: datetime | None
     boots: int
+    changes: int = 0
+
+    @property
+    def is_loop(self) -> bool:
+        return self.boots >= _BOOTS_OF_A_LOOP or self.changes >= _CHANGES_OF_A_LOOP
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +84,7 @@ class Decision:
 
 def decide(history: History, now: datetime) -> Decision:
     """Return whether to configure, and with which list of measurands. Pure."""
-    if history.boots >= _BOOTS_OF_A_LOOP:
+    if history.is_loop:
         return Decision(history.level + 1, now + _PAUSE)
     if history.paused_until is not None and now < history.paused_until:
         return Decision(None, history.paused_until)
@@ -145,10 +152,15 @@ class Configuring:
     pool: AsyncConnectionPool
     commands: Commands
     wishes: Mapping[str, str]
+    _under_way: set[tuple[int, datetime]] = field(default_factory=set)
     _at_once: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MOST_AT_ONCE))
 
     async def after_boot(self, charge_point: ChargePoint) -> None:
         """Bring the configuration to our wishes, as far as the charge point goes along."""
+        socket = (charge_point.known.charge_point_id, charge_point.opened_at)
+        if socket in self._under_way:
+            return  # its Boot came twice
+        self._under_way.add(socket)
         async with self._at_once:
             try:
                 await self._configure(charge_point)
@@ -156,6 +168,8 @@ class Configuring:
                 logger.info("%s: not configured: %s", charge_point.identity, exc)
             except DATABASE_AWAY as exc:
                 logger.warning("%s: not configured: %s", charge_point.identity, str(exc).strip())
+            finally:
+                self._under_way.discard(socket)
 
     async def learn_identity(self, charge_point: ChargePoint) -> None:
         """Ask a charge point for its BootNotification once if it never sent us one."""
@@ -202,7 +216,8 @@ class Configuring:
         """Take the charge point out of its boot loop, and touch nothing else for a while."""
         logger.warning("%s: boots again and again", charge_point.identity)
         changed = await self._set_measurands(charge_point, level, Keys({}))
-        note = f"{history.boots} boots within minutes of a new list of measurands"
+        boots = max(history.boots, history.changes)
+        note = f"{boots} boots within minutes of a new list of measurands"
         await self._save(charge_point, level, changed, until, note)
 
     async def _read(self, charge_point: ChargePoint) -> Keys:
@@ -252,7 +267,11 @@ class Configuring:
     async def _history(self, charge_point: ChargePoint) -> History:
         async with self.pool.connection() as conn:
             cursor = conn.cursor(row_factory=class_row(History))
-            parameters = {"charge_point_id": charge_point.known.charge_point_id}
+            parameters = {
+                "charge_point_id": charge_point.known.charge_point_id,
+                "asked_by": _ASKED_BY,
+                "key": _MEASURANDS_KEY,
+            }
             await cursor.execute(_QUERIES["boot_configuration"], parameters)
             found = await cursor.fetchone()
         assert found is not None, "a connected charge point is registered"

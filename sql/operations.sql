@@ -79,16 +79,36 @@ WHERE
 SELECT DISTINCT charge_point_id FROM command WHERE status = 'queued' AND expires_at > now();
 
 -- name: expire_commands
+WITH online AS (
+    SELECT conn.charge_point_id
+    FROM connection AS conn
+    INNER JOIN replica AS rep ON conn.replica_id = rep.replica_id
+    WHERE
+        conn.closed_at IS NULL AND rep.seen_at > now() - INTERVAL '30 seconds'
+        AND conn.charge_point_id IN (
+            SELECT late.charge_point_id FROM command AS late
+            WHERE late.status = 'queued' AND late.expires_at <= now()
+        )
+),
+
+due AS (
+    SELECT
+        cmd.command_id,
+        cmd.charge_point_id IN (SELECT online.charge_point_id FROM online) AS is_online
+    FROM command AS cmd
+    WHERE cmd.status = 'queued' AND cmd.expires_at <= now()
+    FOR UPDATE SKIP LOCKED
+)
+
 UPDATE command AS cmd
 SET
     status = 'expired', finished_at = now(),
-    error_code = CASE WHEN pub.is_online THEN 'Expired' ELSE 'NotConnected' END,
+    error_code = CASE WHEN due.is_online THEN 'Expired' ELSE 'NotConnected' END,
     error_description = CASE
-        WHEN pub.is_online THEN 'it expired before its turn came' ELSE 'the charge point is not connected'
+        WHEN due.is_online THEN 'it expired before its turn came' ELSE 'the charge point is not connected'
     END
-FROM charge_point AS cp
-INNER JOIN report.charge_point AS pub ON cp.identity = pub.charge_point
-WHERE cmd.status = 'queued' AND cmd.expires_at <= now() AND cmd.charge_point_id = cp.charge_point_id
+FROM due
+WHERE cmd.command_id = due.command_id
 RETURNING cmd.command_id, cmd.payload;
 
 -- name: fail_abandoned_commands
@@ -148,7 +168,16 @@ SELECT
                 'Reset', 'TriggerMessage', 'ExtendedTriggerMessage', 'UpdateFirmware', 'SignedUpdateFirmware'
             )
             AND cmd.sent_at > greatest(conf.measurands_at, now() - INTERVAL '10 minutes')
-    ))::integer AS boots
+    ))::integer AS boots,
+    (
+        SELECT count(*)
+        FROM command AS cmd
+        WHERE
+            cmd.charge_point_id = cp.charge_point_id AND cmd.action = 'ChangeConfiguration'
+            AND cmd.requested_by = %(asked_by)s AND cmd.payload ->> 'key' = %(key)s
+            AND cmd.response ->> 'status' IN ('Accepted', 'RebootRequired')
+            AND cmd.sent_at > greatest(conf.paused_until - INTERVAL '15 minutes', now() - INTERVAL '10 minutes')
+    )::integer AS changes
 FROM charge_point AS cp
 LEFT JOIN boot_configuration AS conf ON cp.charge_point_id = conf.charge_point_id
 WHERE cp.charge_point_id = %(charge_point_id)s;

@@ -306,14 +306,13 @@ async def test_the_newest_socket_gets_the_command_wherever_it_is(
     first, second = start_central_system(), start_central_system()
     with psycopg.connect(database_url, autocommit=True) as database:
         desk = Desk(database)
-        async with (
-            connected(first.url, "R-2") as older,
-            connected(second.url, "R-2", on_call=accepting),
-        ):
-            closed = await asyncio.wait_for(older.wait_closed(), 10)
-            assert closed.rcvd is not None
-            assert "newer connection" in closed.rcvd.reason
-            assert await desk.send("R-2", "ClearCache", {}) == {"status": "Accepted"}
+        async with connected(first.url, "R-2") as older:
+            await until(lambda: desk.rows("SELECT FROM report.connection"), "not connected")
+            async with connected(second.url, "R-2", on_call=accepting):
+                closed = await asyncio.wait_for(older.wait_closed(), 20)
+                assert closed.rcvd is not None
+                assert "newer connection" in closed.rcvd.reason
+                assert await desk.send("R-2", "ClearCache", {}) == {"status": "Accepted"}
 
 
 async def test_a_call_of_a_dead_replica_is_given_up(

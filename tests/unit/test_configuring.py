@@ -26,6 +26,8 @@ LIST = "MeterValuesSampledData"
         (History(0, None, None, 0), 0, False),
         (History(0, EARLIER, None, 3), 0, False),
         (History(0, EARLIER, None, 4), 1, True),
+        (History(0, EARLIER, None, 1, changes=7), 0, False),
+        (History(0, EARLIER, None, 1, changes=8), 1, True),
         (History(1, EARLIER, NOW + timedelta(minutes=1), 1), None, True),
         (History(1, EARLIER, NOW + timedelta(minutes=1), 4), 2, True),
         (History(1, EARLIER, NOW - timedelta(minutes=1), 1), 1, False),
