@@ -1,13 +1,129 @@
 -- The relay's statements. Every list parameter is an array.
 
--- name: start_feed
+-- name: feed_is_open
+SELECT count(*) > 0 FROM dojot_feed;
+
+-- name: lock_feed
+-- Waits for the commits that are under way, and they for us: each knows of the feed or is in its snapshot, never both.
+LOCK TABLE dojot_outbox, dojot_event IN SHARE ROW EXCLUSIVE MODE;
+
+-- name: open_feed
 -- From now on commits fill the outbox.
-INSERT INTO dojot_feed DEFAULT VALUES ON CONFLICT DO NOTHING;
+INSERT INTO dojot_feed (snapshot, last_transaction_id)
+SELECT pg_current_snapshot(), max(transaction_id) FROM transaction
+ON CONFLICT DO NOTHING
+RETURNING since;
+
+-- name: plan_backfill
+INSERT INTO dojot_backfill (charge_point_id, reached)
+SELECT charge_point_id, %(since)s FROM charge_point
+ON CONFLICT DO NOTHING;
+
+-- name: next_backfill
+-- The charge point that is furthest behind. Events first: they are few, and what happens meanwhile tells of itself.
+SELECT charge_point_id, reached, events_told FROM dojot_backfill
+WHERE mod(charge_point_id, 8) = ANY(%(shards)s)
+ORDER BY events_told, reached, charge_point_id
+LIMIT 1
+FOR UPDATE SKIP LOCKED;
+
+-- name: waiting_for_backfill
+-- Messages that already wait, counted in the first rows only.
+SELECT coalesce(sum(waiting.messages), 0) FROM (
+    (
+        SELECT cardinality(charge_point_ids) AS messages FROM dojot_outbox
+        WHERE shard = ANY(%(shards)s) AND NOT charge_point_ids <@ %(blocked)s::integer []
+        ORDER BY outbox_id
+        LIMIT 2000
+    )
+    UNION ALL
+    (
+        SELECT 1 FROM dojot_event
+        WHERE shard = ANY(%(shards)s) AND charge_point_id <> ALL(%(blocked)s::integer [])
+        ORDER BY event_id
+        LIMIT 50000
+    )
+) AS waiting;
+
+-- name: tell_events_again
+-- What the triggers would have told of a charge point, had there been a feed.
+INSERT INTO dojot_event (shard, charge_point_id, at, attrs)
+SELECT mod(%(charge_point_id)s, 8), %(charge_point_id)s, event.at, jsonb_strip_nulls(event.attrs)
+FROM dojot_feed AS feed
+CROSS JOIN LATERAL (
+    SELECT note.at, dojot_status_of(note) AS attrs
+    FROM status_notification AS note
+    WHERE note.charge_point_id = %(charge_point_id)s AND note.at >= %(since)s AND was_committed(note.xmin, feed.snapshot)
+    UNION ALL
+    SELECT tx.started_at, dojot_start_of(tx)
+    FROM transaction AS tx
+    WHERE
+        tx.charge_point_id = %(charge_point_id)s AND tx.started_at >= %(since)s
+        AND tx.transaction_id <= feed.last_transaction_id
+    UNION ALL
+    SELECT tx.stopped_at, dojot_stop_of(tx)
+    FROM transaction AS tx
+    WHERE
+        tx.charge_point_id = %(charge_point_id)s AND tx.stopped_at >= %(since)s
+        AND was_committed(tx.xmin, feed.snapshot)
+    UNION ALL
+    SELECT conn.opened_at, '{"connected": true}'
+    FROM connection AS conn
+    WHERE
+        conn.charge_point_id = %(charge_point_id)s AND conn.opened_at >= %(since)s
+        AND (conn.opened_at < feed.since OR was_committed(conn.xmin, feed.snapshot))
+    UNION ALL
+    SELECT conn.closed_at, dojot_close_of(conn)
+    FROM connection AS conn
+    WHERE
+        conn.charge_point_id = %(charge_point_id)s AND conn.closed_at >= %(since)s
+        AND was_committed(conn.xmin, feed.snapshot)
+    UNION ALL
+    SELECT cp.booted_at, dojot_boot_of(cp)
+    FROM charge_point AS cp
+    WHERE cp.charge_point_id = %(charge_point_id)s AND cp.booted_at >= %(since)s AND cp.booted_at < feed.since
+) AS event
+WHERE dojot_can_store(event.at);
+
+-- name: events_are_told
+UPDATE dojot_backfill SET events_told = TRUE
+WHERE charge_point_id = %(charge_point_id)s;
+
+-- name: next_reading
+SELECT mv.sampled_at FROM meter_value AS mv
+WHERE
+    mv.charge_point_id = %(charge_point_id)s
+    AND mv.sampled_at >= %(since)s AND mv.sampled_at < '9999-12-31'
+ORDER BY mv.sampled_at
+LIMIT 1;
+
+-- name: queue_readings
+-- Those of a window that nobody else puts into the outbox.
+SELECT dojot_enqueue(
+    array_agg(mv.charge_point_id), array_agg(mv.sampled_at), array_agg(mv.connector_id), array_agg(mv.context)
+)
+FROM meter_value AS mv
+WHERE
+    mv.charge_point_id = %(charge_point_id)s
+    AND mv.sampled_at >= %(since)s AND mv.sampled_at < %(until)s
+    AND mv.origin <> 2  -- came from DOJOT
+    AND dojot_can_store(mv.sampled_at)
+    AND was_committed(mv.xmin, (SELECT snapshot FROM dojot_feed));
+
+-- name: backfill_reached
+UPDATE dojot_backfill SET reached = %(until)s
+WHERE charge_point_id = %(charge_point_id)s;
+
+-- name: end_backfill
+DELETE FROM dojot_backfill
+WHERE charge_point_id = %(charge_point_id)s;
 
 -- name: announce_relay
 INSERT INTO dojot_relay (relay_id, host)
 VALUES (%(relay_id)s, %(host)s)
-ON CONFLICT (relay_id) DO UPDATE SET seen_at = now();
+ON CONFLICT (relay_id) DO UPDATE
+SET
+    seen_at = now(), messages_per_s = %(messages_per_s)s, broker_is_away = %(broker_is_away)s, problem = %(problem)s;
 
 -- name: forget_relays
 DELETE FROM dojot_relay
@@ -26,7 +142,10 @@ FOR UPDATE;
 
 -- name: hold_shards
 UPDATE dojot_shard
-SET relay_id = %(relay_id)s, claimed_until = now() + %(lease)s::interval
+SET
+    relay_id = %(relay_id)s,
+    claimed_until = now() + %(lease)s::interval,
+    sent_at = CASE WHEN %(has_sent)s THEN now() ELSE sent_at END
 WHERE shard = ANY(%(shards)s);
 
 -- name: release_shards

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from uuid import UUID
 
@@ -23,14 +23,20 @@ class Claims:
 
     Args:
         is_empty: Whether nothing of a shard is in flight, so that it can be handed over.
+        figures: What is told of this relay with every renewal.
     """
 
     def __init__(
-        self, pool: AsyncConnectionPool, relay_id: UUID, is_empty: Callable[[int], bool]
+        self,
+        pool: AsyncConnectionPool,
+        relay_id: UUID,
+        is_empty: Callable[[int], bool],
+        figures: Callable[[], Mapping[str, object]],
     ) -> None:
         self._pool = pool
         self._relay_id = relay_id
         self._is_empty = is_empty
+        self._figures = figures
         self._hold: frozenset[int] = frozenset()
         self._valid_until = 0.0
 
@@ -44,7 +50,7 @@ class Claims:
     async def renew(self) -> None:
         """Say that we live, claim our share, hand over what is above it. Raises psycopg.Error."""
         began = asyncio.get_running_loop().time()
-        relay: dict[str, object] = {"relay_id": self._relay_id, "lease": _LEASE}
+        relay = {"relay_id": self._relay_id, "lease": _LEASE, **self._figures()}
         async with self._pool.connection() as conn, conn.transaction():
             announced = {**relay, "host": socket.gethostname()}
             await conn.execute(_QUERIES["announce_relay"], announced)

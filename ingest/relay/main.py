@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import uuid4
@@ -20,6 +21,7 @@ import sql
 from ingest.health import serve_health
 from ingest.relay.claims import RENEW_EVERY_S, Claims
 from ingest.relay.dojot_api import DojotApi
+from ingest.relay.feed import Backfill
 from ingest.relay.lanes import Lanes
 from ingest.relay.metrics import Metrics
 from ingest.relay.orders import NotAnOrder, UnusableOrder, read_orders
@@ -63,7 +65,8 @@ class Relay:
             open=False,
             kwargs={"autocommit": True, "options": _OPTIONS},
         )
-        self._claims = Claims(self._pool, self.relay_id, self._is_empty)
+        self._claims = Claims(self._pool, self.relay_id, self._is_empty, self._figures)
+        self._told = (0, time.monotonic())  # messages sent, and when, at the last renewal
         self._api = DojotApi(
             settings.dojot_url, settings.dojot_user, settings.dojot_password.get_secret_value()
         )
@@ -87,6 +90,13 @@ class Relay:
             Outbox(kind, self._pool, self.metrics, settings.dojot_retention)
             for kind in ("readings", "events")
         ]
+        self._backfill = Backfill(
+            self._pool,
+            settings.dojot_retention,
+            settings.dojot_rate,
+            shards=lambda: self._claims.shards,
+            unavailable=self.registrar.unavailable,
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Relay until ``stop`` is set; whatever is away then or later is waited for."""
@@ -124,6 +134,7 @@ class Relay:
             ("claims", self._claim),
             ("measure", self._measure),
             ("listen", self._listen),
+            ("backfill", self._backfill.step),
             ("orders", self._pass_on_orders),
         ]
         if self._settings.dojot_frame_log:
@@ -186,13 +197,24 @@ class Relay:
             row.shard != shard for outbox in self._outboxes for row in outbox.in_flight.values()
         )
 
+    def _figures(self) -> dict[str, object]:
+        """What others may know of us; told with every renewal of our claims."""
+        (before, at), now = self._told, time.monotonic()
+        sent = sum(outbox.sent for outbox in self._outboxes)
+        self._told = (sent, now)
+        return {
+            "messages_per_s": (sent - before) / max(now - at, 0.001),
+            "has_sent": sent > before,
+            "broker_is_away": self.sessions.broker_is_away,
+            "problem": self.registrar.problem,
+        }
+
     def _in_flight(self) -> int:
         return sum(sum(outbox.loads.values()) for outbox in self._outboxes)
 
     async def _claim(self) -> float:
         if not self._database_ok:
-            async with self._pool.connection() as conn:
-                await conn.execute(_QUERIES["start_feed"])
+            await self._backfill.open_feed()
         before = self._claims.shards
         await self._claims.renew()
         self._database_ok = True

@@ -70,6 +70,7 @@ class Message:
     payload: bytes
 
     def sent(self) -> None:
+        self.row.outbox.sent += 1
         self.row.outbox.acknowledged[self.row.lane].inc()
         self.row.settle()
 
@@ -89,6 +90,7 @@ class Outbox:
         self, kind: str, pool: AsyncConnectionPool, metrics: Metrics, retention: timedelta
     ) -> None:
         self.kind = kind
+        self.sent = 0  # messages acknowledged
         self.in_flight: dict[int, Row] = {}
         self.loads: Counter[str] = Counter()  # messages in flight, by lane
         self.acknowledged = {lane: metrics.acknowledged.labels(lane) for lane in LANES}

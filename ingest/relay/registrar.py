@@ -46,6 +46,7 @@ class Registrar:
         on_lost: Callable[[int], None],
     ) -> None:
         self.devices: dict[int, Device] = {}
+        self.problem: str | None = None  # name of what stands in the way, if anything
         self._blocked: dict[int, float] = {}  # until when, by the loop's clock
         self._api = api
         self._account = account  # (url, user name)
@@ -110,6 +111,7 @@ class Registrar:
             try:
                 await self._pass()
                 self._backoff.succeeded()
+                self.problem = None
             except (DojotError, psycopg.Error) as error:
                 await self._fail(error)
 
@@ -131,6 +133,7 @@ class Registrar:
         name = error.name if isinstance(error, DojotError) else "database"
         wait_s = self._backoff.failed(asked_s)
         self._metrics.error(name)
+        self.problem = name
         logger.warning("devices: %s; again in %.0f s", str(error).strip(), wait_s)
         waiting, self._pending = self._pending, defaultdict(list)
         for charge_point_id, messages in waiting.items():

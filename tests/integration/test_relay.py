@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from psycopg.rows import dict_row
 
 from sql.migrations import migrate
 from testbench.dojot import StandIn, running
@@ -72,18 +73,113 @@ async def test_what_waited_before_the_relay_came_is_sent_too(
     assert set(found(database_url, dojot)) == expected(stored)
 
 
-async def test_the_first_relay_opens_the_feed(database_url: str, dojot: StandIn) -> None:
-    charge_points = add_charge_points(database_url, 1)
-    store(database_url, samples(charge_points, 5))
-    before = waiting(database_url)
+async def test_the_first_relay_also_sends_what_was_stored_before_it(
+    database_url: str, dojot: StandIn
+) -> None:
+    """And once only, while charge points go on; DOJOT would delete what is older than a week."""
+    charge_points = add_charge_points(database_url, 9)
+    hour_ms = 3_600_000
+    old = samples(charge_points[:3], 40, since_ms=now_ms() - 6 * 24 * hour_ms)
+    recent = samples(charge_points, 40)
+    ahead = samples(charge_points[:1], 5, since_ms=now_ms() + 24 * hour_ms)  # its clock is fast
+    expired = samples(charge_points, 5, since_ms=now_ms() - 8 * 24 * hour_ms)
+    before = [*old, *recent, *ahead]
+    store(database_url, [*expired, *before])
+    queued_before = waiting(database_url)
+    # Late readings, too, from among those that are being queued.
+    late = samples(charge_points[:3], 40, since_ms=now_ms() - 6 * 24 * hour_ms + 50)
+    during = [*samples(charge_points, 40, since_ms=now_ms() + 10), *late]
     async with relaying(database_url, dojot):
-        await until(lambda: ask(database_url, "SELECT count(*) FROM dojot_feed"))
-        stored = samples(charge_points, 5)
-        store(database_url, stored)
-        await all_there(database_url, dojot, 5)
+        await asyncio.to_thread(store, database_url, during, 5)
+        await all_there(database_url, dojot, len(before) + len(during))
+        await until(lambda: not ask(database_url, "SELECT count(*) FROM dojot_backfill"))
+        await until(lambda: not waiting(database_url))
 
-    assert before == 0
-    assert set(found(database_url, dojot)) == expected(stored)
+    assert queued_before == 0
+    tally = found(database_url, dojot)
+    assert set(tally) == expected([*before, *during])
+    assert set(tally.values()) == {1}
+
+
+async def test_the_first_relay_tells_earlier_events_once(database_url: str, dojot: StandIn) -> None:
+    """A transaction that began before the feed and ends after it has both ends in DOJOT."""
+    (charge_point,) = add_charge_points(database_url, 1)
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        _begin_all(conn, charge_point)
+        async with relaying(database_url, dojot):
+            await all_there(database_url, dojot, 4)
+            _end_all(conn)
+            await all_there(database_url, dojot, 6)
+            await until(lambda: not ask(database_url, "SELECT count(*) FROM dojot_backfill"))
+
+    rows = dojot.store.rows("SELECT attrs FROM message")
+    attributes = [frozenset(json.loads(row["attrs"]).items()) for row in rows]
+    for one in (
+        ("status_1", "Charging"),
+        ("transaction_event_1", "started"),
+        ("transaction_event_1", "stopped"),
+        ("connected", True),
+        ("connected", False),
+        ("boot", "accepted"),
+    ):
+        assert sum(one in attrs for attrs in attributes) == 1, one
+
+
+def _begin_all(conn: psycopg.Connection, charge_point: int) -> None:
+    """One event of each kind that begins something."""
+    conn.execute(
+        "INSERT INTO status_notification"
+        " (at, received_at, charge_point_id, connector_id, status, error_code)"
+        " VALUES (now(), now(), %s, 1, 'Charging', 'NoError')",
+        [charge_point],
+    )
+    conn.execute(
+        "INSERT INTO transaction"
+        " (charge_point_id, connector_id, id_tag, id_tag_status, started_at, meter_start_wh)"
+        " VALUES (%s, 1, 'SECRET', 'Accepted', now(), 5)",
+        [charge_point],
+    )
+    conn.execute(
+        "INSERT INTO connection (opened_at, charge_point_id, replica_id)"
+        " VALUES (now(), %s, gen_random_uuid())",
+        [charge_point],
+    )
+    conn.execute("UPDATE charge_point SET booted_at = now(), vendor = 'ABB'")
+
+
+def _end_all(conn: psycopg.Connection) -> None:
+    conn.execute(
+        "UPDATE transaction SET stopped_at = now(), meter_stop_wh = 9, reason = 'EVDisconnected'"
+    )
+    conn.execute("UPDATE connection SET closed_at = now(), reason = 'no pong'")
+
+
+async def test_the_backfill_goes_on_where_a_killed_relay_left_it(
+    database_url: str, dojot: StandIn
+) -> None:
+    """It is queued in bits, each of which says how far it came; never more than is sent soon."""
+    day_ms = 24 * 3_600_000
+    charge_points = add_charge_points(database_url, 8)
+    before = [
+        sample
+        for day in range(6)
+        for sample in samples(charge_points, 20, since_ms=now_ms() - (day + 1) * day_ms)
+    ]
+    store(database_url, before)
+    with relay_process(database_url, dojot, dojot_rate="10") as relay:  # a hundred queued at most
+        await until(lambda: waiting(database_url))
+        await until(lambda: dojot.counters["stored"] >= 40)
+        os.kill(relay.pid, signal.SIGKILL)
+    unfinished = ask(database_url, "SELECT count(*) FROM dojot_backfill")
+    queued = ask(database_url, "SELECT sum(cardinality(sampled_ats)) FROM dojot_outbox")
+    async with relaying(database_url, dojot):
+        await until(lambda: set(found(database_url, dojot)) == expected(before))
+        await until(lambda: not waiting(database_url))
+
+    assert unfinished == 8
+    assert queued <= 120 + 20
+    twice = sum(count - 1 for count in found(database_url, dojot).values())
+    assert twice <= 60  # what was in flight at the kill: the backfill itself doubled nothing
 
 
 async def test_devices_are_found_by_exact_label_before_any_is_made(
@@ -427,29 +523,8 @@ async def test_events_are_sent_flat_and_with_legal_names(database_url: str, dojo
     (charge_point,) = add_charge_points(database_url, 1)
     start_feed(database_url)
     with psycopg.connect(database_url) as conn:
-        conn.execute(
-            "INSERT INTO status_notification"
-            " (at, received_at, charge_point_id, connector_id, status, error_code)"
-            " VALUES (now(), now(), %s, 1, 'Charging', 'NoError')",
-            [charge_point],
-        )
-        conn.execute(
-            "INSERT INTO transaction"
-            " (charge_point_id, connector_id, id_tag, id_tag_status, started_at, meter_start_wh)"
-            " VALUES (%s, 1, 'SECRET', 'Accepted', now(), 5)",
-            [charge_point],
-        )
-        conn.execute(
-            "UPDATE transaction"
-            " SET stopped_at = now(), meter_stop_wh = 9, reason = 'EVDisconnected'"
-        )
-        conn.execute(
-            "INSERT INTO connection (opened_at, charge_point_id, replica_id)"
-            " VALUES (now(), %s, gen_random_uuid())",
-            [charge_point],
-        )
-        conn.execute("UPDATE connection SET closed_at = now(), reason = 'no pong'")
-        conn.execute("UPDATE charge_point SET booted_at = now(), vendor = 'ABB'")
+        _begin_all(conn, charge_point)
+        _end_all(conn)
     async with relaying(database_url, dojot):
         await all_there(database_url, dojot, 6)
 
@@ -508,3 +583,34 @@ async def test_health_and_metrics_are_told(database_url: str, dojot: StandIn) ->
     assert health.json()["relay"] == str(relay.relay_id)
     counted = re.findall(r"^eletroposto_relay_acknowledged_total{.*} (.*)$", metrics.text, re.M)
     assert sum(map(float, counted)) == 3
+
+
+async def test_the_state_is_told_to_the_dashboard(database_url: str, dojot: StandIn) -> None:
+    def state() -> dict[str, Any]:
+        role = "-c role=eletroposto_dashboard"
+        with psycopg.connect(database_url, options=role, row_factory=dict_row) as conn:
+            return conn.execute("SELECT * FROM report.dojot_state").fetchone() or {}
+
+    charge_points = add_charge_points(database_url, 2)
+    nothing_yet = state()
+    start_feed(database_url)
+    store(database_url, samples(charge_points, 30))
+    before = state()
+    dojot.faults.change({"next_500": -1})
+    async with relaying(database_url, dojot):
+        await until(lambda: state()["problem"] == "server_error")
+        dojot.faults.change({"next_500": 0})
+        await until(lambda: state()["messages_per_s"] > 0)
+        during = state()
+        await until(lambda: state()["problem"] is None)
+    after = state()
+
+    assert nothing_yet == {}
+    assert (before["backlog_readings"], before["relays_running"]) == (60, 0)
+    assert before["oldest_age_s"] > 0
+    assert before["last_sent_at"] is None
+    assert during["relays_running"] == 1
+    assert (after["relays_running"], after["backlog_readings"]) == (0, 0)
+    assert after["oldest_age_s"] is None
+    assert during["feeding_since"] < after["last_sent_at"]
+    assert not after["backlog_is_more"]
