@@ -134,6 +134,8 @@ class Programs:
             **_QUIET,
             ELETROPOSTO_DASHBOARD_URL=self.urls["dashboard"],
             PREFECT_HOME=str(self._settings.data / "prefect"),
+            # Its runner keeps a folder there that belongs to whoever was the first on the machine.
+            TMPDIR=str(self._settings.data / "tmp"),
             PREFECT_API_URL=f"{self.urls['Prefect']}/api",
         )
 

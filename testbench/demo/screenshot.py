@@ -40,7 +40,6 @@ def main() -> int:
 def _show(page: Page, url: str) -> None:
     """Open a page and wait until Streamlit has drawn it and stands still."""
     page.goto(url)
-    page.wait_for_selector("[data-testid=stMetric]", timeout=_RENDER_MS)
     page.wait_for_selector(".js-plotly-plot .main-svg", timeout=_RENDER_MS)
     page.wait_for_function(
         "document.querySelectorAll('[data-testid=stStatusWidget]').length === 0",

@@ -72,7 +72,8 @@ def _database(settings: Settings) -> EmbeddedPostgres:
 async def _run(settings: Settings) -> int:
     console, database = Console(), _database(settings)
     logs = settings.data / "logs"
-    host.make_folder(logs)
+    for folder in (logs, settings.data / "tmp"):
+        host.make_folder(folder)
     console.say("demo", f"data and logs in {settings.data}; Ctrl-C stops everything")
     try:
         async with Supervisor(logs, console.say) as supervisor:
