@@ -105,19 +105,26 @@ async def test_a_command_passes_a_stalled_handler(network):
 CROWD = 500
 
 
-async def connect_all(network, identities, stack):
-    sockets = [stack.enter_async_context(network.charge_point(one)) for one in identities]
-    return await asyncio.gather(*sockets)
+async def connect(network, identity, stack, tries):
+    """Connect one; a stranger costs us look-ups, and may have to try again (503)."""
+    for _ in range(tries - 1):
+        try:
+            return await stack.enter_async_context(network.charge_point(identity))
+        except InvalidStatus:
+            await asyncio.sleep(0.5)
+    return await stack.enter_async_context(network.charge_point(identity))
 
 
-@case("extra", "500 connect, start at once, are cut off, reconnect and start again at once")
+@case("extra", "500 start at once, are cut off, reconnect and start again at once")
 async def test_a_crowd_starts_and_comes_back_at_once(network):
     id_tag, at = network.add_id_tag(), minutes_ago(5)
     identities = [network.new_identity() for _ in range(CROWD)]
     answers = []
-    for _ in range(2):
+    for tries in (20, 1):
         async with AsyncExitStack() as stack:
-            crowd = await connect_all(network, identities, stack)
+            crowd = await asyncio.gather(
+                *[connect(network, identity, stack, tries) for identity in identities]
+            )
             await asyncio.gather(*[one.call("BootNotification", BOOT) for one in crowd])
             begun = await asyncio.gather(*[start(one, id_tag, at=at) for one in crowd])
             answers.append([answer["transactionId"] for answer in begun])
