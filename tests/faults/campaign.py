@@ -109,13 +109,14 @@ class _Campaign:
     load: Load
     outcome: Outcome
     progress: Progress
+    _since: datetime = field(default_factory=lambda: datetime.now(UTC))
     _forgotten: set[str] = field(default_factory=set)
     _tracebacks: Counter[str] = field(default_factory=Counter)
 
     async def round(self, number: int, kind: str) -> bool:
         """Carry out one round; False: going on would say nothing."""
         chance = random.Random(f"{self.plan.seed} {number}")
-        began, since = time.monotonic(), datetime.now(UTC)
+        began = time.monotonic()
         logger.info("round %d: %s", number, kind)
         self.load.begin()
         share = chance.uniform(0.3, 0.7)
@@ -133,7 +134,7 @@ class _Campaign:
             self.outcome.defects.append(f"round {number} ({kind}): stuck: {stuck}")
             return False
         drain_s = time.monotonic() - drained
-        verdict = await self._judge(since)
+        verdict = await self._judge()
         self.outcome.add(kind, verdict)
         for case in (*verdict.lost, *verdict.doubled):
             logger.error("round %d: %s", number, case)
@@ -153,12 +154,11 @@ class _Campaign:
             self.outcome.defects.append(f"round {number} ({kind}): ingest ended by itself")
             self.plant.central_system.start()
 
-    async def _judge(self, since: datetime) -> Verdict:
-        account, book = self.load.account, self.load.book
-        sessions = [it for it in account.closed if it.started_at]
-        for unfinished in list(account._open):
-            sessions.append(unfinished)  # its stop was given up
-            account.close(unfinished)
+    async def _judge(self) -> Verdict:
+        account, book, since = self.load.account, self.load.book, self._since
+        for charge_point in self.load.charge_points:  # those whose stop was given up, too
+            account.close_all(charge_point.charge_point_id)
+        sessions = list(account.closed)
 
         def look() -> Verdict:
             with self.plant.connect() as conn:
@@ -166,6 +166,7 @@ class _Campaign:
 
         verdict = await asyncio.to_thread(look)
         account.closed.clear()
+        self._since = datetime.now(UTC)  # charge points send heartbeats between the rounds too
         book.turn_over()
         return verdict
 

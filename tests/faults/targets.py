@@ -1,0 +1,78 @@
+"""What is fuzzed: each function takes bytes and must not raise."""
+
+import contextlib
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import orjson
+from pydantic import ValidationError
+
+from ingest.central_system import read_identity
+from ingest.credentials import read_basic
+from ingest.frames import Call, CallError, CallResult, Unreadable, clean, read_frame, result_text
+from ingest.meanings import OpenTransaction, Situation, meaning_of
+from ingest.redaction import without_secrets
+from ingest.settings import Settings
+from ingest.timestamps import wire_time
+
+_NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+_SETTINGS = list(Settings.model_fields)
+_SITUATION = Situation(open_transactions={7: OpenTransaction(1, _NOW)})
+
+
+def frames(data: bytes) -> None:
+    """A frame from the wire to facts: all that happens to it before the database."""
+    text = clean(data)
+    assert "\x00" not in text
+    match read_frame(text.encode()):
+        case Call() as call:
+            _mean(call)
+        case CallResult() as result:
+            result_text(result.message_id, without_secrets(result.payload))
+        case CallError() | Unreadable():
+            pass
+
+
+def _mean(call: Call) -> None:
+    meaning = meaning_of(call, _SITUATION, _NOW)
+    if not callable(meaning.answer):
+        result_text(call.message_id, meaning.answer)
+    for reading in meaning.readings:
+        assert wire_time(reading.sampled_at)
+        assert all(value is None or abs(value) <= 1e23 for value in reading.values)
+        orjson.dumps(reading.extra)
+        assert "\\u0000" not in orjson.dumps(reading.extra).decode()
+    for piece in meaning.aside:
+        piece.reason.encode()
+        piece.raw.encode()
+
+
+def identities(data: bytes) -> None:
+    """The path of a handshake; the library has decoded it as ASCII."""
+    identity = read_identity(data.decode("ascii", "replace"))
+    if identity is not None:
+        assert 0 < len(identity) <= 255
+        assert "\x00" not in identity
+        identity.encode()
+
+
+def credentials(data: bytes) -> None:
+    """The value of an Authorization header."""
+    read_basic(data.decode("latin-1"))
+    read_basic("Basic " + data.decode("latin-1"))
+
+
+def settings(data: bytes) -> None:
+    """One of the settings, chosen by the first byte, from text: taken or refused with a reason."""
+    name = _SETTINGS[data[0] % len(_SETTINGS)] if data else _SETTINGS[0]
+    text = data[1:].decode("utf-8", "replace").replace("\x00", "")
+    with contextlib.suppress(ValidationError):
+        Settings.model_validate({"database_url": "x", name: text})
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "frames": frames,
+    "identities": identities,
+    "credentials": credentials,
+    "settings": settings,
+}
