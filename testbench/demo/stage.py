@@ -143,7 +143,7 @@ async def _open_database(database: EmbeddedPostgres, console: Console) -> str:
     await asyncio.to_thread(database.start)
     applied = await asyncio.to_thread(migrate, database.url())
     await asyncio.to_thread(register, database.url())
-    console.say("database", f"serves, {len(applied)} migrations applied")
+    console.say("database", f"serves; migrations applied: {len(applied)}")
     return database.url()
 
 
