@@ -33,8 +33,8 @@ check: setup  ## lint, types, import contract, SQL lint
 test: setup  ## every test, real parts, no skips
 	$(BIN)/python -m pytest
 
-bench: setup  ## the load generator beside the naive reference
-	$(BIN)/python -m benchmarks
+bench: setup  ## the load generator beside the naive reference; OPTIONS="--growth --replicas --storage"
+	$(BIN)/python -m benchmarks $(OPTIONS)
 
 faults: setup  ## kill, cut and starve real processes, then count
 	$(BIN)/python -m tests.faults

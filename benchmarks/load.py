@@ -4,16 +4,22 @@ Neutral: only OCPP 1.6J goes over the wire.
 """
 
 import asyncio
+import errno
 import json
 import random
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
-from benchmarks.station import Station
+from benchmarks.station import Refused, Station
+
+Watch = Callable[[], None]  # called when the counted time begins and when it ends
 
 _PATIENCE_S = 60
+_TOO_MANY_FILES = (errno.EMFILE, errno.ENFILE)
 
 
 class Failed(Exception):
@@ -36,6 +42,16 @@ class Outcome:
     errors: int = 0
     meter_values: int = 0
     latencies_s: list[float] = field(default_factory=list)
+    first_error: str = ""
+
+    def count(self, station: Station, text: bytes, now: float) -> None:
+        """Take an answer, or a CALL of the central system, which is none."""
+        if text[:2] == b"[3":
+            self.confirmed += 1
+            self.latencies_s.append(now - station.sent_at)
+        elif text[:2] == b"[4":
+            self.errors += 1
+            self.first_error = self.first_error or text[:200].decode(errors="replace")
 
     def percentile_ms(self, percent: float) -> float:
         ordered = sorted(self.latencies_s)
@@ -57,19 +73,18 @@ class Outcome:
         }
 
 
-async def connect_all(
-    url: str, prefix: str, count: int, on_answer: Callable[[Station, bytes], None]
-) -> list[Station]:
-    """Open the websockets, some hundred at a time, and boot each charge point."""
-    stations = [Station(url, f"{prefix}-{number:05d}", on_answer) for number in range(count)]
-    door = asyncio.Semaphore(200)
-
-    async def come_in(station: Station) -> None:
-        async with door:
-            await station.connect()
-
-    await asyncio.gather(*(come_in(station) for station in stations))
-    return stations
+async def enter(station: Station) -> None:
+    """Connect; what stands in the way is said in plain words. Raises Failed."""
+    try:
+        await asyncio.wait_for(station.connect(), _PATIENCE_S)
+    except Refused as exc:
+        raise Failed(f"the server refused {exc}") from None
+    except TimeoutError:
+        raise Failed(f"{station.url} did not answer a handshake for {_PATIENCE_S} s") from None
+    except OSError as exc:
+        if exc.errno in _TOO_MANY_FILES:
+            raise Failed("there are too few file descriptors for so many sockets") from None
+        raise Failed(f"cannot reach {station.url}: {exc.strerror or exc}") from None
 
 
 class Conversation:
@@ -85,11 +100,23 @@ class Conversation:
         elif waiting := self._waiting.pop(station, None):
             waiting.set_result(text)
 
+    def on_lost(self, station: Station) -> None:
+        if waiting := self._waiting.pop(station, None):
+            waiting.set_exception(Failed(f"the server closed the socket of {station.identity}"))
+
     async def call(self, station: Station, action: str, payload: str) -> bytes:
+        """Return the answer. Raises Failed if there is none."""
         waiting: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._waiting[station] = waiting
-        station.call(action, payload)
-        return await asyncio.wait_for(waiting, _PATIENCE_S)
+        station.on_lost = self.on_lost
+        if station.lost:
+            self.on_lost(station)
+        else:
+            station.call(action, payload)
+        try:
+            return await asyncio.wait_for(waiting, _PATIENCE_S)
+        except TimeoutError:
+            raise Failed(f"{action} was not answered for {_PATIENCE_S} s") from None
 
     async def boot(self, station: Station) -> None:
         await self.call(
@@ -109,13 +136,25 @@ class Conversation:
         station.transaction_id = frame[2]["transactionId"]
 
 
+@asynccontextmanager
 async def prepared(
-    url: str, prefix: str, count: int, *, charging: bool = True
-) -> tuple[list[Station], Conversation]:
-    """Return connected, booted (and charging) stations."""
+    urls: Sequence[str], prefix: str, count: int, *, charging: bool = True
+) -> AsyncIterator[tuple[list[Station], Conversation]]:
+    """Connect, boot (and charge) at the ``urls`` by turns; close all sockets at the end.
+
+    Raises:
+        Failed: Somebody was not let in, or not answered.
+    """
     conversation = Conversation()
-    stations = await connect_all(url, prefix, count, conversation.on_answer)
-    door = asyncio.Semaphore(100)
+    stations = [
+        Station(urls[number % len(urls)], f"{prefix}-{number:05d}", conversation.on_answer)
+        for number in range(count)
+    ]
+    door = asyncio.Semaphore(200)
+
+    async def come_in(station: Station) -> None:
+        async with door:
+            await enter(station)
 
     async def begin(station: Station) -> None:
         async with door:
@@ -123,122 +162,163 @@ async def prepared(
             if charging:
                 await conversation.start(station)
 
-    await asyncio.gather(*(begin(station) for station in stations))
-    return stations, conversation
+    try:
+        await _all(come_in(station) for station in stations)
+        await _all(begin(station) for station in stations)
+        yield stations, conversation
+    finally:
+        for station in stations:
+            station.close()
+        await asyncio.sleep(0)  # the transports take their leave in the next turn of the loop
 
 
-async def saturate(url: str, prefix: str, count: int, seconds: float) -> Outcome:
+async def _all(works: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Do everything; the first failure ends the rest and is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for work in works:
+                group.create_task(work)
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+
+
+async def saturate(
+    urls: Sequence[str], prefix: str, count: int, seconds: float, watch: Watch
+) -> Outcome:
     """Every station sends its next MeterValues as soon as the last one is confirmed."""
     outcome = Outcome(count)
-    stations, _ = await prepared(url, prefix, count)
-    end = time.perf_counter() + seconds
+    async with prepared(urls, prefix, count) as (stations, _):
+        began = time.perf_counter()
+        watch()
+        await _never_pause(outcome, stations, began + seconds)
+        watch()
+        outcome.seconds = time.perf_counter() - began
+        _check(outcome, stations)
+    return outcome
+
+
+async def _never_pause(outcome: Outcome, stations: list[Station], end: float) -> None:
     idle: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    busy = len(stations)
+    busy = set(stations)
 
     def on_answer(station: Station, text: bytes) -> None:
-        nonlocal busy
         now = time.perf_counter()
-        if text[:2] == b"[3":
-            outcome.confirmed += 1
-            outcome.latencies_s.append(now - station.sent_at)
-        else:
-            outcome.errors += 1
+        outcome.count(station, text, now)
         if now < end:
             station.meter_values()
         else:
-            busy -= 1
-            if busy == 0:
-                idle.set_result(None)
+            rest(station)
 
-    began = time.perf_counter()
+    def rest(station: Station) -> None:
+        busy.discard(station)
+        if not busy and not idle.done():
+            idle.set_result(None)
+
     for station in stations:
-        station.on_answer = on_answer
-        station.meter_values()
-    await asyncio.wait_for(idle, seconds + _PATIENCE_S)
-    outcome.seconds = time.perf_counter() - began
-    outcome.meter_values = outcome.confirmed
-    outcome.errors += sum(station.lost for station in stations)
-    for station in stations:
-        station.close()
+        station.on_answer, station.on_lost = on_answer, rest
+        if station.lost:
+            rest(station)
+        else:
+            station.meter_values()
+    try:
+        await asyncio.wait_for(idle, end - time.perf_counter() + _PATIENCE_S)
+    except TimeoutError:
+        raise Failed(f"{len(busy)} CALLs were not answered for {_PATIENCE_S} s") from None
+
+
+async def paced(
+    urls: Sequence[str], prefix: str, count: int, interval_s: float, seconds: float, watch: Watch
+) -> Outcome:
+    """Every station sends one MeterValues per interval, spread evenly; answers are counted."""
+    outcome = Outcome(count)
+    total = round(seconds / interval_s * count)
+    async with prepared(urls, prefix, count) as (stations, _):
+        for station in stations:
+            station.on_answer = lambda who, text: outcome.count(who, text, time.perf_counter())
+        began = time.perf_counter()
+        watch()
+        await _keep_pace(stations, total, count / interval_s)
+        await _settle(outcome, total, stations)
+        watch()
+        outcome.seconds = time.perf_counter() - began
+        outcome.errors += total - outcome.confirmed - outcome.errors
+        _check(outcome, stations)
     return outcome
 
 
-async def paced(url: str, prefix: str, count: int, interval_s: float, seconds: float) -> Outcome:
-    """Every station sends one MeterValues per interval, spread evenly; answers are counted."""
-    outcome = Outcome(count)
-    stations, _ = await prepared(url, prefix, count)
-
-    def on_answer(station: Station, text: bytes) -> None:
-        if text[:2] == b"[3":
-            outcome.confirmed += 1
-            outcome.latencies_s.append(time.perf_counter() - station.sent_at)
-        elif text[:2] == b"[4":
-            outcome.errors += 1
-
-    for station in stations:
-        station.on_answer = on_answer
+async def _keep_pace(stations: list[Station], total: int, rate: float) -> None:
     order = random.Random(1).sample(stations, len(stations))
     began = time.perf_counter()
     sent = 0
-    while (now := time.perf_counter() - began) < seconds:
-        due = min(int(now / interval_s * count), int(seconds / interval_s * count))
+    while sent < total:
+        due = min(int((time.perf_counter() - began) * rate), total)
         for number in range(sent, due):
-            order[number % count].meter_values()
+            order[number % len(order)].meter_values()
         sent = due
         await asyncio.sleep(0.005)
-    await _settle(outcome, sent)
-    outcome.seconds = time.perf_counter() - began
-    outcome.meter_values = outcome.confirmed
-    outcome.errors += sent - outcome.confirmed - outcome.errors
-    for station in stations:
-        station.close()
-    return outcome
 
 
-async def _settle(outcome: Outcome, sent: int) -> None:
+async def _settle(outcome: Outcome, sent: int, stations: list[Station]) -> None:
+    """Wait for the last answers, unless somebody is gone who owes some."""
     end = time.perf_counter() + _PATIENCE_S
-    while outcome.confirmed + outcome.errors < sent and time.perf_counter() < end:  # noqa: ASYNC110
+    while outcome.confirmed + outcome.errors < sent and time.perf_counter() < end:
+        if any(station.lost for station in stations):
+            return
         await asyncio.sleep(0.01)
 
 
-async def start_storm(url: str, prefix: str, count: int) -> Outcome:
-    """All stations begin a transaction at one instant."""
-    outcome = Outcome(count)
-    stations, conversation = await prepared(url, prefix, count, charging=False)
-    for station in stations:
-        station.clock = datetime.now(UTC)
+def _check(outcome: Outcome, stations: list[Station]) -> None:
+    """With errors in the books there is no figure to give. Raises Failed."""
+    outcome.meter_values = outcome.confirmed
+    if lost := sum(station.lost for station in stations):
+        raise Failed(f"the server closed {lost} of {len(stations)} sockets during the load")
+    if outcome.errors:
+        reason = f", the first: {outcome.first_error}" if outcome.first_error else ""
+        raise Failed(f"{outcome.errors} CALLs were not confirmed{reason}")
 
-    async def begin(station: Station) -> None:
+
+async def start_storm(urls: Sequence[str], prefix: str, count: int, watch: Watch) -> Outcome:
+    """All stations begin a transaction at one instant. Errors are part of the outcome."""
+    outcome = Outcome(count)
+
+    async def begin(station: Station, conversation: Conversation) -> None:
         try:
             await conversation.start(station)
-        except (Failed, TimeoutError):
+        except Failed:
             outcome.errors += 1
         else:
             outcome.confirmed += 1
             outcome.latencies_s.append(time.perf_counter() - station.sent_at)
 
-    began = time.perf_counter()
-    await asyncio.gather(*(begin(station) for station in stations))
-    outcome.seconds = time.perf_counter() - began
-    for station in stations:
-        station.close()
+    async with prepared(urls, prefix, count, charging=False) as (stations, conversation):
+        for station in stations:
+            station.clock = datetime.now(UTC)
+        began = time.perf_counter()
+        watch()
+        await asyncio.gather(*(begin(station, conversation) for station in stations))
+        watch()
+        outcome.seconds = time.perf_counter() - began
     return outcome
 
 
-async def reconnect_storm(url: str, prefix: str, count: int, times: int) -> Outcome:
+async def reconnect_storm(
+    urls: Sequence[str], prefix: str, count: int, times: int, watch: Watch
+) -> Outcome:
     """All stations connect and boot at once; then again, ``times`` times."""
     outcome = Outcome(count)
     began = time.perf_counter()
+    watch()
     for _ in range(times):
         conversation = Conversation()
 
         async def come(number: int, conversation: Conversation = conversation) -> Station | None:
+            url = urls[number % len(urls)]
             station = Station(url, f"{prefix}-{number:05d}", conversation.on_answer)
             at = time.perf_counter()
             try:
-                await station.connect()
+                await enter(station)
                 await conversation.boot(station)
-            except (OSError, TimeoutError):
+            except Failed:
                 outcome.errors += 1
                 return None
             outcome.confirmed += 1
@@ -248,5 +328,6 @@ async def reconnect_storm(url: str, prefix: str, count: int, times: int) -> Outc
         for station in await asyncio.gather(*(come(number) for number in range(count))):
             if station is not None:
                 station.close()
+    watch()
     outcome.seconds = time.perf_counter() - began
     return outcome

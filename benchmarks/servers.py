@@ -26,12 +26,13 @@ class System:
     """A central system under load.
 
     Attributes:
+        urls: Of its replicas, without the identity.
         count: A query that returns how many readings it stored.
     """
 
     name: str
-    url: str
-    pid: int
+    urls: tuple[str, ...]
+    pids: tuple[int, ...]
     database_url: str
     count: str
 
@@ -46,11 +47,45 @@ def database_server() -> Iterator[EmbeddedPostgres]:
         yield server
 
 
+OURS = "SELECT count(*) FROM meter_value WHERE energy_wh > 0 AND soc_percent > 0"
+
+
 @contextmanager
 def ours(server: EmbeddedPostgres, name: str = "ours", **settings: str) -> Iterator[System]:
-    """The product's ingest, accepting whoever comes."""
-    database = server.create_database(f"bench_{name}_{time.monotonic_ns()}")
+    """The product's ingest on a new database, accepting whoever comes."""
+    database = server.create_database(f"bench_{time.monotonic_ns()}")
     migrate(database)
+    with ingest(database, **settings) as (port, pid):
+        yield System(name, (_url(port),), (pid,), database, OURS)
+
+
+@contextmanager
+def ours_twice(server: EmbeddedPostgres) -> Iterator[tuple[System, System]]:
+    """Two replicas on a new database: charge points choose by themselves, or a balancer does."""
+    database = server.create_database(f"bench_two_{time.monotonic_ns()}")
+    migrate(database)
+    balancer_port = free_port()
+    with ingest(database) as (port, pid), ingest(database) as (other_port, other_pid):
+        ports = [str(balancer_port), str(port), str(other_port)]
+        balancer = [sys.executable, "-m", "testbench.balancer", "--port", *ports]
+        urls = (_url(port), _url(other_port))
+        with process(balancer, dict(os.environ), quiet=True) as balancer_pid:
+            wait_for_port(balancer_port)
+            pids = (pid, other_pid)
+            through = (*pids, balancer_pid)
+            yield (
+                System("two replicas", urls, pids, database, OURS),
+                System("two replicas, balancer", (_url(balancer_port),), through, database, OURS),
+            )
+
+
+def _url(port: int) -> str:
+    return f"ws://127.0.0.1:{port}/ocpp"
+
+
+@contextmanager
+def ingest(database: str, **settings: str) -> Iterator[tuple[int, int]]:
+    """One replica on a database; yields its port and pid once it serves."""
     port, health = free_port(), free_port()
     environment = os.environ | {
         "ELETROPOSTO_DATABASE_URL": database,
@@ -64,13 +99,8 @@ def ours(server: EmbeddedPostgres, name: str = "ours", **settings: str) -> Itera
     }
     with process([sys.executable, "-m", "ingest"], environment) as pid:
         wait_until_up(f"http://127.0.0.1:{health}/healthz")
-        yield System(
-            name,
-            f"ws://127.0.0.1:{port}/ocpp",
-            pid,
-            database,
-            "SELECT count(*) FROM meter_value WHERE energy_wh > 0 AND soc_percent > 0",
-        )
+        wait_for_port(port)
+        yield port, pid
 
 
 @contextmanager
@@ -83,17 +113,21 @@ def naive(server: EmbeddedPostgres) -> Iterator[System]:
         wait_for_port(port)
         yield System(
             "naive",
-            f"ws://127.0.0.1:{port}",
-            pid,
+            (f"ws://127.0.0.1:{port}",),
+            (pid,),
             database,
             "SELECT count(*) / 8 FROM value",
         )
 
 
 @contextmanager
-def process(command: list[str], environment: dict[str, str]) -> Iterator[int]:
+def process(
+    command: list[str], environment: dict[str, str], *, quiet: bool = False
+) -> Iterator[int]:
     """Run a command; ends it and waits."""
-    running = subprocess.Popen(command, env=environment, cwd=Path(__file__).parent.parent)
+    output = subprocess.DEVNULL if quiet else None
+    folder = Path(__file__).parent.parent
+    running = subprocess.Popen(command, env=environment, cwd=folder, stdout=output)
     try:
         yield running.pid
         if running.poll() is not None:
@@ -163,7 +197,10 @@ def relay(server: EmbeddedPostgres, system: System, folder: Path) -> Iterator[tu
         *(sys.executable, "-m", "testbench.dojot", "--data", str(folder / "dojot")),
         *("--http-port", str(http_port), "--mqtt-port", "0"),
     ]
-    with EmbeddedMosquitto(folder / "sink") as sink, process(stand_in, dict(os.environ)):
+    with (
+        EmbeddedMosquitto(folder / "sink") as sink,
+        process(stand_in, dict(os.environ), quiet=True),
+    ):
         wait_for_port(http_port)
         environment = os.environ | {
             "ELETROPOSTO_DATABASE_URL": system.database_url,

@@ -30,11 +30,18 @@ class Refused(Exception):
 
 
 class Station(asyncio.Protocol):
-    """One websocket. ``on_answer(station, text)`` is called with every text frame received."""
+    """One websocket.
+
+    Attributes:
+        on_answer: Called with every text frame received.
+        on_lost: Called once when an open socket ended, unless ``close`` did that.
+    """
 
     def __init__(self, url: str, identity: str, on_answer: Callable[["Station", bytes], None]):
         self.identity = identity
         self.on_answer = on_answer
+        self.on_lost: Callable[[Station], None] = lambda station: None
+        self.url = url
         self.sent_at = 0.0
         self.calls = 0
         self.transaction_id = 0
@@ -43,7 +50,9 @@ class Station(asyncio.Protocol):
         self.lost = False
         self._url = urlsplit(url)
         self._buffer = bytearray()
+        self._closing = False
         self._open: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._open.add_done_callback(lambda opened: opened.cancelled() or opened.exception())
         self._transport: asyncio.Transport | None = None
 
     async def connect(self) -> None:
@@ -58,11 +67,15 @@ class Station(asyncio.Protocol):
         await self._open
 
     def close(self) -> None:
+        self._closing = True
         if self._transport is not None:
             self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is not a subclass
+        if self._closing:
+            self._transport.abort()
+            return
         key = base64.b64encode(os.urandom(16)).decode()
         path = self._url.path.rstrip("/")
         request = (
@@ -74,9 +87,11 @@ class Station(asyncio.Protocol):
         self._transport.write(request.encode())
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.lost = True
         if not self._open.done():
             self._open.set_exception(Refused(f"{self.identity}: closed during the handshake"))
+        elif not self._closing:
+            self.lost = True
+            self.on_lost(self)
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -88,8 +103,8 @@ class Station(asyncio.Protocol):
                 self.on_answer(self, payload)
             elif opcode == 9:
                 self._write(0x8A, payload)
-            elif opcode == 8:
-                self.close()
+            elif opcode == 8 and self._transport is not None:
+                self._transport.close()
 
     def call(self, action: str, payload: str) -> None:
         """Send a CALL; ``payload`` is JSON."""
@@ -100,11 +115,22 @@ class Station(asyncio.Protocol):
     def meter_values(self, step: timedelta = timedelta(seconds=10)) -> None:
         """Send the next reading of the bench's eight measurands, about 1,100 bytes."""
         self.clock += step
-        self.energy_wh += 130
+        self.energy_wh += 120 + self.calls % 17
         self.call("MeterValues", self._readings(self.clock.strftime("%Y-%m-%dT%H:%M:%SZ")))
 
     def _readings(self, at: str) -> str:
-        values = (self.energy_wh, 46800, 71.2, 657.3, 20 + self.calls % 70, 31.5, 125, 50000)
+        # No two are alike, as of a real meter: repeated text would flatter whoever compresses it.
+        noise = self.calls * 7919 % 1009
+        values = (
+            self.energy_wh,
+            46000 + noise,
+            70 + noise / 100,
+            650 + noise % 97 / 10,
+            20 + self.calls % 70,
+            30 + noise % 41 / 10,
+            125,
+            50000,
+        )
         samples = ",".join(
             f'{{"value":"{value}","context":"Sample.Periodic","format":"Raw","measurand":"{name}",'
             f'"location":"{location}","unit":"{unit}"}}'
@@ -118,6 +144,8 @@ class Station(asyncio.Protocol):
     def _write(self, first: int, payload: bytes) -> None:
         """Send one frame; a mask of zeros is legal and costs nothing (RFC 6455 5.3)."""
         assert self._transport is not None
+        if self._transport.is_closing():
+            return
         size = len(payload)
         if size < 126:
             header = bytes((first, 0x80 | size))

@@ -3,19 +3,18 @@
 import os
 import statistics
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 import uvloop
 
 from benchmarks import load
-from benchmarks.load import Failed, Outcome
-from benchmarks.processes import Usage, usage
+from benchmarks.load import Failed, Outcome, Watch
+from benchmarks.processes import usage
 from benchmarks.servers import System, stored, want_descriptors
 from testbench.embedded import EmbeddedPostgres
 
-Load = Callable[[str, str], Awaitable[Outcome]]
+Load = Callable[[Sequence[str], str, Watch], Awaitable[Outcome]]
 
 
 @dataclass(slots=True)
@@ -50,38 +49,58 @@ class Measured:
 def measure(system: System, server: EmbeddedPostgres, run: Load) -> Measured:
     """Put one load on one system and count what it stored.
 
+    CPU is counted from the first frame that counts to the last, without connecting and booting.
+
     Raises:
         Failed: If a confirmed reading is not stored: then no figure means anything.
     """
     assert server.pid is not None
-    rows = stored(system)
-    with _clock(system.pid) as central, _clock(server.pid) as database:
-        outcome = uvloop.run(_run(run, system.url))
-    rows = stored(system) - rows
+    before = stored(system)
+    central, database = Clock(*system.pids), Clock(server.pid)
+
+    def watch() -> None:
+        central.look()
+        database.look()
+
+    outcome = uvloop.run(go(run, system.urls, watch))
+    rows = stored(system) - before
     if rows < outcome.meter_values:
         raise Failed(f"{system.name}: confirmed {outcome.meter_values} readings, stored {rows}")
     thousands = max(outcome.confirmed, 1) / 1000
     return Measured(
         system.name,
         outcome,
-        central[0].cpu_s / thousands,
-        database[0].cpu_s / thousands,
-        central[0].rss_bytes / 1e6,
+        central.spent_s / thousands,
+        database.spent_s / thousands,
+        central.rss_bytes / 1e6,
         rows,
     )
 
 
-async def _run(run: Load, url: str) -> Outcome:
-    return await run(url, f"LOAD-{uuid.uuid4().hex[:8]}")
+async def go(run: Load, urls: Sequence[str], watch: Watch = lambda: None) -> Outcome:
+    """Make a load with charge points that nobody has seen before."""
+    return await run(urls, f"LOAD-{uuid.uuid4().hex[:8]}", watch)
 
 
-@contextmanager
-def _clock(pid: int) -> Iterator[list[Usage]]:
-    """Yield a list that holds the usage in between once the block ended."""
-    before = usage(pid)
-    spent: list[Usage] = []
-    yield spent
-    spent.append(usage(pid) - before)
+class Clock:
+    """CPU seconds of processes between the first look and the last, memory at the last."""
+
+    def __init__(self, *pids: int) -> None:
+        self._pids = pids
+        self._first_s: float | None = None
+        self._last_s = 0.0
+        self.rss_bytes = 0
+
+    def look(self) -> None:
+        found = [usage(pid) for pid in self._pids]
+        self._last_s = sum(each.cpu_s for each in found)
+        self.rss_bytes = sum(each.rss_bytes for each in found)
+        if self._first_s is None:
+            self._first_s = self._last_s
+
+    @property
+    def spent_s(self) -> float:
+        return 0.0 if self._first_s is None else self._last_s - self._first_s
 
 
 def median(measured: list[Measured]) -> Measured:
@@ -101,19 +120,21 @@ def ratio(ours: list[Measured], other: list[Measured]) -> float:
 
 def saturating(stations: int, seconds: float) -> Load:
     want_descriptors(stations)
-    return lambda url, prefix: load.saturate(url, prefix, stations, seconds)
+    return lambda urls, prefix, watch: load.saturate(urls, prefix, stations, seconds, watch)
 
 
 def paced(stations: int, seconds: float, interval_s: float = 10.0) -> Load:
     want_descriptors(stations)
-    return lambda url, prefix: load.paced(url, prefix, stations, interval_s, seconds)
+    return lambda urls, prefix, watch: load.paced(
+        urls, prefix, stations, interval_s, seconds, watch
+    )
 
 
 def starting(stations: int) -> Load:
     want_descriptors(stations)
-    return lambda url, prefix: load.start_storm(url, prefix, stations)
+    return lambda urls, prefix, watch: load.start_storm(urls, prefix, stations, watch)
 
 
 def reconnecting(stations: int, times: int) -> Load:
     want_descriptors(stations)
-    return lambda url, prefix: load.reconnect_storm(url, prefix, stations, times)
+    return lambda urls, prefix, watch: load.reconnect_storm(urls, prefix, stations, times, watch)

@@ -1,0 +1,76 @@
+"""Figures on their way from a run of the benchmarks to the page."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.report import PAGE, BadReport, read, rewrite
+from benchmarks.tables import Findings, Table
+
+TABLE = Table("write-path", "Write path", ("what", "measured"), [("frames/s", "**4,000**")])
+NOTHING = """Before.
+<!-- table: write-path -->
+old
+<!-- end -->
+Between.
+<!-- table: b -->
+b
+<!-- end -->
+"""
+
+
+def output(path: Path, *tables: Table) -> Path:
+    findings = Findings()
+    for table in tables:
+        findings.add(table, {})
+    path.write_text(findings.as_json())
+    return path
+
+
+def test_a_table_takes_its_place_and_leaves_the_others(tmp_path: Path) -> None:
+    page = rewrite(NOTHING, read([output(tmp_path / "a.json", TABLE)]))
+
+    assert "| what | measured |\n| --- | --- |\n| frames/s | **4,000** |\n" in page
+    assert "old" not in page
+    assert page.startswith("Before.\n<!-- table: write-path -->\n")
+    assert page.endswith("<!-- end -->\nBetween.\n<!-- table: b -->\nb\n<!-- end -->\n")
+    assert "load of the machine" in page
+
+
+def test_doing_it_twice_changes_nothing(tmp_path: Path) -> None:
+    measured = read([output(tmp_path / "a.json", TABLE)])
+
+    assert rewrite(rewrite(NOTHING, measured), measured) == rewrite(NOTHING, measured)
+
+
+def test_the_later_file_counts(tmp_path: Path) -> None:
+    later = Table("write-path", "Write path", ("what", "measured"), [("frames/s", "**5,000**")])
+
+    measured = read([output(tmp_path / "a.json", TABLE), output(tmp_path / "b.json", later)])
+
+    assert "5,000" in rewrite(NOTHING, measured)
+
+
+def test_a_table_without_a_place_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadReport, match="no place for write-path"):
+        rewrite("An empty page.\n", read([output(tmp_path / "a.json", TABLE)]))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", json.dumps({"tables": [{"name": "x"}]})])
+def test_what_is_no_output_is_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "odd.json"
+    path.write_text(text)
+
+    with pytest.raises(BadReport, match=r"odd\.json is no output of the benchmarks"):
+        read([path])
+
+
+def test_the_page_has_a_place_for_every_table(tmp_path: Path) -> None:
+    names = ("write-path", "replicas", "stations", "history", "storage")
+    tables = [Table(name, "T", ("x",), [("1",)]) for name in names]
+
+    page: Any = rewrite(PAGE.read_text(), read([output(tmp_path / "a.json", *tables)]))
+
+    assert page.count("<!-- end -->") == len(names)
