@@ -26,8 +26,8 @@ def compute(conn: Connection, scope: Scope) -> Outcome:
         found = ask(
             conn,
             "availability_days_between",
-            start=scope.start,
-            end=scope.end,
+            since=scope.start,
+            until=scope.end,
             as_of=as_of,
             charge_point_ids=numbers,
         )

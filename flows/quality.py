@@ -28,8 +28,8 @@ def compute(conn: Connection, scope: Scope) -> Outcome:
         found = ask(
             conn,
             "consumption_days_between",
-            start=scope.start,
-            end=scope.end,
+            since=scope.start,
+            until=scope.end,
             charge_point_ids=numbers,
         )
     rows = sum(_look_at_day(conn, row, scope.dry_run) for row in found)

@@ -47,7 +47,9 @@ def _changed(
 
 def _between(conn: Connection, scope: Scope) -> list[DictRow]:
     numbers = charge_point_ids(conn, scope)
-    return ask(conn, "sessions_between", start=scope.start, end=scope.end, charge_point_ids=numbers)
+    return ask(
+        conn, "sessions_between", since=scope.start, until=scope.end, charge_point_ids=numbers
+    )
 
 
 def _batches(rows: Iterable[DictRow]) -> Iterator[list[int]]:

@@ -15,7 +15,7 @@ def compute(conn: Connection, scope: Scope) -> Outcome:
     else:
         numbers = charge_point_ids(conn, scope)
         rows = ask(
-            conn, "sessions_between", start=scope.start, end=scope.end, charge_point_ids=numbers
+            conn, "sessions_between", since=scope.start, until=scope.end, charge_point_ids=numbers
         )
     transaction_ids = [row["transaction_id"] for row in rows]
     stored = sum(

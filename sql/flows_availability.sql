@@ -69,8 +69,8 @@ CROSS JOIN LATERAL (
     )) AS day
 ) AS first_fact
 CROSS JOIN LATERAL generate_series(
-    greatest(local_day(%(start)s), first_fact.day)::timestamp,
-    local_day(least(%(end)s::timestamptz - INTERVAL '1 microsecond', %(as_of)s))::timestamp,
+    greatest(local_day(%(since)s), first_fact.day)::timestamp,
+    local_day(least(%(until)s::timestamptz - INTERVAL '1 microsecond', %(as_of)s))::timestamp,
     INTERVAL '1 day'
 ) AS day (day)
 WHERE
@@ -174,13 +174,13 @@ WITH place AS (
 SELECT place.charge_point_id, place.connector_id, sn.at, sn.received_at, sn.status, sn.error_code, sn.vendor_error_code
 FROM place
 CROSS JOIN LATERAL (
-    SELECT prior.at, prior.received_at, prior.status, prior.error_code, prior.vendor_error_code
-    FROM status_notification AS prior
+    SELECT earlier.at, earlier.received_at, earlier.status, earlier.error_code, earlier.vendor_error_code
+    FROM status_notification AS earlier
     WHERE
-        prior.charge_point_id = place.charge_point_id
-        AND prior.connector_id = place.connector_id
-        AND prior.at < %(low)s
-    ORDER BY prior.at DESC, prior.received_at DESC
+        earlier.charge_point_id = place.charge_point_id
+        AND earlier.connector_id = place.connector_id
+        AND earlier.at < %(low)s
+    ORDER BY earlier.at DESC, earlier.received_at DESC
     LIMIT 1
 ) AS sn
 UNION ALL
@@ -208,7 +208,7 @@ WITH event AS (
     INNER JOIN work_port AS port ON ws.charge_point_id = port.charge_point_id
     WHERE ws.connector_id = 0 AND port.connector_id > 0
     UNION ALL
-    SELECT port.charge_point_id, port.connector_id, wl.at, wl.at, NULL, NULL, wl.link
+    SELECT port.charge_point_id, port.connector_id, wl.at, wl.at AS tie, NULL, NULL, wl.link
     FROM work_link AS wl
     INNER JOIN work_port AS port ON wl.charge_point_id = port.charge_point_id
     UNION ALL
@@ -284,16 +284,20 @@ piece AS (
         named.state,
         nullif((named.told).error_code, 'NoError') AS error_code,
         (named.told).vendor_error_code AS vendor_error_code,
-        local_day(named.started_at) || '/' || named.state || '/' || coalesce((named.told).error_code, '') || '/' || coalesce((named.told).vendor_error_code, '') AS look
+        concat_ws(
+            '/', local_day(named.started_at), named.state, (named.told).error_code, '', (named.told).vendor_error_code
+        ) AS look
     FROM named
 ),
 
 turned AS (
     SELECT
         piece.*,
-        piece.look IS DISTINCT FROM lag(piece.look) OVER (
-            PARTITION BY piece.charge_point_id, piece.connector_id ORDER BY piece.started_at
-        ) AS is_turn
+        (
+            piece.look = lag(piece.look) OVER (
+                PARTITION BY piece.charge_point_id, piece.connector_id ORDER BY piece.started_at
+            )
+        ) IS NOT TRUE AS is_turn
     FROM piece
 ),
 
@@ -360,7 +364,7 @@ excluded_range AS (
     INNER JOIN downtime_exclusion AS ex
         ON
             port.charge_point_id = ex.charge_point_id
-            AND (ex.connector_id IS NULL OR ex.connector_id = port.connector_id)
+            AND coalesce(ex.connector_id, port.connector_id) = port.connector_id
     WHERE ex.withdrawn_at IS NULL AND ex.started_at < %(high)s AND ex.ended_at > %(low)s
     GROUP BY port.charge_point_id, port.connector_id
 ),
@@ -443,8 +447,8 @@ reach AS (
     ) AS known
         ON
             span.charge_point_id = known.charge_point_id
-            AND known.started_at <= span.high
-            AND coalesce(known.ended_at, 'infinity') >= span.low
+            AND span.high >= known.started_at
+            AND span.low <= coalesce(known.ended_at, 'infinity')
     GROUP BY span.charge_point_id, span.low, span.high
 ),
 
@@ -486,9 +490,11 @@ WITH down AS (
 turned AS (
     SELECT
         down.*,
-        down.started_at IS DISTINCT FROM lag(down.ended_at) OVER (
-            PARTITION BY down.charge_point_id, down.connector_id, down.low ORDER BY down.started_at
-        ) AS is_turn
+        (
+            down.started_at = lag(down.ended_at) OVER (
+                PARTITION BY down.charge_point_id, down.connector_id, down.low ORDER BY down.started_at
+            )
+        ) IS NOT TRUE AS is_turn
     FROM down
 ),
 
@@ -548,20 +554,27 @@ WITH fault AS (
         AND si.state = 'Faulted'
 ),
 
-turned AS (
+paired AS (
     SELECT
         fault.*,
-        fault.started_at IS DISTINCT FROM lag(fault.ended_at) OVER before AS is_part,
-        NOT coalesce(
-            fault.started_at = lag(fault.ended_at) OVER before
-            OR (
-                fault.started_at - lag(fault.ended_at) OVER before < INTERVAL '5 minutes'
-                AND fault.error_code IS NOT DISTINCT FROM lag(fault.error_code) OVER before
-            ),
-            FALSE
-        ) AS is_turn
+        lag(fault.ended_at) OVER by_time AS last_ended_at,
+        lag(fault.error_code) OVER by_time AS last_error_code
     FROM fault
-    WINDOW before AS (PARTITION BY fault.charge_point_id, fault.connector_id, fault.low ORDER BY fault.started_at)
+    WINDOW by_time AS (PARTITION BY fault.charge_point_id, fault.connector_id, fault.low ORDER BY fault.started_at)
+),
+
+turned AS (
+    SELECT
+        paired.*,
+        (paired.started_at = paired.last_ended_at) IS NOT TRUE AS is_part,
+        (
+            paired.started_at = paired.last_ended_at
+            OR (
+                paired.started_at - paired.last_ended_at < INTERVAL '5 minutes'
+                AND coalesce(paired.error_code, '') = coalesce(paired.last_error_code, '')
+            )
+        ) IS NOT TRUE AS is_turn
+    FROM paired
 ),
 
 numbered AS (

@@ -11,7 +11,7 @@ ORDER BY local_day(work.hour);
 SELECT day.day::date AS day, array_agg(cp.charge_point_id) AS charge_point_ids
 FROM charge_point AS cp
 CROSS JOIN LATERAL generate_series(
-    local_day(%(start)s)::timestamp, local_day(%(end)s - INTERVAL '1 microsecond')::timestamp, INTERVAL '1 day'
+    local_day(%(since)s)::timestamp, local_day(%(until)s - INTERVAL '1 microsecond')::timestamp, INTERVAL '1 day'
 ) AS day (day)
 WHERE %(charge_point_ids)s::integer[] IS NULL OR cp.charge_point_id = ANY(%(charge_point_ids)s)
 GROUP BY day.day
@@ -122,7 +122,7 @@ cheap AS (
         ON
             tar.valid_from <= %(day)s AND coalesce(tar.valid_to, 'infinity') > %(day)s
             AND (
-                tar.site = cp.site
+                cp.site = tar.site
                 OR (
                     tar.site IS NULL AND NOT EXISTS (
                         SELECT FROM tariff AS own
@@ -152,7 +152,7 @@ energy AS (
         coalesce(sum(bucket.energy_wh) FILTER (WHERE bucket.cost IS NULL), 0) AS unpriced_wh,
         sum(bucket.charging_s) AS charging_s,
         max(bucket.slot_wh) * 4 AS peak_demand_w,
-        (array_agg(bucket.started_at ORDER BY bucket.slot_wh DESC, bucket.started_at))[1] AS peak_demand_at
+        (array_agg(bucket.started_at ORDER BY bucket.slot_wh DESC, bucket.started_at ASC))[1] AS peak_demand_at
     FROM bucket
     GROUP BY bucket.charge_point_id, bucket.connector_id
 ),
@@ -182,12 +182,12 @@ reported AS (
     FROM connector AS place
     CROSS JOIN LATERAL (
         (
-            SELECT prior.at, prior.received_at, prior.status
-            FROM status_notification AS prior
+            SELECT earlier.at, earlier.received_at, earlier.status
+            FROM status_notification AS earlier
             WHERE
-                prior.charge_point_id = place.charge_point_id AND prior.connector_id = place.connector_id
-                AND prior.at < %(low)s
-            ORDER BY prior.at DESC, prior.received_at DESC
+                earlier.charge_point_id = place.charge_point_id AND earlier.connector_id = place.connector_id
+                AND earlier.at < %(low)s
+            ORDER BY earlier.at DESC, earlier.received_at DESC
             LIMIT 1
         )
         UNION ALL
@@ -305,7 +305,7 @@ SELECT
     eb.started_at,
     coalesce(cp.site, ''),
     sum(eb.energy_wh),
-    count(DISTINCT (eb.charge_point_id, eb.connector_id)) FILTER (WHERE eb.energy_wh > 0)
+    count(DISTINCT eb.charge_point_id * 65536::bigint + eb.connector_id) FILTER (WHERE eb.energy_wh > 0)
 FROM energy_bucket AS eb
 INNER JOIN charge_point AS cp ON eb.charge_point_id = cp.charge_point_id
 WHERE

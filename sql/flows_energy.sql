@@ -6,29 +6,22 @@
 -- A drop is a reset: the new value counts if it could have been delivered since, otherwise nothing.
 -- What exceeds anything the session could deliver, or follows a drop and is too steep, counts nothing.
 CREATE TEMPORARY TABLE work_rise ON COMMIT DROP AS
-WITH point AS (
-    SELECT wu.transaction_id, wu.at_s, 1 AS place, wu.energy_wh, reach.rated_power_w, reach.limit_wh
+WITH pair AS (
+    SELECT
+        wu.transaction_id,
+        wu.at_s,
+        wu.place,
+        wu.energy_wh,
+        wu.power_w,
+        reach.rated_power_w,
+        reach.limit_wh,
+        lag(wu.at_s) OVER in_session AS from_s,
+        lag(wu.energy_wh) OVER in_session AS from_wh,
+        lag(wu.energy_wh, 2) OVER in_session AS earlier_wh
     FROM work_used AS wu
     INNER JOIN work_reach AS reach ON wu.transaction_id = reach.transaction_id
     WHERE wu.energy_wh IS NOT NULL
-    UNION ALL
-    SELECT ws.transaction_id, edge.at_s, edge.place, edge.energy_wh, reach.rated_power_w, reach.limit_wh
-    FROM work_session AS ws
-    INNER JOIN work_reach AS reach ON ws.transaction_id = reach.transaction_id
-    CROSS JOIN LATERAL (
-        VALUES (reach.started_s, 0, ws.meter_start_wh), (reach.ended_s, 2, nullif(ws.meter_stop_wh, 0))
-    ) AS edge (at_s, place, energy_wh)
-    WHERE edge.energy_wh IS NOT NULL
-),
-
-pair AS (
-    SELECT
-        point.*,
-        lag(point.at_s) OVER in_session AS from_s,
-        lag(point.energy_wh) OVER in_session AS from_wh,
-        lag(point.energy_wh, 2) OVER in_session AS earlier_wh
-    FROM point
-    WINDOW in_session AS (PARTITION BY point.transaction_id ORDER BY point.at_s, point.place, point.energy_wh)
+    WINDOW in_session AS (PARTITION BY wu.transaction_id ORDER BY wu.at_s, wu.place, wu.energy_wh, wu.power_w)
 ),
 
 step AS (
@@ -70,7 +63,8 @@ running AS (
         coalesce(rise.is_jump, FALSE) AS is_jump,
         rise.rise_wh * 3600 > threshold.value * (rise.at_s - rise.from_s) AS is_charging,
         sum(rise.rise_wh) OVER (
-            PARTITION BY rise.transaction_id ORDER BY rise.at_s, rise.place, rise.energy_wh ROWS UNBOUNDED PRECEDING
+            PARTITION BY rise.transaction_id ORDER BY rise.at_s, rise.place, rise.energy_wh, rise.power_w
+            ROWS UNBOUNDED PRECEDING
         ) AS total_wh,
         floor(rise.from_s / 900) AS first_quarter,
         greatest(floor(rise.from_s / 900), ceil(rise.at_s / 900) - 1) AS last_quarter
@@ -127,25 +121,18 @@ GROUP BY part.transaction_id, slot.quarter;
 -- name: make_work_power
 -- Trapezoid of the power per session and quarter of an hour; pauses longer than the limit are gaps.
 CREATE TEMPORARY TABLE work_power ON COMMIT DROP AS
-WITH point AS (
-    SELECT wu.transaction_id, wu.at_s, 1 AS place, wu.power_w, reach.gap_limit_s
+WITH pair AS (
+    SELECT
+        wu.transaction_id,
+        wu.at_s,
+        wu.power_w,
+        reach.gap_limit_s,
+        lag(wu.at_s) OVER in_session AS from_s,
+        lag(wu.power_w) OVER in_session AS from_w
     FROM work_used AS wu
     INNER JOIN work_reach AS reach ON wu.transaction_id = reach.transaction_id
-    WHERE wu.power_w IS NOT NULL OR NOT reach.has_power
-    UNION ALL
-    SELECT reach.transaction_id, edge.at_s, edge.place, NULL, reach.gap_limit_s
-    FROM work_reach AS reach
-    CROSS JOIN LATERAL (VALUES (reach.started_s, 0), (reach.ended_s, 2)) AS edge (at_s, place)
-    WHERE reach.readings > 0
-),
-
-pair AS (
-    SELECT
-        point.*,
-        lag(point.at_s) OVER in_session AS from_s,
-        lag(point.power_w) OVER in_session AS from_w
-    FROM point
-    WINDOW in_session AS (PARTITION BY point.transaction_id ORDER BY point.at_s, point.place, point.power_w)
+    WHERE reach.readings > 0 AND (wu.power_w IS NOT NULL OR wu.place <> 1 OR NOT reach.has_power)
+    WINDOW in_session AS (PARTITION BY wu.transaction_id ORDER BY wu.at_s, wu.place, wu.energy_wh, wu.power_w)
 ),
 
 step AS (

@@ -65,20 +65,15 @@ named AS (
     GROUP BY reading.charge_point_id, reading.connector_id, reading.transaction_id
 ),
 
-astray AS (
+judged AS (
     SELECT
-        named.charge_point_id,
-        named.connector_id,
+        named.*,
         CASE
             WHEN tx.transaction_id IS NULL THEN 'readings_without_transaction'
             WHEN tx.charge_point_id <> named.charge_point_id OR tx.connector_id <> named.connector_id
                 THEN 'readings_of_another_connector'
             ELSE 'readings_after_stop'
-        END AS kind,
-        sum(named.occurrences) AS occurrences,
-        min(named.first_at) AS first_at,
-        max(named.last_at) AS last_at,
-        jsonb_agg(named.transaction_id ORDER BY named.transaction_id) AS transaction_ids
+        END AS kind
     FROM named
     LEFT JOIN transaction AS tx ON named.transaction_id = tx.transaction_id
     WHERE
@@ -86,7 +81,19 @@ astray AS (
         OR tx.charge_point_id <> named.charge_point_id
         OR tx.connector_id <> named.connector_id
         OR named.last_at > tx.stopped_at + INTERVAL '10 minutes'
-    GROUP BY 1, 2, 3
+),
+
+astray AS (
+    SELECT
+        judged.charge_point_id,
+        judged.connector_id,
+        judged.kind,
+        sum(judged.occurrences) AS occurrences,
+        min(judged.first_at) AS first_at,
+        max(judged.last_at) AS last_at,
+        jsonb_agg(judged.transaction_id ORDER BY judged.transaction_id) AS transaction_ids
+    FROM judged
+    GROUP BY judged.charge_point_id, judged.connector_id, judged.kind
 )
 
 SELECT
@@ -334,5 +341,5 @@ FROM work_finding AS wf;
 SELECT qf.day, qf.charge_point, qf.connector_id, qf.kind, qf.severity, qf.occurrences, qf.value, qf.unit
 FROM report.quality_finding AS qf
 WHERE qf.found_at >= %(since)s
-ORDER BY array_position(ARRAY['red', 'amber', 'info'], qf.severity), qf.day DESC, qf.charge_point
+ORDER BY array_position(ARRAY['red', 'amber', 'info'], qf.severity) ASC, qf.day DESC, qf.charge_point ASC
 LIMIT 200;

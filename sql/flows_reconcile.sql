@@ -84,7 +84,7 @@ FROM dojot_outbox AS box
 CROSS JOIN LATERAL unnest(box.charge_point_ids, box.sampled_ats, box.connector_ids, box.contexts)
     AS pending (charge_point_id, sampled_at, connector_id, context)
 WHERE
-    box.shard = %(charge_point_id)s %% 8
+    box.shard = mod(%(charge_point_id)s::integer, 8)
     AND pending.charge_point_id = %(charge_point_id)s
     AND pending.sampled_at >= %(low)s AND pending.sampled_at < %(high)s;
 

@@ -63,7 +63,7 @@ peak AS (
             AND (%(charge_point_id)s::integer IS NULL OR eb.charge_point_id = %(charge_point_id)s)
         GROUP BY eb.started_at
     ) AS slot
-    ORDER BY slot.energy_wh DESC, slot.started_at
+    ORDER BY slot.energy_wh DESC, slot.started_at ASC
     LIMIT 1
 ),
 
@@ -162,7 +162,7 @@ WHERE
     ou.started_at < local_midnight(%(last)s)
     AND coalesce(ou.ended_at, 'infinity') > local_midnight(%(first)s)
     AND (%(charge_point_id)s::integer IS NULL OR cp.charge_point_id = %(charge_point_id)s)
-ORDER BY ou.duration_s DESC, ou.started_at;
+ORDER BY ou.duration_s DESC, ou.started_at ASC;
 
 -- name: quarter_ports
 -- The public-charging export: uptime, outage and excluded minutes of each port and month.

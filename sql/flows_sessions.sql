@@ -59,7 +59,7 @@ ORDER BY started_at, transaction_id;
 SELECT tx.transaction_id, tx.started_at
 FROM transaction AS tx
 WHERE
-    tx.started_at >= %(start)s AND tx.started_at < %(end)s
+    tx.started_at >= %(since)s AND tx.started_at < %(until)s
     AND (%(charge_point_ids)s::integer[] IS NULL OR tx.charge_point_id = ANY(%(charge_point_ids)s))
 ORDER BY tx.started_at, tx.transaction_id;
 
@@ -225,12 +225,14 @@ SELECT
 FROM evidence;
 
 -- name: make_work_used
--- The readings a session is computed from, times held within the session (values up to 10 min late
--- count at its edge). at_s: seconds since 1970, as arithmetic on timestamps is slow.
+-- What a session is computed from, in the order of its time: its start (place 0), the readings (1), its
+-- end (2). Times are held within the session: values up to 10 min late count at its edge. at_s: seconds
+-- since 1970, as arithmetic on timestamps is slow.
 CREATE TEMPORARY TABLE work_used ON COMMIT DROP AS
 SELECT
     wr.transaction_id,
     date_part('epoch', greatest(least(wr.sampled_at, we.ended_at), ws.started_at)) AS at_s,
+    1::smallint AS place,
     wr.energy_wh,
     CASE WHEN NOT (wr.is_estimated AND ev.has_metered_power) THEN wr.power_w END AS power_w,
     wr.interval_wh,
@@ -244,7 +246,16 @@ INNER JOIN work_end AS we ON wr.transaction_id = we.transaction_id
 INNER JOIN work_evidence AS ev ON wr.transaction_id = ev.transaction_id
 WHERE
     wr.sampled_at <= we.ended_at + INTERVAL '10 minutes'
-    AND CASE wr.kind WHEN 0 THEN TRUE WHEN 1 THEN NOT ev.has_periodic ELSE NOT ev.has_own END;
+    AND CASE wr.kind WHEN 0 THEN TRUE WHEN 1 THEN NOT ev.has_periodic ELSE NOT ev.has_own END
+UNION ALL
+SELECT
+    ws.transaction_id, date_part('epoch', edge.at), edge.place, edge.energy_wh, NULL, NULL, NULL, FALSE, FALSE, NULL
+FROM work_session AS ws
+INNER JOIN work_end AS we ON ws.transaction_id = we.transaction_id
+CROSS JOIN LATERAL (
+    VALUES (ws.started_at, 0::smallint, ws.meter_start_wh), (we.ended_at, 2::smallint, nullif(ws.meter_stop_wh, 0))
+) AS edge (at, place, energy_wh)
+ORDER BY transaction_id, at_s, place, energy_wh, power_w;
 
 -- name: make_work_reach
 -- Per session: its length and the most energy it can have had, how many readings it has, whether
@@ -264,6 +275,7 @@ WITH counted AS (
         max(wu.power_w) AS peak_power_w,
         max(wu.at_s) - min(wu.at_s) AS span_s
     FROM work_used AS wu
+    WHERE wu.place = 1
     GROUP BY wu.transaction_id
 ),
 
@@ -278,7 +290,9 @@ sparse AS (
             wu.at_s - lag(wu.at_s) OVER (PARTITION BY wu.transaction_id ORDER BY wu.at_s) AS length_s
         FROM work_used AS wu
         INNER JOIN counted ON wu.transaction_id = counted.transaction_id
-        WHERE counted.span_s > 50 * counted.readings AND (wu.power_w IS NOT NULL OR NOT counted.has_power)
+        WHERE
+            wu.place = 1 AND counted.span_s > 50 * counted.readings
+            AND (wu.power_w IS NOT NULL OR NOT counted.has_power)
     ) AS pause
     WHERE pause.length_s > 0
     GROUP BY pause.transaction_id
@@ -287,7 +301,6 @@ sparse AS (
 SELECT
     ws.transaction_id,
     date_part('epoch', ws.started_at) AS started_s,
-    date_part('epoch', we.ended_at) AS ended_s,
     date_part('epoch', we.ended_at - ws.started_at) AS duration_s,
     ws.rated_power_w,
     ws.rated_power_w * date_part('epoch', we.ended_at - ws.started_at) / 3600 * 1.05 AS limit_wh,

@@ -59,7 +59,7 @@ edge AS (
             AND mv.sampled_at >= %(low)s AND mv.sampled_at < %(high)s
             AND mv.soc_percent > 0 AND mv.soc_percent <= 100
             AND (mv.transaction_id = chosen.transaction_id OR mv.transaction_id IS NULL)
-        ORDER BY mv.sampled_at DESC, mv.context
+        ORDER BY mv.sampled_at DESC, mv.context ASC
         LIMIT 1
     ) AS late
 ),
