@@ -185,7 +185,7 @@ class ChargePoint:
             call, raw, received_at = self._inbox[0]
             began = asyncio.get_running_loop().time()
             try:
-                await self._handle_safely(call, raw, received_at)
+                await self._handle(call, raw, received_at)
             except ConnectionClosed:
                 self._give_up()
                 return
@@ -209,19 +209,56 @@ class ChargePoint:
         self._inbox.clear()
         self._room.set()
 
-    async def _handle_safely(self, call: Call, raw: str, received_at: datetime) -> None:
-        """Answer a CALL; one that brings a defect of ours to light is kept, and answered too."""
+    async def _handle(self, call: Call, raw: str, received_at: datetime) -> None:
         try:
-            await self._handle(call, raw, received_at)
-        except (ConnectionClosed, DatabaseAway):
+            answer = await self._answer(call, raw, received_at)
+        except DatabaseAway:
             raise
         except Exception:
             logger.exception("%s: %s was not handled: a defect", self.identity, call.action)
-            await self._keep_unhandled(call, raw, received_at)
+            answer = await self._keep_unhandled(call, raw, received_at)
+        await self.websocket.send(answer)
+        self.metrics.answered(call.action, received_at)
+        if call.action in _FOLLOWED_UP and answer.startswith("[3"):
+            if call.action == "BootNotification":
+                self._booted.set()
+            self.follow_up(self, call)
 
-    async def _keep_unhandled(self, call: Call, raw: str, received_at: datetime) -> None:
+    async def _answer(self, call: Call, raw: str, received_at: datetime) -> str:
+        """Return the answer that may leave now, because what it confirms is committed."""
+        again = (call.message_id, hash(raw))
+        if (answer := self._answers.get(again)) is not None:
+            await self._log_repeat(call, raw, received_at, answer)
+            return answer
+        message = await self._message(call, raw, received_at)
+        try:
+            await self.writer.submit(message)
+        except DatabaseAway:
+            raise
+        except NotStored as exc:
+            logger.warning("%s: %s not stored: %s", self.identity, call.action, exc)
+            return error_text(call.message_id, "InternalError", "not stored, please repeat")
+        assert message.answer is not None, "the store answers every CALL"
+        self._learn(message)
+        self._remember(again, call, message.answer)
+        return message.answer
+
+    async def _keep_unhandled(self, call: Call, raw: str, received_at: datetime) -> str:
+        """Keep a frame that brought a defect of ours to light, and return what to answer."""
         answer = error_text(call.message_id, "InternalError", "kept, but not understood")
-        message = Message(
+        aside = SetAside("not handled: a defect of the central system", raw)
+        message = self._logged_call(call, raw, received_at, answer)
+        message.meaning = Meaning(aside=[aside])
+        try:
+            await self.writer.submit(message)
+        except DatabaseAway:
+            raise
+        except NotStored as exc:
+            logger.warning("%s: %s not stored: %s", self.identity, call.action, exc)
+        return answer
+
+    def _logged_call(self, call: Call, raw: str, received_at: datetime, answer: str) -> Message:
+        return Message(
             self.known.charge_point_id,
             received_at,
             raw,
@@ -229,41 +266,8 @@ class ChargePoint:
             "i",
             call.action[:100],
             call.message_id,
-            Meaning(aside=[SetAside("not handled: a defect of the central system", raw)]),
-            answer,
+            answer=answer,
         )
-        try:
-            await self.writer.submit(message)
-        except DatabaseAway:
-            raise
-        except NotStored as exc:
-            logger.warning("%s: %s not stored: %s", self.identity, call.action, exc)
-        await self.websocket.send(answer)
-
-    async def _handle(self, call: Call, raw: str, received_at: datetime) -> None:
-        again = (call.message_id, hash(raw))
-        if (answer := self._answers.get(again)) is None:
-            message = await self._message(call, raw, received_at)
-            try:
-                await self.writer.submit(message)
-            except DatabaseAway:
-                raise
-            except NotStored as exc:
-                logger.warning("%s: %s not stored: %s", self.identity, call.action, exc)
-                answer = error_text(call.message_id, "InternalError", "not stored, please repeat")
-            else:
-                answer = message.answer
-                assert answer is not None, "the store answers every CALL"
-                self._learn(message)
-                self._remember(again, call, answer)
-        else:
-            await self._log_repeat(call, raw, received_at, answer)
-        await self.websocket.send(answer)
-        self.metrics.answered(call.action, received_at)
-        if call.action in _FOLLOWED_UP and answer.startswith("[3"):
-            if call.action == "BootNotification":
-                self._booted.set()
-            self.follow_up(self, call)
 
     async def _message(self, call: Call, raw: str, received_at: datetime) -> Message:
         if len(raw) > _LARGE:
@@ -288,18 +292,7 @@ class ChargePoint:
 
     async def _log_repeat(self, call: Call, raw: str, received_at: datetime, answer: str) -> None:
         """Log a repeated frame with the answer it gets again."""
-        await self._log(
-            Message(
-                self.known.charge_point_id,
-                received_at,
-                raw,
-                CALL,
-                "i",
-                call.action[:100],
-                call.message_id,
-                answer=answer,
-            )
-        )
+        await self._log(self._logged_call(call, raw, received_at, answer))
 
     async def _log(self, message: Message) -> None:
         """Hand a frame to the log without waiting for it, unless many are on their way."""
