@@ -5,9 +5,9 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
@@ -97,7 +97,7 @@ class ChargePoint:
     _booted: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        self.situation.zone = ZoneInfo(self.known.time_zone)
+        self.situation.zone = _zone(self.known)
         self.calls = Calls(self._send_call)
 
     @property
@@ -383,6 +383,14 @@ def _forget(done: asyncio.Future[None]) -> None:
     """Take note of a failure that nobody waits for."""
     if not done.cancelled():
         done.exception()
+
+
+def _zone(known: Registration) -> tzinfo:
+    try:
+        return ZoneInfo(known.time_zone)
+    except (ZoneInfoNotFoundError, ValueError):
+        logger.warning("%s: no time zone %r, UTC is assumed", known.identity, known.time_zone)
+        return UTC
 
 
 def _address(websocket: ServerConnection) -> str:

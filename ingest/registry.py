@@ -1,7 +1,6 @@
 """Which charge points may connect: a copy of the table, renewed when the table says it changed."""
 
 from dataclasses import dataclass, field
-from zoneinfo import available_timezones
 
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
@@ -27,7 +26,6 @@ class Registry:
     pool: AsyncConnectionPool
     accept_unknown: bool
     _known: dict[str, Registration] = field(default_factory=dict)
-    _zones: frozenset[str] = field(default_factory=lambda: frozenset(available_timezones()))
 
     async def load(self, charge_point_id: int | None = None) -> list[Registration]:
         """Read the table, or one row of it, anew, and return what was read."""
