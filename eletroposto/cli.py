@@ -83,6 +83,6 @@ def _mount(name: str, module: str, help_text: str) -> None:
 def main() -> None:
     """Entry point of ``eletroposto``."""
     os.environ.setdefault("ELETROPOSTO_LOG_LEVEL", "INFO")
-    _mount("flows", "flows.commands", "The Prefect flows: serve them, or run one.")
+    _mount("flows", "eletroposto.rebuild", "The Prefect flows: serve them, or run one.")
     _mount("testbench", "testbench.commands", "The simulated bench and its parts.")
     app()

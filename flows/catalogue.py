@@ -32,6 +32,15 @@ _COMPUTE: Mapping[str, Compute] = {
 NAMES = (*UPDATE, "update", "reconcile_dojot", "retention", "reports")
 
 
+# Flows that need another room's knowledge: whoever composes the rooms adds them here.
+FROM_OUTSIDE: dict[str, Compute] = {}
+
+
+def names() -> tuple[str, ...]:
+    """Return what ``carry_out`` knows."""
+    return (*NAMES, *FROM_OUTSIDE)
+
+
 def carry_out(
     settings: Settings, name: str, scope: Scope, run_url: str | None = None
 ) -> Iterator[tuple[str, Outcome]]:
@@ -56,4 +65,4 @@ def _compute(settings: Settings, name: str, run_url: str | None) -> Compute:
         return retention.compute
     if name == "reports":
         return reports.compute
-    return _COMPUTE[name]
+    return FROM_OUTSIDE.get(name) or _COMPUTE[name]

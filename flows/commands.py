@@ -50,7 +50,7 @@ def run(
         scope = Scope.read(moments[0], moments[1], charge_point, dry_run, force)
     except ScopeError as exc:
         _refuse(str(exc))
-    if os.environ.get("PREFECT_API_URL"):
+    if os.environ.get("PREFECT_API_URL") and name != "rebuild":
         _run_in_prefect(name, scope)
     else:
         _run_here(settings, name, scope)
@@ -59,9 +59,9 @@ def run(
 @app.command()
 def names() -> None:
     """List the flows."""
-    from flows.catalogue import NAMES
+    from flows import catalogue
 
-    print("\n".join(NAMES))
+    print("\n".join(catalogue.names()))
 
 
 def _run_here(settings: Settings, name: str, scope: Scope) -> None:
@@ -99,10 +99,10 @@ def _run_in_prefect(name: str, scope: Scope) -> None:
 
 
 def _check_name(name: str) -> None:
-    from flows.catalogue import NAMES
+    from flows import catalogue
 
-    if name not in NAMES:
-        _refuse(f"no flow {name!r}; there are: {', '.join(NAMES)}")
+    if name not in catalogue.names():
+        _refuse(f"no flow {name!r}; there are: {', '.join(catalogue.names())}")
 
 
 def _settings() -> Settings:

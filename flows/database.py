@@ -23,6 +23,7 @@ _FILES = (
     "flows_retention",
     "flows_reconcile",
     "flows_reports",
+    "flows_rebuild",
 )
 QUERIES = {name: text for file in _FILES for name, text in sql.load(file).items()}
 

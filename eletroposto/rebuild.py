@@ -1,0 +1,41 @@
+"""Gives the flows what only ingest knows: how a frame of the raw log is read."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from flows.catalogue import FROM_OUTSIDE
+from flows.commands import app
+from flows.rebuild import RawFrame, computer
+from ingest.frames import Call, read_frame
+from ingest.meanings import Situation, meaning_of
+from ingest.measurands import COLUMNS
+
+__all__ = ["app", "readings_of"]
+
+
+def readings_of(frame: RawFrame) -> Iterator[Mapping[str, Any]]:
+    """Yield the readings of a frame as rows of meter_value."""
+    call = read_frame(frame.raw.encode())
+    if not isinstance(call, Call):
+        return
+    meaning = meaning_of(call, Situation(zone=_zone(frame.time_zone)), frame.received_at)
+    for reading in meaning.readings:
+        yield {
+            "sampled_at": reading.sampled_at,
+            "connector_id": reading.connector_id,
+            "context": reading.context,
+            "transaction_id": reading.transaction_id,
+            "extra": reading.extra,
+            **dict(zip(COLUMNS, reading.values, strict=True)),
+        }
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        return ZoneInfo("UTC")
+
+
+FROM_OUTSIDE["rebuild"] = computer(readings_of)

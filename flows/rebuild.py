@@ -1,0 +1,86 @@
+"""Puts readings back into ``meter_value`` from the raw log.
+
+How frames are read is ingest's knowledge, which this room does not import: whoever composes the
+rooms hands the reader in.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from flows.database import QUERIES, Connection, ask_one, build, do
+from flows.runs import Compute, Outcome
+from flows.scope import Scope, ScopeError, charge_point_ids
+
+_BATCH = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class RawFrame:
+    """A MeterValues or StopTransaction of the raw log, as it was received.
+
+    Attributes:
+        time_zone: Of timestamps this charge point sends without one.
+    """
+
+    received_at: datetime
+    charge_point_id: int
+    time_zone: str
+    action: str
+    raw: str
+
+
+# Returns rows of meter_value by column name (without charge_point_id and origin); times as ISO
+# text or datetime. What cannot be read is left out, as it was set aside when it came.
+Reader = Callable[[RawFrame], Iterable[Mapping[str, Any]]]
+
+
+def computer(read: Reader) -> Compute:
+    """Return the flow that rebuilds with this reader."""
+
+    def compute(conn: Connection, scope: Scope) -> Outcome:
+        if scope.start is None or scope.end is None:
+            raise ScopeError("a rebuild needs a window: --start and --end")
+        window = {"since": scope.start, "until": scope.end}
+        numbers = charge_point_ids(conn, scope)
+        with conn.transaction(force_rollback=scope.dry_run):
+            do(conn, "prepare_rebuilt")
+            _read_all(conn, read, {**window, "charge_point_ids": numbers})
+            build(conn, "make_work_rebuilt")
+            found = ask_one(conn, "compare_rebuilt", **window)
+            restored = do(conn, "store_rebuilt")
+            if restored:
+                do(conn, "touch_rebuilt")
+        return _outcome({**found, "restored": restored}, scope.dry_run)
+
+    return compute
+
+
+def _read_all(conn: Connection, read: Reader, asked: dict[str, Any]) -> None:
+    with conn.cursor(name="frames") as frames:
+        frames.itersize = _BATCH
+        frames.execute(QUERIES["frames_to_read"], asked)
+        while rows := frames.fetchmany(_BATCH):
+            readings = [
+                {**reading, "charge_point_id": row["charge_point_id"]}
+                for row in rows
+                for reading in read(RawFrame(**row))
+            ]
+            do(
+                conn,
+                "keep_parts",
+                readings=json.dumps(readings, default=str),
+                since=asked["since"],
+                until=asked["until"],
+            )
+
+
+def _outcome(counts: dict[str, int], dry_run: bool) -> Outcome:
+    restored = f"{counts['restored']} {'would be restored' if dry_run else 'restored'}"
+    verdict = (
+        f"{counts['in_log']} readings in the raw log: {counts['missing']} were not stored,"
+        f" {counts['different']} are stored with other values; {restored}"
+    )
+    return Outcome(counts, verdict)

@@ -1,0 +1,172 @@
+"""What is kept, dropped, restored and written down: retention, rebuild, reports."""
+
+import io
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from openpyxl import load_workbook
+
+from eletroposto.rebuild import readings_of
+from flows import runs
+from flows.rebuild import computer
+from flows.scope import Scope
+from tests.flow_facts import NOON, Facts, minutes
+
+
+@pytest.fixture
+def facts(database_url: str) -> Iterator[Facts]:
+    made = Facts(database_url)
+    yield made
+    made.conn.close()
+
+
+def log(facts: Facts, cp: int, at: datetime, action: str, payload: dict[str, Any]) -> None:
+    facts.conn.execute(
+        "INSERT INTO ocpp_message (received_at, charge_point_id, message_type, direction, action,"
+        " message_id, raw) VALUES (%s, %s, 2, 'i', %s, '1', %s)",
+        [at, cp, action, json.dumps([2, "1", action, payload])],
+    )
+
+
+def meter_value(at: datetime, energy_wh: int) -> dict[str, Any]:
+    return {
+        "timestamp": at.isoformat(),
+        "sampledValue": [
+            {"value": str(energy_wh)},
+            {"value": "36.5", "measurand": "Power.Active.Import", "unit": "kW"},
+            {"value": "60", "measurand": "Frequency"},
+        ],
+    }
+
+
+def rebuild(facts: Facts, dry_run: bool = False) -> runs.Outcome:
+    scope = Scope(NOON - timedelta(days=1), NOON + timedelta(days=1), dry_run=dry_run)
+    return runs.run(facts.url, "rebuild", scope, computer(readings_of))
+
+
+def test_readings_come_back_from_the_raw_log_as_they_were(facts: Facts):
+    cp = facts.charge_point()
+    tx = facts.transaction(cp, NOON, NOON + minutes(5), 0, 3_000)
+    for place in range(5):
+        at = NOON + minutes(place)
+        payload = {"connectorId": 1, "transactionId": tx, "meterValue": [meter_value(at, place)]}
+        log(facts, cp, at, "MeterValues", payload)
+    log(
+        facts,
+        cp,
+        NOON + minutes(5),
+        "StopTransaction",
+        {
+            "transactionId": tx,
+            "meterStop": 9,
+            "timestamp": (NOON + minutes(5)).isoformat(),
+            "transactionData": [meter_value(NOON + minutes(5), 5)],
+        },
+    )
+
+    assert dict(rebuild(facts, dry_run=True).counts) == {
+        "in_log": 6,
+        "missing": 6,
+        "different": 0,
+        "restored": 6,
+    }
+    assert facts.rows("SELECT * FROM meter_value") == []
+    assert rebuild(facts).counts["restored"] == 6
+    rows = facts.rows("SELECT * FROM report.meter_value ORDER BY sampled_at")
+    assert [
+        (row["sampled_at"], row["connector_id"], row["transaction_id"], row["energy_wh"])
+        for row in rows
+    ] == [(NOON + minutes(place), 1, tx, place) for place in range(6)]
+    assert {(row["power_w"], row["origin"]) for row in rows} == {(36_500, "raw log")}
+    assert rows[0]["extra"] == {"Frequency": 60}
+
+    again = rebuild(facts)
+
+    assert dict(again.counts) == {"in_log": 6, "missing": 0, "different": 0, "restored": 0}
+    facts.run()
+    assert facts.session(tx)["readings"] == 6
+
+
+def test_a_stored_reading_that_differs_is_counted_and_left(facts: Facts):
+    cp = facts.charge_point()
+    log(facts, cp, NOON, "MeterValues", {"connectorId": 1, "meterValue": [meter_value(NOON, 7)]})
+    facts.reading(cp, NOON, energy_wh=8)
+
+    outcome = rebuild(facts)
+
+    assert (outcome.counts["different"], outcome.counts["restored"]) == (1, 0)
+    assert facts.rows("SELECT energy_wh FROM meter_value") == [{"energy_wh": 8}]
+
+
+def test_raw_data_goes_by_chunks_and_aggregates_stay(facts: Facts):
+    long_ago = datetime.now(UTC) - timedelta(days=200)
+    cp = facts.charge_point()
+    tx = facts.transaction(cp, long_ago, long_ago + minutes(5), 0, 3_000)
+    facts.readings(cp, tx, long_ago, minutes(1), energy_wh=[0, 1_000, 2_000])
+    log(facts, cp, long_ago, "Heartbeat", {})
+    log(facts, cp, datetime.now(UTC), "Heartbeat", {})
+    facts.rows("SELECT report.set_setting('meter_value_days', 30, NULL, NULL, 'Ana')")
+    facts.run("retention", dry_run=True)
+    assert len(facts.rows("SELECT * FROM ocpp_message")) == 2
+
+    facts.run("retention")
+
+    assert len(facts.rows("SELECT * FROM ocpp_message")) == 1
+    held_back = facts.rows("SELECT * FROM meter_value")
+    assert len(held_back) == 3, "readings no flow has seen yet must stay"
+    facts.run()
+    facts.run("retention")
+    assert facts.rows("SELECT * FROM meter_value") == []
+    assert facts.session(tx)["energy_wh"] == 3_000
+
+
+def test_only_raw_facts_can_be_dropped(facts: Facts):
+    with pytest.raises(psycopg.Error, match="nothing is dropped from 'session'"):
+        facts.rows("SELECT drop_facts('session', now())")
+
+
+def test_monthly_reports_say_what_was_computed(facts: Facts):
+    cp = facts.charge_point("CP <1>")
+    facts.status(cp, NOON - timedelta(hours=1), "Available")
+    facts.transaction(cp, NOON, NOON + minutes(60), 0, 36_500, id_tag="=1+1")
+    facts.transaction(cp, NOON + minutes(90), NOON + minutes(100), None, None)
+    facts.run()
+
+    month = NOON.replace(day=1, hour=3)
+    facts.run("reports", start=month, end=month + timedelta(days=20))
+
+    files = {
+        (row["charge_point"], row["language"], row["format"]): row["content"]
+        for row in facts.rows("SELECT * FROM report.monthly_report WHERE kind = 'monthly'")
+    }
+    assert len(files) == 8
+    page = files["CP <1>", "pt", "html"].decode()
+    assert "CP &lt;1&gt;" in page and "CP <1>" not in page
+    assert "36,5" in page and "não informado" in page
+    assert "http://" not in page and "https://" not in page, "the page must need nothing else"
+    book = load_workbook(io.BytesIO(files[None, "en", "xlsx"]))
+    sessions = list(book["Sessions"].iter_rows(values_only=True))
+    header = sessions[0]
+    energies = [row[header.index("Energy (kWh)")] for row in sessions[1:]]
+    assert energies == [36.5, None]
+
+
+def test_the_quarterly_export_has_ports_and_sessions(facts: Facts):
+    cp = facts.charge_point()
+    facts.status(cp, NOON - timedelta(hours=1), "Available")
+    facts.transaction(cp, NOON, NOON + minutes(60), 0, 36_500)
+    facts.status(cp, NOON + minutes(30), "Charging", error_code="HighTemperature")
+    facts.run()
+    first = NOON.replace(month=(NOON.month - 1) // 3 * 3 + 1, day=1, hour=3)
+
+    facts.run("reports", start=first, end=first + timedelta(days=91))
+
+    rows = facts.rows("SELECT * FROM report.monthly_report WHERE kind LIKE 'quarterly%%'")
+    contents = {row["kind"]: row["content"].decode() for row in rows}
+    assert "uptime_percent" in contents["quarterly_ports"].splitlines()[0]
+    (session,) = contents["quarterly_sessions"].splitlines()[1:]
+    assert "HighTemperature" in session and ",36.5," in session
