@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from testbench.account import SessionAccount
+from tests.faults.aftermath import never_repaired, wrong_energies
 from tests.faults.breakages import BREAKAGES, DOJOT_BREAKAGES, LOSE_IN_DOJOT
 from tests.faults.load import Load
 from tests.faults.plant import Plant, planted
@@ -17,7 +19,7 @@ from tests.faults.verdict import Verdict, judge, missing_in_dojot
 
 logger = logging.getLogger("faults")
 
-_DRAIN_S = 90
+_DRAIN_S = 180
 _RELAY_S = 60
 
 
@@ -109,6 +111,7 @@ class _Campaign:
     load: Load
     outcome: Outcome
     progress: Progress
+    _sessions: list[SessionAccount] = field(default_factory=list)
     _since: datetime = field(default_factory=lambda: datetime.now(UTC))
     _forgotten: set[str] = field(default_factory=set)
     _tracebacks: Counter[str] = field(default_factory=Counter)
@@ -159,6 +162,7 @@ class _Campaign:
         for charge_point in self.load.charge_points:  # those whose stop was given up, too
             account.close_all(charge_point.charge_point_id)
         sessions = list(account.closed)
+        self._sessions += sessions
 
         def look() -> Verdict:
             with self.plant.connect() as conn:
@@ -214,7 +218,14 @@ class _Campaign:
                 self._tracebacks[name] = count
 
     async def close(self) -> None:
-        """Stop in order: what a charge point could not end by itself shows here."""
+        """Let the flows see it all, then stop in order."""
+        plant, defects = self.plant, self.outcome.defects
+        self.outcome.lost += await asyncio.to_thread(wrong_energies, plant, self._sessions)
+        if plant.dojot is not None:
+            identities = [it.charge_point_id for it in self.load.charge_points]
+            left = await never_repaired(plant, identities)
+            if left:
+                defects.append(f"{len(left)} never came back to DOJOT: {left[:3]}")
         code = await asyncio.to_thread(self.plant.central_system.stop)
         if code:
             self.outcome.defects.append(f"ingest ended with {code}")
