@@ -47,14 +47,10 @@ async def never_repaired(plant: Plant, identities: list[str]) -> list[str]:
 
     await asyncio.to_thread(repair)
     give_up = time.monotonic() + _REPAIRED_WITHIN_S
-    while time.monotonic() < give_up:
-        if not (missing := await asyncio.to_thread(look)):
-            break
-        await asyncio.sleep(0.5)
-    return missing_in_dojot(conn, dojot.database, identities)
-
-    await asyncio.to_thread(repair)
-    give_up = time.monotonic() + _REPAIRED_WITHIN_S
-    while (missing := await asyncio.to_thread(look)) and time.monotonic() < give_up:  # noqa: ASYNC110
-        await asyncio.sleep(0.5)
+    while (missing := await asyncio.to_thread(look)) and time.monotonic() < give_up:
+        await _rest()
     return missing
+
+
+async def _rest() -> None:
+    await asyncio.sleep(0.5)
