@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import foreign, growth, path, replicas, storage
+from benchmarks import flows, foreign, growth, path, replicas, storage
 from benchmarks.servers import database_server
 from benchmarks.tables import Findings, publish
 
@@ -30,12 +30,15 @@ def main(
     with_storage: Annotated[
         bool, typer.Option("--storage", help="Also bytes per reading and per frame.")
     ] = False,
+    with_flows: Annotated[
+        bool, typer.Option("--flows/--no-flows", help="Also a day of 1,000 charge points.")
+    ] = True,
     url: Annotated[
         str, typer.Option(help="Measure the central system that serves there instead.")
     ] = "",
     output: Annotated[Path | None, typer.Option(help="Also write everything as JSON.")] = None,
 ) -> None:
-    """Measure the write path."""
+    """Measure the write path and the flows."""
 
     def collect(findings: Findings) -> None:
         if url:
@@ -43,6 +46,8 @@ def main(
             return
         with database_server() as server:
             path.collect(findings, server, repeats, seconds, stations, crowd_seconds)
+            if with_flows:
+                flows.collect(findings, server, flows.Plan(repeats=repeats))
             if with_replicas:
                 replicas.collect(findings, server, repeats, seconds)
             if with_growth:
