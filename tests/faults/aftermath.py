@@ -47,10 +47,6 @@ async def never_repaired(plant: Plant, identities: list[str]) -> list[str]:
 
     await asyncio.to_thread(repair)
     give_up = time.monotonic() + _REPAIRED_WITHIN_S
-    while (missing := await asyncio.to_thread(look)) and time.monotonic() < give_up:
-        await _rest()
+    while (missing := await asyncio.to_thread(look)) and time.monotonic() < give_up:  # noqa: ASYNC110
+        await asyncio.sleep(0.5)
     return missing
-
-
-async def _rest() -> None:
-    await asyncio.sleep(0.5)
