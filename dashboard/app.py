@@ -23,14 +23,16 @@ def main() -> None:
     addresses.arrive(page.url_path)
     banner = st.container()
     blocks.say_done()
+    with st.sidebar:
+        signin.draw_visitor()
     try:
         header.draw(filters=page.url_path not in _BARE)
         page.run()
     except db.NoAnswer as failure:
         _all_failed(failure)
-    with banner:
-        _old_data()
-    _footer()
+    finally:  # also when the page stopped early
+        with banner:
+            _old_data()
 
 
 def _pages() -> dict[str, list[st.Page]]:
@@ -90,11 +92,6 @@ def _old_data() -> None:
 def _retry() -> None:
     db.retry_now()
     data.forget()
-
-
-def _footer() -> None:
-    with st.sidebar:
-        signin.draw_visitor()
 
 
 main()

@@ -1,0 +1,239 @@
+"""The dashboard in a real browser: what a person sees, clicks, downloads, and what leaves."""
+
+import io
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+import psycopg
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from dashboard import users
+from testbench.embedded import EmbeddedPostgres
+from testbench.seed import ChargePoint, Plan, seed
+from tests.acceptance.dashboard_server import (
+    ARGUMENTS,
+    CHROMIUM,
+    Dashboard,
+    Watched,
+    install_chromium,
+)
+
+PAGES = (
+    "/", "/estacoes", "/sessoes", "/consumo", "/disponibilidade", "/custos", "/relatorios",
+    "/qualidade", "/mensagens", "/sobre", "/operacoes", "/cadastros",
+)  # fmt: skip
+PATIENCE_MS = 60_000
+expect.set_options(timeout=PATIENCE_MS)
+MOST_BYTES = 1_000_000
+
+
+@pytest.fixture(scope="module")
+def seeded(
+    postgres_server: EmbeddedPostgres, migrated_template: str
+) -> Iterator[tuple[str, list[ChargePoint]]]:
+    url = postgres_server.create_database("dashboard_browser", template=migrated_template)
+    until = datetime.now(UTC).replace(second=0, microsecond=0)
+    yield url, seed(url, Plan(until, charge_points=3, days=10, raw_days=10, sample_s=60))
+    postgres_server.drop_database("dashboard_browser")
+
+
+@pytest.fixture(scope="module")
+def dashboard(seeded, tmp_path_factory) -> Iterator[Dashboard]:
+    url, _ = seeded
+    server = Dashboard(url, tmp_path_factory.mktemp("dashboard") / "log")
+    server.start()
+    yield server
+    server.stop()
+    assert "Traceback" not in server.log, server.log
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    install_chromium()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def watched(dashboard: Dashboard) -> Iterator[Watched]:
+    """Whatever a test looks at: nothing leaves the machine, nothing breaks in the browser."""
+    watching = Watched(dashboard.url)
+    yield watching
+    assert watching.outside == []
+    assert watching.complaints == []
+
+
+@pytest.fixture
+def page(chromium: Browser, watched: Watched) -> Iterator[Page]:
+    context = chromium.new_context(viewport={"width": 1366, "height": 768}, accept_downloads=True)
+    context.set_default_timeout(PATIENCE_MS)
+    opened = context.new_page()
+    watched.watch(opened)
+    yield opened
+    context.close()
+
+
+def settled(page: Page) -> None:
+    """Until the script of the page has run to its end."""
+    page.wait_for_selector("h1")
+    expect(page.get_by_test_id("stApp")).to_have_attribute(
+        "data-test-script-state", re.compile("notRunning|initial")
+    )
+
+
+def test_every_page_draws_and_sends_less_than_a_megabyte(page, dashboard, watched):
+    for path in PAGES:
+        watched.received.clear()
+        page.goto(dashboard.url + path)
+        settled(page)
+        assert sum(watched.received.values()) < MOST_BYTES, path
+        assert page.get_by_test_id("stException").count() == 0, path
+
+
+def test_one_walks_through_the_pages_and_back(page, dashboard):
+    page.goto(dashboard.url + "/?de=2026-11-01")
+    settled(page)
+
+    page.get_by_role("link", name="Sessões", exact=True).click()
+    expect(page.locator("h1")).to_have_text("Sessões")
+    page.get_by_role("link", name="Custos e CO₂").click()
+    expect(page.locator("h1")).to_have_text("Custos e CO₂")
+    page.go_back()
+
+    expect(page.locator("h1")).to_have_text("Sessões")
+
+
+def test_the_period_goes_along_from_page_to_page(page, dashboard):
+    page.goto(dashboard.url + "/sessoes?de=2026-01-02&ate=2026-01-05&lang=en")
+    settled(page)
+    page.get_by_test_id("stDateInput").first.wait_for()
+
+    page.get_by_role("link", name="Stations", exact=True).click()
+
+    expect(page.locator("h1")).to_have_text("Stations")
+    expect(page).to_have_url(re.compile("de=2026-01-02"))
+    expect(page).to_have_url(re.compile("lang=en"))
+
+
+def test_a_link_shows_what_its_sender_saw(page, dashboard, seeded):
+    _, made = seeded
+    page.goto(f"{dashboard.url}/sessoes?lang=en&estacao={made[1].identity}")
+    settled(page)
+
+    expect(page.locator("h1")).to_have_text("Sessions")
+    expect(page.get_by_test_id("stMultiSelect")).to_contain_text(made[1].name)
+
+
+def test_a_bar_of_figure_4_leads_to_its_session(page, dashboard):
+    page.goto(f"{dashboard.url}/sessoes")
+    settled(page)
+
+    bar = page.locator(".barlayer .point path").first
+    bar.wait_for(state="attached")
+    box = bar.bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] - 2)
+
+    expect(page.locator("h1")).to_contain_text("Sessão ·")
+    expect(page.get_by_text("Curvas", exact=True)).to_be_visible()
+    assert "transacao=" in page.url
+
+
+def test_the_live_card_follows_the_meter(page, dashboard, seeded):
+    """Nobody touches the page: a reading is stored, and the card shows it."""
+    url, made = seeded
+    running = next(session for session in made[0].sessions if session.is_open)
+    page.goto(dashboard.url)
+    settled(page)
+    with psycopg.connect(url) as conn:
+        conn.execute(
+            "INSERT INTO meter_value (sampled_at, charge_point_id, connector_id, context,"
+            " transaction_id, energy_wh, power_w) VALUES (now(), %s, 1, 0, %s, %s, 43210)",
+            [made[0].charge_point_id, running.transaction_id, running.meter_start_wh + 98_765],
+        )
+
+    expect(page.get_by_text("98,8 kWh")).to_be_visible(timeout=15_000)
+    expect(page.get_by_text("43,2 kW", exact=True)).to_be_visible()
+
+
+def test_what_is_downloaded_is_what_is_on_the_screen(page, dashboard, seeded):
+    """Every form reopens with the sessions that were seeded, and their energy."""
+    _, made = seeded
+    energies = sorted(
+        round(one.energy_wh) for point in made for one in point.sessions if not one.is_open
+    )
+    page.goto(f"{dashboard.url}/sessoes")
+    settled(page)
+    page.get_by_test_id("stDataFrame").get_by_role("grid").wait_for(state="attached")
+    page.get_by_role("button", name="Baixar").click()
+
+    for name, read, column, factor in (
+        ("CSV para Excel", brazilian, "Energia (kWh)", 1000),
+        ("CSV internacional", pd.read_csv, "energy_wh", 1),
+        ("Planilha XLSX", pd.read_excel, "Energia (kWh)", 1000),
+        ("Parquet", pd.read_parquet, "energy_wh", 1),
+    ):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=name).click()
+        frame = read(io.BytesIO(Path(download.value.path()).read_bytes()))
+        found = frame[frame.iloc[:, -2].notna()][column] * factor  # those that have ended
+        assert sorted(found.round().astype(int)) == energies, name
+
+
+def brazilian(file: io.BytesIO) -> pd.DataFrame:
+    return pd.read_csv(file, sep=";", decimal=",", encoding="utf-8-sig")
+
+
+def test_a_narrow_screen_shows_everything_without_scrolling_sideways(chromium, dashboard, watched):
+    context = chromium.new_context(viewport={"width": 390, "height": 844})
+    narrow = context.new_page()
+    watched.watch(narrow)
+    for path in ("/", "/sessoes", "/disponibilidade"):
+        narrow.goto(dashboard.url + path)
+        settled(narrow)
+        too_wide = narrow.evaluate(
+            "document.querySelector('[data-testid=stMain]').scrollWidth > window.innerWidth"
+        )
+        assert not too_wide, path
+    context.close()
+
+
+def test_people_sign_in_and_see_what_their_role_allows(chromium, seeded, tmp_path):
+    url, _ = seeded
+    file = tmp_path / "users"
+    file.write_text(users.line("vera", "viewer", "right horse"))
+    server = Dashboard(url, tmp_path / "log", {"ELETROPOSTO_DASHBOARD_USERS": str(file)})
+    server.start()
+    context = chromium.new_context(locale="pt-BR")
+    context.set_default_timeout(PATIENCE_MS)
+    page = context.new_page()
+    try:
+        page.goto(f"{server.url}/operacoes")
+        page.get_by_role("link", name="Entrar").click()
+        sign_in(page, "vera", "wrong")
+        expect(page.get_by_role("alert")).to_have_text("Usuário ou senha não conferem.")
+        sign_in(page, "vera", "right horse")
+
+        expect(page.locator("h1")).to_have_text("Operações")
+        expect(page.get_by_text("Esta página é para o papel operação")).to_be_visible()
+        assert page.get_by_role("link", name="Mensagens OCPP").count() == 0
+        [cookie] = [one for one in context.cookies() if one["name"] == "eletroposto_session"]
+        assert cookie["httpOnly"] and cookie["sameSite"] == "Lax"
+        page.get_by_role("link", name="Sair").click()
+        page.wait_for_url("**/entrar")
+        page.goto(server.url)
+        expect(page.get_by_text("Entre para ver o painel.")).to_be_visible()
+    finally:
+        context.close()
+        server.stop()
+
+
+def sign_in(page: Page, name: str, password: str) -> None:
+    page.locator("input[name=name]").fill(name)
+    page.locator("input[name=password]").fill(password)
+    page.get_by_role("button", name="Entrar").click()

@@ -1,0 +1,39 @@
+"""From the Operations page to a charge point and back."""
+
+from playwright.async_api import async_playwright
+
+from tests.acceptance.dashboard_server import ARGUMENTS, CHROMIUM, Dashboard, install_chromium
+from tests.acceptance.network import Network
+from tests.acceptance.operator_desk import simulated
+
+PATIENCE_MS = 30_000
+# The table is painted on a canvas; what it holds is also there for screen readers.
+ANSWERED = """identity => [...document.querySelectorAll('[data-testid=stDataFrame] [role=row]')]
+    .some(row => row.textContent.includes(identity) && row.textContent.includes('respondido'))"""
+
+
+async def test_a_command_goes_from_the_page_to_the_charge_point_and_back(
+    network: Network, tmp_path
+) -> None:
+    """Operations page, database, central system, simulated charge point, and the answer shown."""
+    install_chromium()
+    identity = network.new_identity()
+    server = Dashboard(network.database_url, tmp_path / "log")
+    server.start()
+    try:
+        async with simulated(network.url, identity), async_playwright() as playwright:
+            browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+            page = await browser.new_page()
+            page.set_default_timeout(PATIENCE_MS)
+            await page.goto(f"{server.url}/operacoes?ponto={identity}&comando=GetLocalListVersion")
+            await page.get_by_role("button", name="Enviar").click()
+            table = page.get_by_test_id("stDataFrame")
+            await table.wait_for()
+            await page.wait_for_function(ANSWERED, arg=identity)
+            await browser.close()
+    finally:
+        server.stop()
+
+    [command] = network.rows("command", identity)
+    assert (command["action"], command["status"]) == ("GetLocalListVersion", "answered")
+    assert command["requested_by"] == "dashboard"
