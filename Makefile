@@ -28,7 +28,7 @@ check: setup  ## lint, types, import contract, SQL lint
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/sqlfluff lint --dialect postgres sql
+	$(BIN)/sqlfluff lint --processes 2 sql
 
 test: setup  ## every test, real parts, no skips
 	$(BIN)/python -m pytest
