@@ -14,8 +14,11 @@ from urllib.parse import unquote
 
 from ingest.charge_point import Registration
 from ingest.credentials import Checked, check_password, read_basic
+from ingest.guard import Allowance
 
 _URN = "urn:ocpp:"
+_HASHES_AT_ONCE = 2  # they are slow on purpose; the rest of the machine has other things to do
+_MOST_ADDRESSES = 10_000
 
 
 class Refused(Exception):
@@ -34,6 +37,7 @@ class Proof:
         certified: Names in the client certificate, which TLS has verified; empty: there is none.
     """
 
+    address: str
     authorization: str | None
     is_encrypted: bool = False
     certified: frozenset[str] = frozenset()
@@ -50,9 +54,17 @@ class Admitted:
 
 @dataclass(slots=True)
 class Admission:
-    """Judges proofs; remembers which passwords were right."""
+    """Judges proofs; remembers which passwords were right, and where wrong ones come from.
 
+    Attributes:
+        wrong_per_minute: Passwords that one address may guess; then it has to wait. What was right
+            before is not a guess.
+    """
+
+    wrong_per_minute: float = 60.0
     _checked: Checked = field(default_factory=Checked)
+    _hashing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_HASHES_AT_ONCE))
+    _guesses: dict[str, Allowance] = field(default_factory=dict)
 
     async def admit(self, known: Registration, proof: Proof) -> Admitted:
         """Return how ``known`` comes in.
@@ -80,23 +92,40 @@ class Admission:
         if given is not None:
             user, password = given
             if user == known.identity.encode():
-                if await self._is_right(password, known.password_hash):
+                if await self._is_right(password, known.password_hash, proof.address):
                     return Admitted(known, profile)
-                if await self._is_right(password, known.new_password_hash):
+                if await self._is_right(password, known.new_password_hash, proof.address):
                     return Admitted(known, profile, uses_new_password=True)
         if known.password_hash is None:
             return Admitted(known, 0)
         raise Refused(http.HTTPStatus.UNAUTHORIZED, _complaint(known, given))
 
-    async def _is_right(self, password: bytes, stored: str | None) -> bool:
+    async def _is_right(self, password: bytes, stored: str | None, address: str) -> bool:
         if stored is None:
             return False
         if self._checked.knows(password, stored):
             return True
-        if not await asyncio.to_thread(check_password, password, stored):
-            return False
-        self._checked.learn(password, stored)
-        return True
+        self._check_guesses(address)
+        async with self._hashing:
+            self._check_guesses(address)  # others from there guessed while this one waited
+            is_right = await asyncio.to_thread(check_password, password, stored)
+            if not is_right:
+                self._allowance_of(address).spend(1, asyncio.get_running_loop().time())
+        if is_right:
+            self._checked.learn(password, stored)
+        return is_right
+
+    def _check_guesses(self, address: str) -> None:
+        if self._allowance_of(address).spend(0, asyncio.get_running_loop().time()) > 0:
+            sentence = f"too many wrong passwords from {address}"
+            raise Refused(http.HTTPStatus.TOO_MANY_REQUESTS, sentence)
+
+    def _allowance_of(self, address: str) -> Allowance:
+        if address not in self._guesses:
+            if len(self._guesses) >= _MOST_ADDRESSES:
+                self._guesses.clear()
+            self._guesses[address] = Allowance(self.wrong_per_minute / 60, gathers_s=60.0)
+        return self._guesses[address]
 
 
 def certified_names(certificate: Mapping[str, Any] | None) -> frozenset[str]:

@@ -48,7 +48,7 @@ class CentralSystem:
     metrics: Metrics
     connected: dict[int, ChargePoint] = field(default_factory=dict)
     attend: Callable[[ChargePoint], None] = lambda charge_point: None
-    _admission: Admission = field(default_factory=Admission)
+    _admission: Admission = field(init=False)
     _servers: list[Server] = field(default_factory=list)
     _tls: ssl.SSLContext | None = None
     door: Door = field(init=False)
@@ -57,6 +57,7 @@ class CentralSystem:
 
     def __post_init__(self) -> None:
         settings = self.settings
+        self._admission = Admission(settings.wrong_passwords_per_minute)
         self.door = Door(
             settings.handshakes_at_once,
             settings.handshakes_per_address,
@@ -230,7 +231,9 @@ def read_identity(path: str) -> str | None:
 
 def _proof(websocket: ServerConnection, request: Request) -> Proof:
     secure: ssl.SSLObject | None = websocket.transport.get_extra_info("ssl_object")
+    address = websocket.remote_address
     return Proof(
+        str(address[0]) if address else "unknown",
         request.headers.get("Authorization"),
         secure is not None,
         certified_names(secure.getpeercert()) if secure else frozenset(),

@@ -30,6 +30,7 @@ class Settings(BaseSettings):
     handshakes_per_address: int = Field(1024, ge=1)
     frames_per_second: float = Field(500.0, gt=0)
     sockets_per_minute: float = Field(60.0, gt=0)
+    wrong_passwords_per_minute: float = Field(60.0, gt=0)
     unread_seconds: float = Field(10.0, gt=0)
     meter_value_interval: int = Field(10, ge=1)
     clock_aligned_interval: int = Field(900, ge=0)

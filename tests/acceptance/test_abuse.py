@@ -9,6 +9,7 @@ import contextlib
 import os
 import socket
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import psycopg
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from ingest.credentials import hash_password
 from testbench.embedded import EmbeddedPostgres
 from testbench.socket import RawChargePoint, connected
 from tests.acceptance.conftest import CentralSystem, StartCentralSystem
@@ -180,6 +182,38 @@ async def test_a_flood_of_strangers_is_refused_and_its_list_is_bounded(
         ).fetchone()
     assert pending is not None and 900 <= pending[0] <= 1010
     assert memory_mb(central_system) - before < 30
+
+
+async def test_guessing_passwords_costs_little_and_ends_soon(
+    start_central_system: StartCentralSystem, database_url: str
+) -> None:
+    """A slow hash for each guess would keep both cores busy."""
+    central_system = start_central_system(wrong_passwords_per_minute="20")
+    with psycopg.connect(database_url) as conn:
+        conn.execute(
+            "INSERT INTO charge_point (identity, password_hash) VALUES ('LOCKED', %s)",
+            [hash_password("the right password")],
+        )
+    statuses: Counter[int] = Counter()
+
+    async def guess(number: int) -> None:
+        try:
+            async with connected(central_system.url, "LOCKED", password=f"guess {number}"):
+                raise AssertionError("nobody may come in with a guess")
+        except InvalidStatus as exc:
+            statuses[exc.response.status_code] += 1
+
+    async def guess_on() -> None:
+        for start in range(0, 200, 40):
+            await asyncio.gather(*(guess(start + number) for number in range(40)))
+
+    async with connected(central_system.url, "LOCKED", password="the right password") as right:
+        await right.call("Heartbeat")
+    await assert_undisturbed(central_system, guess_on)
+    assert 20 <= statuses[401] <= 24
+    assert statuses[429] == 200 - statuses[401]
+    async with connected(central_system.url, "LOCKED", password="the right password") as right:
+        await right.call("Heartbeat")
 
 
 async def test_compression_is_never_agreed_on(crowded: CentralSystem) -> None:
