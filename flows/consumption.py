@@ -5,7 +5,7 @@ from datetime import date
 from psycopg.rows import DictRow
 
 from flows import days
-from flows.database import Connection, ask, do, now
+from flows.database import Connection, ask, ask_one, do, now
 from flows.runs import Outcome
 from flows.scope import Scope, charge_point_ids
 
@@ -40,6 +40,8 @@ def _compute_day(conn: Connection, row: DictRow, dry_run: bool) -> int:
     low, high = days.bounds(day)
     with conn.transaction(force_rollback=dry_run):
         do(conn, "price_buckets", day=day, charge_point_ids=numbers, low=low, high=high)
+        priced = ask_one(conn, "priced_sessions", charge_point_ids=numbers, low=low, high=high)
+        do(conn, "store_costs", **priced)
         do(conn, "delete_consumption", day=day, charge_point_ids=numbers)
         stored = do(
             conn, "store_consumption", day=day, charge_point_ids=numbers, low=low, high=high

@@ -79,6 +79,7 @@ def _store(conn: Connection, transaction_ids: list[int], low: datetime, as_of: d
     low -= timedelta(minutes=15)  # a quarter begins before what happens in it
     do(conn, "touch_consumption_before", low=low)
     do(conn, "delete_buckets", low=low)
+    do(conn, "delete_costs")
     do(conn, "store_buckets")
     stored = do(conn, "store_sessions", as_of=as_of)
     do(conn, "touch_consumption_after")

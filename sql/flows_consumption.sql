@@ -87,6 +87,34 @@ WHERE
         OR eb.cost IS DISTINCT FROM eb.energy_wh / 1000 * priced.price_per_kwh
     );
 
+-- name: priced_sessions
+-- The sessions with energy that day, and how far their buckets reach.
+SELECT
+    array_agg(ses.transaction_id) AS transaction_ids,
+    min(ses.started_at) - INTERVAL '15 minutes' AS low,
+    max(ses.ended_at) + INTERVAL '1 second' AS high
+FROM session AS ses
+WHERE ses.transaction_id IN (
+    SELECT eb.transaction_id
+    FROM energy_bucket AS eb
+    WHERE
+        eb.charge_point_id = ANY(%(charge_point_ids)s)
+        AND eb.started_at >= %(low)s AND eb.started_at < %(high)s
+);
+
+-- name: store_costs
+INSERT INTO session_cost AS price (transaction_id, cost, unpriced_wh)
+SELECT
+    eb.transaction_id,
+    sum(eb.cost),
+    coalesce(sum(eb.energy_wh) FILTER (WHERE eb.cost IS NULL), 0)
+FROM energy_bucket AS eb
+WHERE
+    eb.transaction_id = ANY(%(transaction_ids)s)
+    AND eb.started_at >= %(low)s AND eb.started_at <= %(high)s
+GROUP BY eb.transaction_id
+ON CONFLICT (transaction_id) DO UPDATE SET cost = excluded.cost, unpriced_wh = excluded.unpriced_wh;
+
 -- name: delete_consumption
 DELETE FROM consumption_day AS con
 WHERE con.day = %(day)s AND con.charge_point_id = ANY(%(charge_point_ids)s);

@@ -15,6 +15,11 @@ DELETE FROM energy_bucket AS eb
 USING work_session AS ws
 WHERE eb.transaction_id = ws.transaction_id AND eb.started_at >= %(low)s;
 
+-- name: delete_costs
+DELETE FROM session_cost AS price
+USING work_session AS ws
+WHERE price.transaction_id = ws.transaction_id;
+
 -- name: store_buckets
 -- Spread the energy of each session over its quarters of an hour by the shape of its curve.
 INSERT INTO energy_bucket (

@@ -30,7 +30,7 @@ class Facts:
         """Empty the tables a test fills, for the next example of a property test."""
         self.conn.execute(
             "TRUNCATE meter_value, status_notification, connection, transaction, touched_window,"
-            " orphan_stop, set_aside, connector, session, session_soc, energy_bucket,"
+            " orphan_stop, set_aside, connector, session, session_soc, session_cost, energy_bucket,"
             " consumption_day, site_demand, state_interval, availability_day, outage,"
             " fault_episode, quality_finding, flow_watermark, touched_work, session_work,"
             " downtime_exclusion, charge_point RESTART IDENTITY CASCADE"
@@ -178,6 +178,7 @@ class Facts:
         tables = {
             "session": "transaction_id",
             "session_soc": "transaction_id",
+            "session_cost": "transaction_id",
             "energy_bucket": "transaction_id, started_at",
             "consumption_day": "charge_point_id, connector_id, day",
             "site_demand": "site, started_at",

@@ -189,6 +189,13 @@ COMMENT ON COLUMN energy_bucket.started_at IS 'Start of the quarter of an hour';
 COMMENT ON COLUMN energy_bucket.max_power_w IS 'Highest Power.Active.Import reading in it';
 COMMENT ON COLUMN energy_bucket.price_per_kwh IS 'From the tariff in force; NULL: none, or more than one';
 
+CREATE TABLE session_cost (
+    transaction_id bigint PRIMARY KEY,
+    cost           double precision,
+    unpriced_wh    double precision NOT NULL
+);
+COMMENT ON TABLE session_cost IS 'Sum of the priced quarters of a session, and the energy of the others';
+
 CREATE TABLE consumption_day (
     day                  date     NOT NULL,
     charge_point_id      integer  NOT NULL,
@@ -545,7 +552,7 @@ SELECT
     ses.idle_s,
     ses.stop_reason,
     price.cost,
-    price.unpriced_wh,
+    coalesce(price.unpriced_wh, 0) AS unpriced_wh,
     con.current_type,
     con.rated_power_w,
     cp.site,
@@ -556,16 +563,7 @@ INNER JOIN charge_point AS cp ON ses.charge_point_id = cp.charge_point_id
 INNER JOIN transaction AS tx ON ses.transaction_id = tx.transaction_id
 LEFT JOIN connector AS con ON ses.charge_point_id = con.charge_point_id AND ses.connector_id = con.connector_id
 LEFT JOIN session_soc AS soc ON ses.transaction_id = soc.transaction_id
-LEFT JOIN LATERAL (
-    SELECT
-        sum(eb.cost) AS cost,
-        coalesce(sum(eb.energy_wh) FILTER (WHERE eb.cost IS NULL), 0) AS unpriced_wh
-    FROM energy_bucket AS eb
-    WHERE
-        eb.transaction_id = ses.transaction_id
-        AND eb.started_at >= ses.started_at - INTERVAL '15 minutes'
-        AND eb.started_at <= ses.ended_at
-) AS price ON TRUE;
+LEFT JOIN session_cost AS price ON ses.transaction_id = price.transaction_id;
 COMMENT ON VIEW report.session IS
 'Sessions: Wh, W, s, percent. stopped_at NULL: still open (energy so far). inferred_by: no StopTransaction came.
 energy_source none: energy unknown. flags: what is odd. cost in the currency of the tariff; NULL: no tariff';
@@ -1061,7 +1059,7 @@ COMMENT ON FUNCTION drop_facts IS 'Drop whole chunks of raw facts; only their ow
 -- ---------------------------------------------------------------- rights
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON
-session, session_soc, vehicle, energy_bucket, consumption_day, site_demand, state_interval, availability_day, outage,
+session, session_soc, session_cost, vehicle, energy_bucket, consumption_day, site_demand, state_interval, availability_day, outage,
 fault_episode, downtime_exclusion, setting, holiday, tariff, tariff_period, reconciliation, quality_finding, flow_run,
 flow_watermark, touched_work, session_work, report_file
 TO eletroposto_flows;
