@@ -1,26 +1,33 @@
-"""Compares readings of the database with samples of DOJOT. Pure: no I/O here."""
+"""Compares readings of the database with values of DOJOT. Pure: no I/O here.
 
+A place is a connector and a whole millisecond; a multiset of places is what both sides have in
+common to compare. A day of a charge point is some ten thousand of them, so the usual case, that
+both are the same, is decided by comparing whole lists and counters.
+"""
+
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
-from flows.dojot_history import Sample
-
 Place = tuple[int, int]  # connector, ms since 1970
+Value = tuple[int, Any]  # ms since 1970, what DOJOT holds there
+Energy = tuple[int, float]  # ms since 1970, Wh
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """A reading of the database, by its key."""
+class Stored:
+    """Readings of the database, of one connector.
 
-    connector_id: int
-    ms: int
-    sampled_at: datetime
-    context: int
-    energy_wh: float | None
-    is_waiting: bool = False
+    Attributes:
+        ms: Their instants since 1970, ascending.
+        energy_wh: The register at each; None where it was not sent.
+    """
+
+    ms: Sequence[int] = ()
+    energy_wh: Sequence[float | None] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +35,15 @@ class Difference:
     """What two multisets of readings do not have in common.
 
     Attributes:
-        missing_in_dojot: Readings of the database that DOJOT lacks and nobody is about to send.
-        waiting: Readings DOJOT lacks that the relay has still to send.
-        missing_in_database: Places of which DOJOT holds more readings than the database.
+        missing_in_dojot: Places of which the database holds more readings, and how many more.
+        missing_in_database: Places of which only DOJOT holds readings.
         duplicates: Copies in DOJOT beyond the first, of readings the database has.
-        changed: Places where both hold as many readings but with other energy.
+        changed: Places where both hold readings but no energy in common.
     """
 
     rows_database: int
     rows_dojot: int
-    missing_in_dojot: Sequence[Reading] = field(default_factory=list)
-    waiting: int = 0
+    missing_in_dojot: Mapping[Place, int] = field(default_factory=dict)
     missing_in_database: Mapping[Place, int] = field(default_factory=dict)
     duplicates: int = 0
     changed: int = 0
@@ -51,84 +56,122 @@ def connector_of(attribute: str) -> int:
     return int(attribute.rpartition("_")[2])
 
 
-def compare(readings: Sequence[Reading], samples: Iterable[Sample]) -> Difference:
-    """Compare by (connector, ms). Samples of one message share nothing but their time, so as many
-    messages are taken to have come as the attribute that came most often did."""
-    ours: dict[Place, list[Reading]] = defaultdict(list)
-    for reading in readings:
-        ours[reading.connector_id, reading.ms].append(reading)
-    theirs, their_energy = _messages(samples)
-    missing, waiting = _missing(ours, theirs)
+def compare(ours: Mapping[int, Stored], theirs: Mapping[str, Sequence[Value]]) -> Difference:
+    """Compare readings by connector with values by attribute. Values of one message share nothing
+    but their time, so as many messages are taken to have come as the attribute that came most
+    often did."""
+    messages = _messages(theirs)
+    differences = [
+        _compare_connector(
+            connector_id,
+            ours.get(connector_id, Stored()),
+            messages.get(connector_id, Counter()),
+            theirs.get(f"energy_wh_{connector_id}", ()),
+        )
+        for connector_id in sorted(ours.keys() | messages.keys())
+    ]
+    return _sum(differences)
+
+
+def _messages(theirs: Mapping[str, Sequence[Value]]) -> dict[int, Counter[int]]:
+    """How many messages came at each instant, by connector."""
+    messages: dict[int, Counter[int]] = {}
+    for attribute, values in theirs.items():
+        came = Counter(ms for ms, _ in values)
+        connector_id = connector_of(attribute)
+        before = messages.get(connector_id)
+        if came and came != before:
+            messages[connector_id] = came if before is None else before | came  # the larger number
+    return messages
+
+
+def _compare_connector(
+    connector_id: int, ours: Stored, theirs: Counter[int], values: Sequence[Value]
+) -> Difference:
+    here = Counter(ours.ms)
+    our_energy = [
+        (ms, wh) for ms, wh in zip(ours.ms, ours.energy_wh, strict=True) if wh is not None
+    ]
+    their_energy = _energies(values)
+    is_same = here == theirs
     return Difference(
-        rows_database=len(readings),
-        rows_dojot=sum(theirs.values()),
-        missing_in_dojot=missing,
-        waiting=waiting,
-        missing_in_database={place: n for place, n in theirs.items() if place not in ours},
-        duplicates=sum(
-            max(0, n - len(ours[place])) for place, n in theirs.items() if place in ours
-        ),
-        changed=sum(
-            _is_changed(ours[place], their_energy[place]) for place in ours if place in theirs
-        ),
-        energy_database_wh=_energy(
-            (place, reading.energy_wh)
-            for place, group in ours.items()
-            for reading in group
-            if reading.energy_wh is not None
-        ),
-        energy_dojot_wh=_energy(
-            (place, value) for place, values in their_energy.items() for value in values
-        ),
+        rows_database=here.total(),
+        rows_dojot=theirs.total(),
+        missing_in_dojot={}
+        if is_same
+        else {(connector_id, ms): count for ms, count in (here - theirs).items()},
+        missing_in_database={}
+        if is_same
+        else {(connector_id, ms): count for ms, count in theirs.items() if ms not in here},
+        duplicates=0
+        if is_same
+        else sum(count for ms, count in (theirs - here).items() if ms in here),
+        changed=0 if our_energy == their_energy else _changed(our_energy, their_energy),
+        energy_database_wh=_rise(our_energy),
+        energy_dojot_wh=_rise(their_energy),
     )
 
 
-def _messages(samples: Iterable[Sample]) -> tuple[dict[Place, int], dict[Place, list[float]]]:
-    counts: Counter[tuple[Place, str]] = Counter()
-    energy: dict[Place, list[float]] = defaultdict(list)
-    for sample in samples:
-        place = connector_of(sample.attribute), sample.ms
-        counts[place, sample.attribute] += 1
-        if sample.attribute.startswith("energy_wh_"):
-            energy[place].append(float(sample.value))
-    messages: dict[Place, int] = {}
-    for (place, _), count in counts.items():
-        messages[place] = max(count, messages.get(place, 0))
-    return messages, energy
+def _energies(values: Sequence[Value]) -> list[Energy]:
+    """What can be read of them, in order of time; DOJOT checks no types."""
+    energies = [(ms, wh) for ms, value in values if (wh := number(value)) is not None]
+    energies.sort()
+    return energies
 
 
-def _missing(
-    ours: Mapping[Place, list[Reading]], theirs: Mapping[Place, int]
-) -> tuple[list[Reading], int]:
-    missing: list[Reading] = []
-    waiting = 0
-    for place, group in ours.items():
-        lacking = len(group) - theirs.get(place, 0)
-        if lacking <= 0:
-            continue
-        # Which of several readings of an instant is lacking cannot be told: those about to be sent.
-        by_hope = sorted(group, key=lambda reading: not reading.is_waiting)
-        waiting += sum(reading.is_waiting for reading in by_hope[:lacking])
-        missing += [reading for reading in by_hope[:lacking] if not reading.is_waiting]
-    return missing, waiting
+def _changed(ours: Sequence[Energy], theirs: Sequence[Energy]) -> int:
+    here, there = _by_instant(ours), _by_instant(theirs)
+    return sum(not here[ms] & there[ms] for ms in here.keys() & there.keys())
 
 
-def _is_changed(group: Sequence[Reading], energies: Sequence[float]) -> bool:
-    known = {reading.energy_wh for reading in group if reading.energy_wh is not None}
-    return bool(known and energies) and not known & set(energies)
+def _by_instant(energies: Sequence[Energy]) -> dict[int, set[float]]:
+    by_instant: defaultdict[int, set[float]] = defaultdict(set)
+    for ms, wh in energies:
+        by_instant[ms].add(wh)
+    return by_instant
 
 
-def _energy(values: Iterable[tuple[Place, float]]) -> float | None:
-    """Return the sum of the rises of the register over all connectors; None without readings."""
-    total: float | None = None
-    before: dict[int, float] = {}
-    for (connector_id, _), value in sorted(values):
-        if connector_id in before:
-            total = (total or 0.0) + max(0.0, value - before[connector_id])
-        else:
-            total = total or 0.0
-        before[connector_id] = value
-    return total
+def _rise(energies: Sequence[Energy]) -> float | None:
+    """Return the sum of the rises of a register; None without one."""
+    if not energies:
+        return None
+    return sum(
+        (after - before for (_, before), (_, after) in pairwise(energies) if after > before), 0.0
+    )
+
+
+def _sum(differences: Sequence[Difference]) -> Difference:
+    missing_in_dojot: dict[Place, int] = {}
+    missing_in_database: dict[Place, int] = {}
+    for difference in differences:
+        missing_in_dojot |= difference.missing_in_dojot
+        missing_in_database |= difference.missing_in_database
+    return Difference(
+        rows_database=sum(it.rows_database for it in differences),
+        rows_dojot=sum(it.rows_dojot for it in differences),
+        missing_in_dojot=missing_in_dojot,
+        missing_in_database=missing_in_database,
+        duplicates=sum(it.duplicates for it in differences),
+        changed=sum(it.changed for it in differences),
+        energy_database_wh=_total(it.energy_database_wh for it in differences),
+        energy_dojot_wh=_total(it.energy_dojot_wh for it in differences),
+    )
+
+
+def _total(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def number(value: Any) -> float | None:
+    """Return a value of DOJOT as a number, or None: it stores whatever came."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        as_number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return as_number if math.isfinite(as_number) else None
 
 
 _COLUMNS = (
@@ -140,8 +183,8 @@ _COLUMNS = (
     "temperature_c",
     "current_offered_a",
     "power_offered_w",
-    "transaction_id",
 )
+_LARGEST_REAL = 3.4e38
 _CONTEXTS = {
     "Sample.Periodic": 0,
     "Sample.Clock": 1,
@@ -154,19 +197,30 @@ _CONTEXTS = {
 }
 
 
-def rows_to_import(places: Iterable[Place], samples: Iterable[Sample]) -> list[dict[str, Any]]:
-    """Return rows of meter_value for what only DOJOT has; attributes without a column are left."""
+def rows_to_import(
+    places: Iterable[Place], theirs: Mapping[str, Sequence[Value]]
+) -> list[dict[str, Any]]:
+    """Return rows of meter_value for what only DOJOT has; what cannot be read is left out, and a
+    message of which nothing can be."""
     wanted = set(places)
     rows: dict[Place, dict[str, Any]] = {}
-    for sample in samples:
-        name, _, connector = sample.attribute.rpartition("_")
-        if not connector.isdigit() or (place := (int(connector), sample.ms)) not in wanted:
+    for attribute, values in theirs.items():
+        name, _, connector = attribute.rpartition("_")
+        if not connector.isdigit():
             continue
-        row = rows.setdefault(
-            place, {"ms": sample.ms, "connector_id": int(connector), "context": 0}
-        )
-        if name == "context":
-            row["context"] = _CONTEXTS.get(str(sample.value), 7)
-        elif name in _COLUMNS:
-            row[name] = sample.value
-    return list(rows.values())
+        for ms, value in values:
+            place = int(connector), ms
+            if place in wanted and (column := _column(name, value)):
+                rows.setdefault(place, {"ms": ms, "connector_id": place[0], "context": 0})
+                rows[place] |= column
+    return [row for row in rows.values() if row.keys() & set(_COLUMNS)]
+
+
+def _column(name: str, value: Any) -> dict[str, Any]:
+    if name == "context":
+        return {"context": _CONTEXTS.get(str(value), 7)}
+    if name == "transaction_id":
+        known = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
+        return {"transaction_id": value} if known else {}
+    measured = number(value) if name in _COLUMNS else None
+    return {} if measured is None or abs(measured) > _LARGEST_REAL else {name: measured}

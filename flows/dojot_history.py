@@ -6,17 +6,23 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any
 
 import httpx
+import orjson
+
+from flows.comparison import Value
 
 logger = logging.getLogger(__name__)
 
 _PAUSES_S = (0.5, 2.0, 8.0)
 _RENEW_AT = 0.8  # of the token's life: a token is never used when about to end
 _FALLBACK_LIFE_S = 420.0
+_TRUSTED_FAILURES = 4  # in a row; then it is away, and each further device is asked once
+_LONGEST_WAIT_S = 70.0  # for the next login; the limit per hour is not waited for
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class HistoryError(RuntimeError):
@@ -25,15 +31,6 @@ class HistoryError(RuntimeError):
 
 class LoginRefused(HistoryError):
     """Asking again would only use up the few logins DOJOT allows."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One value of one attribute; ``ms`` since 1970, the precision DOJOT keeps."""
-
-    attribute: str
-    ms: int
-    value: Any
 
 
 class DojotHistory:
@@ -52,14 +49,16 @@ class DojotHistory:
         self._lock = threading.Lock()
         self._token = ""
         self._renew_at = 0.0
+        self._failures = 0
+        self._refused: LoginRefused | None = None  # asked once, answered for all
 
     def close(self) -> None:
         self._client.close()
 
-    def samples(
+    def values(
         self, device_id: str, attributes: Sequence[str], start: datetime, end: datetime
-    ) -> list[Sample]:
-        """Return what DOJOT holds of these attributes in [start, end), in no particular order.
+    ) -> dict[str, list[Value]]:
+        """Return what DOJOT holds of each of these attributes in [start, end), in order of time.
 
         At least two attributes must be named: with one, DOJOT answers in another shape.
 
@@ -73,51 +72,65 @@ class DojotHistory:
             "dateFrom": _z_form(start),
             "dateTo": _z_form(end),
         }
-        first, last = _ms(start), _ms(end)
         found = self._ask(f"/history/device/{device_id}/history", parameters)
-        return [sample for sample in found if first <= sample.ms < last]
+        first, last = ms_of(start), ms_of(end)  # both inclusive there
+        return {
+            name: [value for value in found.get(name, ()) if first <= value[0] < last]
+            for name in attributes
+        }
 
-    def _ask(self, path: str, parameters: Mapping[str, str]) -> list[Sample]:
-        for pause in (*_PAUSES_S, None):
+    def _ask(self, path: str, parameters: Mapping[str, str]) -> dict[str, list[Value]]:
+        patience = _PAUSES_S if self._failures < _TRUSTED_FAILURES else ()
+        for pause in (*patience, None):
             try:
-                return self._try(path, parameters)
+                found = self._try(path, parameters)
             except (httpx.HTTPError, HistoryError) as exc:
                 if pause is None or isinstance(exc, LoginRefused):
+                    self._failures += 1
                     raise HistoryError(f"{self._client.base_url}: {exc}") from exc
                 logger.warning("dojot: %s: %s; again in %s s", path, exc, pause)
                 self._sleep(pause)
+            else:
+                self._failures = 0
+                return found
         raise AssertionError("unreachable")
 
-    def _try(self, path: str, parameters: Mapping[str, str]) -> list[Sample]:
+    def _try(self, path: str, parameters: Mapping[str, str]) -> dict[str, list[Value]]:
         answer = self._client.get(path, params=parameters, headers=self._authorization())
         if answer.status_code == 401:
-            self._forget_token()
+            self._forget_token(answer.request.headers["Authorization"].removeprefix("Bearer "))
             answer = self._client.get(path, params=parameters, headers=self._authorization())
-        if answer.status_code == 404:
-            return []  # nothing in this window, which DOJOT calls not found
+        if answer.status_code == 404 and _is_unknown_device(answer):
+            return {}  # it has sent nothing yet, as far as DOJOT knows
         if answer.status_code != 200:
             raise HistoryError(f"answered {answer.status_code}: {answer.text[:200]!r}")
-        return _samples(answer)
+        return _series(answer, parameters["attr"].split(","))
 
     def _authorization(self) -> dict[str, str]:
         with self._lock:
+            if self._refused is not None:
+                raise self._refused
             if time.monotonic() >= self._renew_at:
                 self._log_in()
             return {"Authorization": f"Bearer {self._token}"}
 
-    def _forget_token(self) -> None:
+    def _forget_token(self, token: str) -> None:
+        """Unless another thread has a newer one already: DOJOT allows five logins a minute."""
         with self._lock:
-            self._renew_at = 0.0
+            if self._token == token:
+                self._renew_at = 0.0
 
     def _log_in(self) -> None:
         answer = self._client.post("/auth", json=self._credentials)
-        if answer.status_code == 429:
-            self._sleep(min(float(answer.headers.get("Retry-After", "60")), 70.0))
+        if answer.status_code == 429 and (wait_s := _retry_after_s(answer)) <= _LONGEST_WAIT_S:
+            self._sleep(wait_s)
             answer = self._client.post("/auth", json=self._credentials)
         if answer.status_code != 200:
             problem = f"login refused: {answer.status_code} {answer.text[:200]!r}"
-            is_final = answer.status_code in (400, 401, 403)
-            raise LoginRefused(problem) if is_final else HistoryError(problem)
+            if answer.status_code in (400, 401, 403, 429):
+                self._refused = LoginRefused(problem)
+                raise self._refused
+            raise HistoryError(problem)
         try:
             self._token = str(answer.json()["jwt"])
         except (ValueError, KeyError, TypeError) as exc:
@@ -125,38 +138,56 @@ class DojotHistory:
         self._renew_at = time.monotonic() + _RENEW_AT * _life_s(self._token)
 
 
+def _retry_after_s(answer: httpx.Response) -> float:
+    try:
+        return max(0.0, float(answer.headers.get("Retry-After", "60")))
+    except ValueError:
+        return 60.0
+
+
 def _life_s(token: str) -> float:
     """Return how long the token is good for, by its own claims."""
     try:
         body = token.split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
-        return float(claims["exp"]) - float(claims["iat"])
+        life_s = float(claims["exp"]) - float(claims["iat"])
     except (IndexError, ValueError, KeyError, TypeError):
         return _FALLBACK_LIFE_S
+    return life_s if life_s > 0 else _FALLBACK_LIFE_S
 
 
-def _samples(answer: httpx.Response) -> list[Sample]:
+def _is_unknown_device(answer: httpx.Response) -> bool:
+    """Whether it is history that finds nothing, and not something in front of it."""
     try:
-        return [_sample(row) for row in _rows(answer.json())]
+        return bool(answer.json()["title"] == "Device not found")
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def _series(answer: httpx.Response, attributes: Iterable[str]) -> dict[str, list[Value]]:
+    """Read an object of lists: each attribute has one, if only an empty one."""
+    known: dict[str, int] = {}  # the attributes of a message share the text of their time
+    try:
+        body = orjson.loads(answer.content)
+        return {name: _values(body[name], known) for name in attributes}
     except (ValueError, KeyError, TypeError, AttributeError) as exc:
-        raise HistoryError(f"answered {answer.text[:200]!r}, unreadable: {exc}") from exc
+        raise HistoryError(f"answered {answer.text[:200]!r}, unreadable: {exc!r}") from exc
 
 
-def _rows(body: Any) -> Iterable[Mapping[str, Any]]:
-    """Take both shapes: an object of lists, or a list for a single attribute."""
-    if isinstance(body, list):
-        return body
-    return [row for rows in body.values() for row in rows]
+def _values(rows: Iterable[Mapping[str, Any]], known: dict[str, int]) -> list[Value]:
+    values = []
+    for row in rows:
+        text = row["ts"]
+        if (ms := known.get(text)) is None:
+            ms = known[text] = ms_of(datetime.fromisoformat(text))
+        values.append((ms, row["value"]))
+    values.sort(key=itemgetter(0))
+    return values
 
 
-def _sample(row: Mapping[str, Any]) -> Sample:
-    return Sample(str(row["attr"]), _ms(datetime.fromisoformat(row["ts"])), row["value"])
-
-
-def _ms(at: datetime) -> int:
-    """Return ms since 1970, cut off, not rounded."""
-    at = at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
-    since = at - datetime(1970, 1, 1, tzinfo=UTC)
+def ms_of(at: datetime) -> int:
+    """Return ms since 1970, cut off, not rounded; without a zone it is UTC."""
+    since = (at if at.tzinfo else at.replace(tzinfo=UTC)) - _EPOCH
     return (since.days * 86400 + since.seconds) * 1000 + since.microseconds // 1000
 
 

@@ -2,17 +2,19 @@
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from operator import itemgetter
+from typing import Any
 
 from psycopg.rows import DictRow
 
-from flows.comparison import Difference, Reading, compare, rows_to_import
+from flows.comparison import Difference, Place, Stored, Value, compare, rows_to_import
 from flows.database import Connection, ask, ask_one, connect, do, now
-from flows.dojot_history import DojotHistory, HistoryError, Sample
+from flows.dojot_history import DojotHistory, HistoryError, ms_of
 from flows.runs import Compute, Outcome
 from flows.scope import Scope, ScopeError, charge_point_ids
 from flows.settings import Settings
@@ -20,12 +22,13 @@ from flows.settings import Settings
 logger = logging.getLogger(__name__)
 
 _HOUR = timedelta(hours=1)
+_SWEEP_MARGIN = timedelta(minutes=15)  # DOJOT deletes while we ask, and by its own clock
 _FIRST_LOOK = timedelta(days=30)  # back, where DOJOT keeps everything
 _SPAN_HOURS = 24  # how much is asked for at once
 _THREADS = 4
 
 Row = dict[str, Any]
-T = TypeVar("T", Reading, Sample)
+Theirs = Mapping[str, Sequence[Value]]
 
 
 def computer(settings: Settings, run_url: str | None) -> Compute:
@@ -55,9 +58,11 @@ class _Reconciliation:
     def carry_out(self, conn: Connection) -> Outcome:
         as_of, claimed_until = now(conn)
         found = self._hours(conn, as_of, claimed_until)
+        shares = [found[start::_THREADS] for start in range(_THREADS)]
         with ThreadPoolExecutor(_THREADS) as pool:
-            rows = [row for rows in pool.map(self._reconcile, found) for row in rows]
-        if self._scope.is_incremental and not self._scope.dry_run:
+            rows = [row for rows in pool.map(self._reconcile, shares) for row in rows]
+        is_complete = self._scope.is_incremental and not self._scope.charge_points
+        if is_complete and not self._scope.dry_run:
             do(conn, "forget_windows", flow="reconcile_dojot", claimed_until=claimed_until)
             do(conn, "move_watermark", flow="reconcile_dojot", done_until=as_of)
         return _outcome(rows, self._settings.missing_tolerated_percent)
@@ -85,14 +90,15 @@ class _Reconciliation:
     def _oldest(self, as_of: datetime) -> datetime:
         """Return from when on DOJOT may hold something, as far as it is worth asking."""
         if retention := self._settings.dojot_retention:
-            return as_of - retention
+            return as_of - retention + _SWEEP_MARGIN
         return self._scope.start or as_of - _FIRST_LOOK
 
-    def _reconcile(self, device: DictRow) -> list[Row]:
-        """Compare all wanted hours of a charge point; each thread has a connection of its own."""
+    def _reconcile(self, devices: Sequence[DictRow]) -> list[Row]:
+        """Compare all wanted hours of some charge points, over a connection of their own."""
         with connect(self._settings.database_url) as conn:
             return [
                 row
+                for device in devices
                 for hours in _spans(device["hours"])
                 for row in self._reconcile_span(conn, device, hours)
             ]
@@ -102,23 +108,27 @@ class _Reconciliation:
     ) -> list[Row]:
         low, high = hours[0], hours[-1] + _HOUR
         number: int = device["charge_point_id"]
-        readings, attributes = _readings(conn, number, low, high)
+        ours = _ours(conn, number, low, high)
         try:
-            samples = self._history.samples(device["device_id"], attributes, low, high)
+            theirs = self._history.values(device["device_id"], ours.attributes, low, high)
         except HistoryError as exc:
             logger.warning("%s: %s", device["identity"], exc)
             return [self._keep(conn, device, _unreachable(hour, str(exc))) for hour in hours]
-        ours = _by_hour(readings, hours, lambda reading: reading.ms)
-        theirs = _by_hour(samples, hours, lambda sample: sample.ms)
-        earlier = {
-            row["window_start"]: row
-            for row in ask(conn, "earlier_verdicts", charge_point_id=number, hours=list(hours))
-        }
-        return [
-            self._settle(conn, device, hour, compare(ours[hour], theirs[hour]), earlier.get(hour))
-            for hour in hours
-            if ours[hour] or theirs[hour] or hour in earlier
-        ]
+        verdicts = ask(conn, "earlier_verdicts", charge_point_id=number, hours=list(hours))
+        earlier = {row["window_start"]: row for row in verdicts}
+        their_hours = {hour: _of_hour(theirs, hour) for hour in hours}
+        with conn.transaction():
+            return [
+                self._settle(
+                    conn,
+                    device,
+                    hour,
+                    compare(ours.hours.get(hour, {}), their_hours[hour]),
+                    earlier.get(hour),
+                )
+                for hour in hours
+                if hour in ours.hours or any(their_hours[hour].values()) or hour in earlier
+            ]
 
     def _settle(
         self,
@@ -128,14 +138,16 @@ class _Reconciliation:
         difference: Difference,
         earlier: DictRow | None,
     ) -> Row:
-        row = _row(hour, difference)
+        number = device["charge_point_id"]
+        lacking = _lacking(conn, number, hour, difference.missing_in_dojot)
+        row = _row(hour, difference, len(lacking.keys))
         if not self._scope.dry_run:
             try:
                 row["imported"] = self._import(conn, device, hour, difference)
             except HistoryError as exc:
                 return self._keep(conn, device, _unreachable(hour, str(exc)))
-            row["republished"] = _send_again(conn, device["charge_point_id"], difference)
-        row["verdict"], row["detail"] = _verdict(difference, row, earlier)
+            row["republished"] = _send_again(conn, number, lacking.keys)
+        row["verdict"], row["detail"] = _verdict(difference, lacking.waiting, row, earlier)
         return self._keep(conn, device, row)
 
     def _import(
@@ -146,12 +158,11 @@ class _Reconciliation:
             return 0
         connectors = sorted({connector_id for connector_id, _ in places})
         names = [row["label"] for row in ask(conn, "attributes_of", connector_ids=connectors)]
-        samples = self._history.samples(device["device_id"], names, hour, hour + _HOUR)
-        readings = json.dumps(rows_to_import(places, samples))
+        theirs = self._history.values(device["device_id"], names, hour, hour + _HOUR)
+        readings = json.dumps(rows_to_import(places, theirs))
         number = device["charge_point_id"]
-        with conn.transaction():
-            imported = do(conn, "import_readings", charge_point_id=number, readings=readings)
-            do(conn, "touch_imported", charge_point_id=number, hour=hour)
+        imported = do(conn, "import_readings", charge_point_id=number, readings=readings)
+        do(conn, "touch_imported", charge_point_id=number, hour=hour)
         return imported
 
     def _keep(self, conn: Connection, device: DictRow, row: Row) -> Row:
@@ -178,50 +189,79 @@ def _spans(hours: Sequence[datetime]) -> Iterator[Sequence[datetime]]:
         yield group
 
 
-def _readings(
-    conn: Connection, number: int, low: datetime, high: datetime
-) -> tuple[list[Reading], list[str]]:
-    """Return the readings of a charge point, and the attributes to look for them by."""
+@dataclass(frozen=True, slots=True)
+class _Ours:
+    """Readings by hour and connector, and the attributes by which to look for them."""
+
+    hours: Mapping[datetime, Mapping[int, Stored]]
+    attributes: Sequence[str]
+
+
+def _ours(conn: Connection, number: int, low: datetime, high: datetime) -> _Ours:
     rows = ask(conn, "readings_to_compare", charge_point_id=number, low=low, high=high)
-    waiting = {
-        (row["sampled_at"], row["connector_id"], row["context"])
-        for row in ask(conn, "waiting_readings", charge_point_id=number, low=low, high=high)
-    }
     connectors = [row["connector_id"] for row in ask(conn, "connectors_of", charge_point_id=number)]
     attributes = {f"{kind}_{place}" for kind in ("energy_wh", "power_w") for place in connectors}
-    attributes |= {row["marker"] for row in rows}
-    readings = [
-        Reading(
-            row["connector_id"],
-            row["ms"],
-            row["sampled_at"],
-            row["context"],
-            row["energy_wh"],
-            (row["sampled_at"], row["connector_id"], row["context"]) in waiting,
-        )
-        for row in rows
-    ]
-    return readings, sorted(attributes)
+    hours: dict[datetime, dict[int, Stored]] = {}
+    for row in rows:
+        stored = Stored(row["ms"], row["energy_wh"])
+        hours.setdefault(row["hour"], {})[row["connector_id"]] = stored
+        attributes |= {f"{kind}_{row['connector_id']}" for kind in ("energy_wh", "power_w")}
+        attributes.update(row["markers"] or ())
+    return _Ours(hours, sorted(attributes))
 
 
-def _by_hour(
-    things: Sequence[T], hours: Sequence[datetime], ms: Callable[[T], int]
-) -> dict[datetime, list[T]]:
-    sorted_out: dict[datetime, list[T]] = {hour: [] for hour in hours}
-    by_number = {int(hour.timestamp()) // 3600: hour for hour in hours}
-    for thing in things:
-        if (hour := by_number.get(ms(thing) // 3_600_000)) is not None:
-            sorted_out[hour].append(thing)
-    return sorted_out
+def _of_hour(theirs: Theirs, hour: datetime) -> dict[str, Sequence[Value]]:
+    first, last = ms_of(hour), ms_of(hour + _HOUR)
+    by_time = itemgetter(0)
+    return {
+        name: values[
+            bisect_left(values, first, key=by_time) : bisect_left(values, last, key=by_time)
+        ]
+        for name, values in theirs.items()
+    }
 
 
-def _row(hour: datetime, difference: Difference) -> Row:
+@dataclass(frozen=True, slots=True)
+class _Lacking:
+    """What DOJOT has not: keys of readings to send again, and how many wait for the relay."""
+
+    keys: Sequence[DictRow] = ()
+    waiting: int = 0
+
+
+def _lacking(
+    conn: Connection, number: int, hour: datetime, places: Mapping[Place, int]
+) -> _Lacking:
+    """Which of several readings of an instant is lacking cannot be told: those about to be sent."""
+    if not places:
+        return _Lacking()
+    rows = ask(
+        conn,
+        "readings_at",
+        charge_point_id=number,
+        low=hour,
+        high=hour + _HOUR,
+        connector_ids=[connector_id for connector_id, _ in places],
+        ms=[ms for _, ms in places],
+    )
+    left = dict(places)
+    keys, waiting = [], 0
+    for row in rows:  # those that wait first
+        place = row["connector_id"], row["ms"]
+        if left[place]:
+            left[place] -= 1
+            waiting += row["is_waiting"]
+            keys += [] if row["is_waiting"] else [row]
+    return _Lacking(keys, waiting)
+
+
+def _row(hour: datetime, difference: Difference, missing_in_dojot: int) -> Row:
     return {
         "window_start": hour,
         "window_end": hour + _HOUR,
         "rows_database": difference.rows_database,
         "rows_dojot": difference.rows_dojot,
-        "missing_in_dojot": len(difference.missing_in_dojot),
+        "missing_in_dojot": missing_in_dojot,
         "missing_in_database": sum(difference.missing_in_database.values()),
         "duplicates": difference.duplicates,
         "republished": 0,
@@ -245,22 +285,23 @@ def _unreachable(hour: datetime, problem: str) -> Row:
     }
 
 
-def _send_again(conn: Connection, number: int, difference: Difference) -> int:
-    missing = difference.missing_in_dojot
-    if not missing:
+def _send_again(conn: Connection, number: int, keys: Sequence[DictRow]) -> int:
+    if not keys:
         return 0
     row = ask_one(
         conn,
         "send_again",
         charge_point_id=number,
-        sampled_ats=[reading.sampled_at for reading in missing],
-        connector_ids=[reading.connector_id for reading in missing],
-        contexts=[reading.context for reading in missing],
+        sampled_ats=[key["sampled_at"] for key in keys],
+        connector_ids=[key["connector_id"] for key in keys],
+        contexts=[key["context"] for key in keys],
     )
     return int(row["queued"])
 
 
-def _verdict(difference: Difference, row: Row, earlier: DictRow | None) -> tuple[str, str | None]:
+def _verdict(
+    difference: Difference, waiting: int, row: Row, earlier: DictRow | None
+) -> tuple[str, str | None]:
     if difference.changed:
         return "different", f"{difference.changed} readings with another energy in DOJOT"
     if row["missing_in_dojot"] and earlier is not None and earlier["republished"]:
@@ -271,8 +312,8 @@ def _verdict(difference: Difference, row: Row, earlier: DictRow | None) -> tuple
         return "different", "missing in the database"
     if row["republished"] or row["imported"]:
         return "repaired", f"sent again {row['republished']}, imported {row['imported']}"
-    if difference.waiting:
-        return "waiting", f"{difference.waiting} readings wait for the relay"
+    if waiting:
+        return "waiting", f"{waiting} readings wait for the relay"
     return "ok", None
 
 

@@ -44,24 +44,22 @@ SELECT 0::smallint
 ORDER BY connector_id;
 
 -- name: readings_to_compare
--- Each reading with the attribute it is looked for by. Readings with nothing DOJOT can hold are left out.
+-- A row per hour and connector: instants in ms and registers, by position, and the attributes by which readings
+-- with neither energy nor power are looked for. Those with nothing that DOJOT can hold are left out.
 SELECT
+    looked.hour,
     looked.connector_id,
-    looked.ms,
-    looked.sampled_at,
-    looked.context,
-    looked.energy_wh,
-    looked.marker
+    array_agg(looked.ms ORDER BY looked.ms) AS ms,
+    array_agg(looked.energy_wh ORDER BY looked.ms) AS energy_wh,
+    array_agg(DISTINCT looked.marker) FILTER (WHERE looked.marker <> '') AS markers
 FROM (
     SELECT
+        date_trunc('hour', mv.sampled_at, 'UTC') AS hour,
         mv.connector_id,
         dojot_timestamp_ms(mv.sampled_at) AS ms,
-        mv.sampled_at,
-        mv.context,
         mv.energy_wh,
         CASE
-            WHEN mv.energy_wh IS NOT NULL THEN 'energy_wh_' || mv.connector_id
-            WHEN mv.power_w IS NOT NULL THEN 'power_w_' || mv.connector_id
+            WHEN mv.energy_wh IS NOT NULL OR mv.power_w IS NOT NULL THEN ''
             ELSE (
                 SELECT min(attribute.name)
                 FROM jsonb_object_keys(dojot_attributes(mv)) AS attribute (name)
@@ -72,21 +70,46 @@ FROM (
     WHERE
         mv.charge_point_id = %(charge_point_id)s
         AND mv.sampled_at >= %(low)s AND mv.sampled_at < %(high)s
-        AND dojot_can_store(mv.sampled_at)
+        AND mv.sampled_at >= '1970-01-25 20:31:24Z'  -- see dojot_can_store()
 ) AS looked
 WHERE looked.marker IS NOT NULL
-ORDER BY looked.sampled_at;
+GROUP BY looked.hour, looked.connector_id;
 
--- name: waiting_readings
--- What the relay has still to send is not missing.
-SELECT pending.sampled_at, pending.connector_id, pending.context
-FROM dojot_outbox AS box
-CROSS JOIN LATERAL unnest(box.charge_point_ids, box.sampled_ats, box.connector_ids, box.contexts)
-    AS pending (charge_point_id, sampled_at, connector_id, context)
+-- name: readings_at
+-- The keys of readings at these places, by position; what the relay has still to send comes first.
+WITH pending AS MATERIALIZED (
+    SELECT DISTINCT key.sampled_at, key.connector_id, key.context
+    FROM dojot_outbox AS box
+    CROSS JOIN LATERAL unnest(box.charge_point_ids, box.sampled_ats, box.connector_ids, box.contexts)
+        AS key (charge_point_id, sampled_at, connector_id, context)
+    WHERE
+        box.shard = mod(%(charge_point_id)s::integer, 8)
+        AND key.charge_point_id = %(charge_point_id)s
+        AND key.sampled_at >= %(low)s AND key.sampled_at < %(high)s
+)
+
+SELECT
+    mv.sampled_at,
+    mv.connector_id,
+    mv.context,
+    place.ms,
+    pending.sampled_at IS NOT NULL AS is_waiting
+FROM unnest(%(connector_ids)s::smallint[], %(ms)s::bigint[]) AS place (connector_id, ms)
+INNER JOIN meter_value AS mv
+    ON
+        place.connector_id = mv.connector_id
+        AND place.ms = dojot_timestamp_ms(mv.sampled_at)
+        AND mv.charge_point_id = %(charge_point_id)s
+        AND mv.sampled_at >= %(low)s AND mv.sampled_at < %(high)s
+LEFT JOIN pending
+    ON
+        mv.sampled_at = pending.sampled_at
+        AND mv.connector_id = pending.connector_id
+        AND mv.context = pending.context
 WHERE
-    box.shard = mod(%(charge_point_id)s::integer, 8)
-    AND pending.charge_point_id = %(charge_point_id)s
-    AND pending.sampled_at >= %(low)s AND pending.sampled_at < %(high)s;
+    mv.energy_wh IS NOT NULL OR mv.power_w IS NOT NULL
+    OR jsonb_path_exists(dojot_attributes(mv), '$.keyvalue() ? (!(@.key like_regex "^(transaction_id|context)_"))')
+ORDER BY is_waiting DESC, mv.sampled_at ASC, mv.context ASC;
 
 -- name: earlier_verdicts
 SELECT rec.window_start, rec.verdict, rec.republished

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from dateutil import parser  # type: ignore[import-untyped]  # what the history service itself uses
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 
 from testbench.dojot.answers import Refused
 from testbench.dojot.devices import Devices
@@ -36,11 +36,11 @@ class History:
         names = _names(request)
         found = self._read(request, names or self._all_labels(tenant, device_id))
         if len(names) != 1:
-            return _csv(chain.from_iterable(found.values())) if as_csv else JSONResponse(found)
+            return _csv(chain.from_iterable(found.values())) if as_csv else _json(found)
         entries = found[names[0]]
         if not entries:
             raise _not_found("Attr not found", "No data for the given attribute could be found")
-        return _csv(entries) if as_csv else JSONResponse(entries)
+        return _csv(entries) if as_csv else _json(entries)
 
     def _is_known(self, tenant: str, device_id: str) -> bool:
         sql = "SELECT 1 FROM seen WHERE tenant = ? AND device_id = ?"
@@ -56,12 +56,15 @@ class History:
     def _read(self, request: Request, names: list[str]) -> dict[str, list[Entry]]:
         """At most ``limit`` entries of each attribute; none means every one, without a cap."""
         limit, ascending = _limit(request)
+        device_id = request.path_params["device_id"]
+        always_fraction = self._faults.ts_form == "fraction"
         found: dict[str, list[Entry]] = {name: [] for name in names}
         wanted = set(names)
         for ts_ms, attrs in self._messages(request, ascending):
+            ts = shown_ts(ts_ms, always_fraction)
             for name in wanted & attrs.keys():
                 if attrs[name] != " ":  # stored, and filtered out
-                    found[name].append(self._entry(request, name, attrs[name], ts_ms))
+                    found[name].append(_entry(name, attrs[name], device_id, ts))
                     if len(found[name]) == limit:
                         wanted.discard(name)
             if not wanted:
@@ -81,14 +84,14 @@ class History:
         for row in self._store.rows(sql, tenant, device_id, since, until):
             yield row["ts_ms"], orjson.loads(row["attrs"])
 
-    def _entry(self, request: Request, name: str, value: Any, ts_ms: int) -> Entry:
-        return {
-            "attr": name,
-            "value": value,
-            "device_id": request.path_params["device_id"],
-            "ts": shown_ts(ts_ms, self._faults.ts_form == "fraction"),
-            "metadata": {},
-        }
+
+def _entry(name: str, value: Any, device_id: str, ts: str) -> Entry:
+    return {"attr": name, "value": value, "device_id": device_id, "ts": ts, "metadata": {}}
+
+
+def _json(content: Any) -> Response:
+    """A day of readings is some megabytes; the standard library would need seconds for them."""
+    return Response(orjson.dumps(content), media_type="application/json")
 
 
 class Unforeseen(Exception):
@@ -102,7 +105,7 @@ async def answer_unforeseen(_: Request, __: Exception) -> Response:
 def shown_ts(ts_ms: int, always_fraction: bool = False) -> str:
     """UTC with six digits, or with none on a whole second."""
     seconds, ms = divmod(ts_ms, 1000)
-    text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    text = datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
     return f"{text}.{ms:03d}000Z" if ms or always_fraction else f"{text}Z"
 
 
