@@ -887,7 +887,8 @@ SELECT
     rf.content
 FROM report_file AS rf
 LEFT JOIN charge_point AS cp ON rf.charge_point_id = cp.charge_point_id;
-COMMENT ON VIEW report.monthly_report IS 'Reports as made by the flow: kind monthly, quarterly_ports or quarterly_sessions; charge_point NULL: the network';
+COMMENT ON VIEW report.monthly_report IS
+'Reports as made by the flow: kind monthly, quarterly_ports or quarterly_sessions; charge_point NULL: the network';
 
 CREATE VIEW report.co2 AS
 SELECT
