@@ -1,5 +1,6 @@
 """The programs of the demo: what each is called with, and how one knows that it is ready."""
 
+import signal
 import sys
 from collections.abc import Mapping
 
@@ -18,6 +19,12 @@ _QUIET = {
     "PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS": "false",
     "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
 }
+
+
+def fetch() -> Program:
+    """Unpack the embedded services; a program of its own, since a thread cannot be interrupted."""
+    command = (sys.executable, "-m", "testbench.embedded")
+    return Program("fetch", command, environment(), stop_signal=signal.SIGINT)
 
 
 class Programs:

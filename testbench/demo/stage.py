@@ -14,7 +14,7 @@ import psycopg
 
 from sql.migrations import migrate
 from testbench.demo.console import Console
-from testbench.demo.programs import Programs
+from testbench.demo.programs import Programs, fetch
 from testbench.demo.registration import register
 from testbench.demo.settings import CannotStart, Settings, check_ports, read_settings
 from testbench.demo.supervisor import ProgramFailed, Supervisor
@@ -116,6 +116,7 @@ async def _play(
     settings: Settings, database: EmbeddedPostgres, supervisor: Supervisor, console: Console
 ) -> None:
     """Start everything in the order in which one thing needs another, then keep it running."""
+    await _fetch(supervisor, console)
     url = await _open_database(database, console)
     supervisor.watch("database", lambda: database.pid is not None)
     programs = Programs(settings, url)
@@ -137,9 +138,14 @@ async def _play(
     await asyncio.shield(supervisor.failed)
 
 
-async def _open_database(database: EmbeddedPostgres, console: Console) -> str:
+async def _fetch(supervisor: Supervisor, console: Console) -> None:
     if not runtime.is_installed():
+        runtime.check_machine()
         console.say("database", "fetching TimescaleDB and Mosquitto, about 40 MB, once")
+        await supervisor.run(fetch())
+
+
+async def _open_database(database: EmbeddedPostgres, console: Console) -> str:
     await asyncio.to_thread(database.start)
     applied = await asyncio.to_thread(migrate, database.url())
     await asyncio.to_thread(register, database.url())

@@ -39,6 +39,7 @@ class Program:
     environment: Mapping[str, str] = field(default_factory=dict)
     is_ready: Probe | None = None
     within_s: float = 60
+    stop_signal: signal.Signals = signal.SIGTERM
     stop_within_s: float = 10
     is_required: bool = True
     is_shown: bool = False
@@ -66,7 +67,7 @@ class _Running:
         """Ask the leader to end; what is left of the group after the deadline is killed."""
         self.is_stopping = True
         if self.process.returncode is None:
-            self._signal(os.kill, signal.SIGTERM)
+            self._signal(os.kill, self.program.stop_signal)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self.program.stop_within_s):
                     await self.process.wait()

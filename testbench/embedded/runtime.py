@@ -59,7 +59,7 @@ def is_installed() -> bool:
 def install() -> Path:
     """Return the folder of the runtime; the first call of a machine fetches about 40 MB."""
     if not is_installed():
-        _check_machine()
+        check_machine()
         with host.locked(host.cache_folder() / "lock"):
             if not is_installed():
                 _fetch()
@@ -82,7 +82,8 @@ def postgres_major() -> str:
     return next(m[1] for name in versions() if (m := _TIMESCALEDB.fullmatch(name)))
 
 
-def _check_machine() -> None:
+def check_machine() -> None:
+    """Raises EmbeddedUnavailable where nothing could be fetched anyway."""
     if sys.platform != "linux":
         raise EmbeddedUnavailable(f"no embedded services on {sys.platform}")
     for needed in ("apt-get", "apt-cache", "dpkg-deb"):

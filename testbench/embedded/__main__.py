@@ -1,0 +1,22 @@
+"""Fetch and unpack the programs: ``python -m testbench.embedded``. Interrupted, it tidies up."""
+
+import logging
+import sys
+
+from testbench.embedded import EmbeddedUnavailable, runtime
+
+
+def main() -> int:
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        runtime.install()
+    except EmbeddedUnavailable as exc:
+        print(exc, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
