@@ -167,9 +167,9 @@ def test_what_is_downloaded_is_what_is_on_the_screen(page, dashboard, seeded):
     energies = sorted(
         round(one.energy_wh) for point in made for one in point.sessions if not one.is_open
     )
+    page.set_viewport_size({"width": 1366, "height": 1700})  # the menu opens at the page's foot
     page.goto(f"{dashboard.url}/sessoes")
     settled(page)
-    page.get_by_test_id("stDataFrame").get_by_role("grid").wait_for(state="attached")
     page.get_by_role("button", name="Baixar").click()
 
     for name, read, column, factor in (
