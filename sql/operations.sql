@@ -67,13 +67,15 @@ SET
 WHERE command_id = %(command_id)s AND status = 'failed' AND response IS NULL;
 
 -- name: close_replaced_connections
--- Two replicas that opened a socket of one charge point in the same instant did not see each other's.
+-- Two replicas that opened a socket of one charge point in the same instant did not see each other's. Only the
+-- new ones are held against the others: every replica asks this every few seconds.
 UPDATE connection AS old
 SET closed_at = greatest(old.opened_at, newer.opened_at), reason = 'a newer connection came'
 FROM connection AS newer
 WHERE
     old.closed_at IS NULL AND newer.closed_at IS NULL AND newer.charge_point_id = old.charge_point_id
-    AND newer.replica_id <> old.replica_id AND newer.opened_at > old.opened_at;
+    AND newer.replica_id <> old.replica_id AND newer.opened_at > old.opened_at
+    AND newer.opened_at > now() - INTERVAL '10 minutes';
 
 -- name: waiting_charge_points
 SELECT DISTINCT charge_point_id FROM command WHERE status = 'queued' AND expires_at > now();
