@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 import orjson
@@ -27,7 +27,6 @@ from ingest.meanings import OpenTransaction
 from ingest.readings import COLUMNS, Reading
 
 _QUERIES = sql.load("ingest")
-# Binary COPY: a fifth of the cost of text, which has to be escaped.
 _MESSAGE_TYPES = [
     "timestamptz",
     "int4",
@@ -194,7 +193,7 @@ class Store:
         if not messages:
             return
         now = datetime.now(UTC)
-        with conn.cursor().copy(_QUERIES["copy_messages"]) as copy:
+        with conn.cursor().copy(_binary("copy_messages")) as copy:
             copy.set_types(_MESSAGE_TYPES)
             for message in messages:
                 copy.write_row(
@@ -228,7 +227,7 @@ class Store:
                     first.merge(reading)
         if not rows:
             return
-        with conn.cursor().copy(_QUERIES["copy_readings"]) as copy:
+        with conn.cursor().copy(_binary("copy_readings")) as copy:
             copy.set_types(_READING_TYPES)
             for (charge_point_id, *_), (reading, origin) in rows.items():
                 extra = reading.extra
@@ -332,6 +331,11 @@ def _taken_back_on_failure(messages: list[Message]) -> Iterator[None]:
         for message in unanswered:
             message.answer = None
         raise
+
+
+def _binary(name: str) -> LiteralString:
+    """Return a COPY in binary: a fifth of the cost of text, which has to be escaped."""
+    return f"{_QUERIES[name].rstrip(';')} (FORMAT BINARY)"
 
 
 def _answer(message: Message) -> str:

@@ -7,14 +7,14 @@ CREATE TEMPORARY TABLE IF NOT EXISTS incoming_reading (LIKE meter_value) ON COMM
 -- name: copy_messages
 COPY ocpp_message (
     received_at, charge_point_id, message_type, direction, action, message_id, raw, answer, answered_at
-) FROM STDIN (FORMAT 'binary');
+) FROM STDIN;
 
 -- name: copy_readings
 COPY incoming_reading (
     sampled_at, charge_point_id, connector_id, transaction_id, context, origin,
     energy_wh, power_w, current_a, voltage_v, soc_percent, temperature_c, current_offered_a, power_offered_w,
     extra
-) FROM STDIN (FORMAT 'binary');
+) FROM STDIN;
 
 -- name: store_readings
 -- Move the batch's readings in. A repeated reading changes nothing, a further part of an instant adds
