@@ -54,6 +54,7 @@ WITH stored AS (
         OR NOT coalesce(mv.extra, '{}') ?& ARRAY(SELECT jsonb_object_keys(coalesce(excluded.extra, '{}')))
     RETURNING mv.charge_point_id, mv.sampled_at, mv.connector_id, mv.context
 )
+
 INSERT INTO dojot_outbox (shard, charge_point_ids, sampled_ats, connector_ids, contexts)
 SELECT
     (charge_point_id % 8)::smallint,
