@@ -8,12 +8,15 @@ from flows.database import Connection, ask, ask_one, do, now
 from flows.runs import Outcome
 from flows.scope import Scope
 
+_RUNS_KEPT = timedelta(days=90)
+
 
 def compute(conn: Connection, scope: Scope) -> Outcome:
     """Drop the chunks beyond each hypertable's limit, unless a flow has still to read them."""
     as_of, _ = now(conn)
     rows = [_drop(conn, limit, as_of, scope.dry_run) for limit in ask(conn, "retention_limits")]
     if not scope.dry_run:
+        do(conn, "forget_runs", older_than=as_of - _RUNS_KEPT)
         do(conn, "move_watermark", flow="retention", done_until=as_of)
     dropped = {str(row["hypertable"]): int(row["chunks"]) for row in rows}
     what = "would be dropped" if scope.dry_run else "dropped"

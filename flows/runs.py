@@ -48,6 +48,7 @@ def run(url: str, flow: str, scope: Scope, compute: Compute, run_url: str | None
     """
     with connect(url) as conn:
         do(conn, "take_turn", flow=flow)
+        do(conn, "bury_runs", flow=flow)
         parameters = json.dumps(scope.as_parameters())
         number = ask_one(conn, "begin_run", flow=flow, parameters=parameters, url=run_url)
         try:

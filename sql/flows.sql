@@ -57,6 +57,12 @@ SELECT cp.identity, cp.charge_point_id
 FROM charge_point AS cp
 WHERE %(identities)s::text[] IS NULL OR cp.identity = ANY(%(identities)s);
 
+-- name: bury_runs
+-- Whoever has the turn knows that an earlier run that is still running was killed.
+UPDATE flow_run
+SET status = 'failed', finished_at = clock_timestamp(), message = 'ended without a word'
+WHERE flow = %(flow)s AND status = 'running';
+
 -- name: begin_run
 INSERT INTO flow_run (flow, parameters, url) VALUES (%(flow)s, %(parameters)s::jsonb, %(url)s)
 RETURNING flow_run_id;

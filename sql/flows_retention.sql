@@ -27,3 +27,6 @@ SELECT
         WHERE work.hour < %(older_than)s AND work.flow IN ('sessions', 'availability')
     )
     + (SELECT count(*) FROM touched_window AS mark WHERE mark.hour < %(older_than)s) AS waiting;
+
+-- name: forget_runs
+DELETE FROM flow_run WHERE started_at < %(older_than)s;

@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -170,3 +171,50 @@ def test_the_quarterly_export_has_ports_and_sessions(facts: Facts):
     assert "uptime_percent" in contents["quarterly_ports"].splitlines()[0]
     (session,) = contents["quarterly_sessions"].splitlines()[1:]
     assert "HighTemperature" in session and ",36.5," in session
+
+
+def test_a_run_that_was_killed_is_not_shown_as_running(facts: Facts):
+    facts.conn.execute("INSERT INTO flow_run (flow) VALUES ('soc')")
+
+    facts.run("soc")
+
+    rows = facts.rows("SELECT status, message FROM report.flow_run ORDER BY flow_run_id")
+    assert [row["status"] for row in rows] == ["failed", "completed"]
+    assert rows[0]["message"] == "ended without a word"
+
+
+def test_the_second_run_of_a_flow_waits_for_the_first(facts: Facts, database_url: str):
+    with psycopg.connect(database_url, autocommit=True) as first:
+        first.execute("SELECT pg_advisory_lock(hashtext('eletroposto flow soc'))")
+        with ThreadPoolExecutor(1) as pool:
+            second = pool.submit(facts.run, "soc")
+            with pytest.raises(TimeoutError):
+                second.result(0.5)
+            first.execute("SELECT pg_advisory_unlock_all()")
+            second.result(20)
+
+
+def test_a_mark_younger_than_two_minutes_is_used_but_kept(facts: Facts):
+    """Ingest marks an hour once a minute, so what it stores next may come without a mark."""
+    cp = facts.charge_point()
+    tx = facts.transaction(cp, NOON, NOON + minutes(5), 0, None)
+    facts.run()
+    facts.reading(cp, NOON + minutes(1), transaction_id=tx, energy_wh=500)
+    facts.conn.execute("UPDATE touched_window SET marked_at = now() - INTERVAL '90 seconds'")
+    facts.conn.execute("UPDATE transaction SET changed_at = now() - INTERVAL '1 day'")
+    facts.conn.execute("UPDATE flow_watermark SET done_until = now()")
+
+    facts.run()
+    assert facts.session(tx)["energy_wh"] == 500
+    facts.conn.execute(
+        "INSERT INTO meter_value (sampled_at, charge_point_id, connector_id, context,"
+        " transaction_id, energy_wh) VALUES (%s, %s, 1, 0, %s, 900)",
+        [NOON + minutes(2), cp, tx],
+    )
+    facts.run()
+
+    assert facts.session(tx)["energy_wh"] == 900
+    facts.conn.execute("UPDATE touched_window SET marked_at = now() - INTERVAL '3 minutes'")
+    facts.run()
+    assert facts.rows("SELECT * FROM touched_window") == []
+    assert facts.rows("SELECT * FROM touched_work") == []
