@@ -75,6 +75,8 @@ class Programs:
                 **self._database,
                 ELETROPOSTO_OCPP_PORT=str(self._settings.ocpp_port),
                 ELETROPOSTO_HEALTH_PORT=str(self._settings.health_port),
+                # A month comes through few sockets, as fast as it is confirmed.
+                ELETROPOSTO_FRAMES_PER_SECOND="10000",
             ),
             is_ready=answers(f"http://{HOST}:{self._settings.health_port}/healthz"),
         )
