@@ -286,6 +286,11 @@ WHERE tenant = %(tenant)s AND mod(charge_point_id, 8) = ANY(%(shards)s);
 SELECT identity, charge_point_id FROM charge_point
 WHERE charge_point_id = ANY(%(charge_point_ids)s);
 
+-- name: release_device
+DELETE FROM dojot_device
+WHERE tenant = %(tenant)s AND device_id = %(device_id)s AND charge_point_id <> %(charge_point_id)s
+RETURNING charge_point_id;
+
 -- name: remember_device
 INSERT INTO dojot_device (charge_point_id, tenant, device_id, label, template_id)
 VALUES (%(charge_point_id)s, %(tenant)s, %(device_id)s, %(label)s, %(template_id)s)

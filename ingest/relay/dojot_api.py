@@ -21,6 +21,8 @@ _adapter = functools.cache(TypeAdapter)  # making one takes longer than the call
 _TIMEOUT_S = 30  # the device manager gives up after as much
 _PAGE_SIZE = 500
 _RENEW_AT = 0.8  # of a token's life
+_USUAL_LIFE_S = 420
+_LOGIN_PAUSE_S = 300  # after a refusal: 40 logins an hour are all that an address has
 
 
 class DojotError(Exception):
@@ -49,12 +51,12 @@ class Attribute(_Answer):
     label: str
     type: str
     value_type: str
-    static_value: str | None = None
-    metadata: list[Any] | None = None
+    static_value: Any = None
+    metadata: Any = None
 
     def definition(self) -> dict[str, Any]:
-        """What may be sent back in an update: ids and dates may not."""
-        return self.model_dump(exclude_none=True)
+        """What may be sent back in an update: ids and dates may not, at no depth."""
+        return _definition(self.model_dump(exclude_none=True))
 
 
 class Template(_Answer):
@@ -67,6 +69,14 @@ class FoundDevice(_Answer):
     id: str
     label: str
     created: str = ""
+
+
+def _definition(attribute: dict[str, Any]) -> dict[str, Any]:
+    kept = ("label", "type", "value_type", "static_value", "metadata")
+    definition = {name: attribute[name] for name in kept if attribute.get(name) is not None}
+    if isinstance(about := definition.get("metadata"), list):
+        definition["metadata"] = [_definition(item) for item in about if isinstance(item, dict)]
+    return definition
 
 
 class _Pagination(_Answer):
@@ -199,12 +209,17 @@ class DojotApi:
         body = {"username": self._user, "passwd": self._password}
         answer = await self._send("POST", "/auth", None, {"json": body})
         if answer.status_code in (400, 401, 403):
-            raise DojotError("login_refused", f"{answer.status_code} for user {self._user!r}")
+            raise DojotError(
+                "login_refused",
+                f"{answer.status_code} for user {self._user!r}",
+                retry_after_s=_LOGIN_PAUSE_S,
+            )
         _check_status(answer, False)
         token = _read(_Token, answer, False).jwt
         claims = _claims(token)
-        life_s = max(0.0, claims.exp - claims.iat)
-        return _Login(token, claims.service, time.monotonic() + _RENEW_AT * life_s)
+        life_s = claims.exp - claims.iat
+        renew_in_s = _RENEW_AT * (life_s if life_s > 0 else _USUAL_LIFE_S)
+        return _Login(token, claims.service, time.monotonic() + renew_in_s)
 
 
 def _check_status(answer: httpx.Response, changes: bool) -> None:
@@ -212,7 +227,9 @@ def _check_status(answer: httpx.Response, changes: bool) -> None:
     if status == 429:
         wait_s = _seconds(answer.headers.get("retry-after", ""))
         raise DojotError("rate_limited", f"for {wait_s} s", retry_after_s=wait_s)
-    names = {401: "unauthorized", 403: "forbidden", 404: "not_found"}
+    if status == 401:  # a new token too
+        raise DojotError("unauthorized", answer.url.path, retry_after_s=_LOGIN_PAUSE_S)
+    names = {403: "forbidden", 404: "not_found"}
     if status >= 500:
         raise DojotError("server_error", f"{status} of {answer.url.path}", maybe_done=changes)
     if status >= 400:

@@ -73,6 +73,7 @@ class Relay:
         self.sessions = Sessions(
             settings.mqtt_address,
             settings.dojot_connections,
+            settings.dojot_session_s,
             self.relay_id,
             self.metrics,
             on_config=self._on_config,
@@ -85,6 +86,7 @@ class Relay:
             self.metrics,
             on_found=self._on_found,
             on_lost=self.sessions.drop,
+            new_tenant_s=settings.dojot_new_tenant_s,
         )
         self._outboxes = [
             Outbox(kind, self._pool, self.metrics, settings.dojot_retention)

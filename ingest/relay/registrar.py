@@ -5,6 +5,7 @@ import logging
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import psycopg
 from psycopg import AsyncConnection
@@ -44,6 +45,7 @@ class Registrar:
         metrics: Metrics,
         on_found: Callable[[Device, list[Message]], None],
         on_lost: Callable[[int], None],
+        new_tenant_s: float = 0,
     ) -> None:
         self.devices: dict[int, Device] = {}
         self.problem: str | None = None  # name of what stands in the way, if anything
@@ -54,6 +56,8 @@ class Registrar:
         self._metrics = metrics
         self._on_found = on_found
         self._on_lost = on_lost
+        self._new_tenant_s = new_tenant_s
+        self._is_new_tenant = False
         self._tenant: str | None = None
         self._shards: list[int] = []
         self._template: Template | None = None
@@ -149,10 +153,13 @@ class Registrar:
             return
         async with self._alone() as conn:
             await self._learn_tenant(conn)
+            if is_check:
+                self._template = None  # look again: somebody may have changed it
             template = await self._ensure_template(conn)
             known: dict[str, FoundDevice] | None = None
             if is_check or len(self._pending) > _LOOK_UP_AT_MOST:
                 known = await self._find_all()
+                self._is_new_tenant = not known
             if is_check and known is not None:
                 await self._check(conn, known)
             for charge_point_id, label in await self._labels(conn):
@@ -220,6 +227,11 @@ class Registrar:
 
     async def _check(self, conn: AsyncConnection, known: dict[str, FoundDevice]) -> None:
         """Forget devices that somebody deleted: MQTT would go on accepting their data."""
+        before = list(self.devices)
+        await self.load(self._shards)
+        for charge_point_id in before:
+            if charge_point_id not in self.devices:  # another relay gave its device away
+                self._on_lost(charge_point_id)
         ids = {device.id for device in known.values()}
         gone = [number for number, dev in self.devices.items() if dev.device_id not in ids]
         if gone:
@@ -251,16 +263,23 @@ class Registrar:
     async def _create(self, label: str, template: Template) -> FoundDevice:
         """Make a device, and look for it if that seems to fail: a 500 can mean created."""
         try:
-            return await self._api.create_device(label, template.id)
+            found = await self._api.create_device(label, template.id)
         except DojotError as error:
-            if error.maybe_done and (found := await self._look_up(label)):
-                self._metrics.error(error.name)
-                logger.warning("%s: created in spite of %s", label, error)
-                return found
-            raise
+            maybe = await self._look_up(label) if error.maybe_done else None
+            if maybe is None:
+                raise
+            found = maybe
+            self._metrics.error(error.name)
+            logger.warning("%s: created in spite of %s", label, error)
+        if self._is_new_tenant:  # DOJOT subscribes to it only now, and only to what comes next
+            await asyncio.sleep(self._new_tenant_s)
+            self._is_new_tenant = False
+        return found
 
     async def _look_up(self, label: str) -> FoundDevice | None:
-        same = [device for device in await self._api.devices(label) if device.label == label]
+        # DOJOT's filter is a bare LIKE, in which a backslash would hide what it stands before.
+        piece = max(label.split("\\"), key=len)
+        same = [device for device in await self._api.devices(piece) if device.label == label]
         return _oldest(same) if same else None
 
     async def _remember(
@@ -274,10 +293,19 @@ class Registrar:
             "label": found.label,
             "template_id": str(template.id),
         }
+        await self._take_over(conn, values)
         await conn.execute(_QUERIES["remember_device"], values)
         device = Device(charge_point_id, self._tenant, found.id)
         self.devices[charge_point_id] = device
         self._on_found(device, self._pending.pop(charge_point_id, []))
+
+    async def _take_over(self, conn: AsyncConnection, values: dict[str, Any]) -> None:
+        """Take a device from another charge point: somebody gave it this label since."""
+        for (other,) in await (await conn.execute(_QUERIES["release_device"], values)).fetchall():
+            logger.warning("device %(device_id)s is now labelled %(label)r", values)
+            self._metrics.error("device_relabelled")
+            if other in self.devices:
+                self._lose(other)
 
 
 def _oldest(devices: list[FoundDevice]) -> FoundDevice:

@@ -47,6 +47,8 @@ class Session:
         self.fruitless = 0
         self._sessions = sessions
         self._pumping = False
+        self._is_old = False
+        self._ageing: asyncio.TimerHandle | None = None
 
     @property
     def is_idle(self) -> bool:
@@ -57,11 +59,28 @@ class Session:
         self._pumping = False
         if self.connection is None:
             return
+        if self._is_old:
+            if not self.unacknowledged:
+                self._sessions.renew(self)
+            return
         while self.queue and len(self.unacknowledged) < _IN_FLIGHT:
             message = self.queue.popleft()
             self.unacknowledged[self.connection.publish(message.payload)] = message
         if self.is_idle:
             self._sessions.rests(self)
+
+    def opened(self, connection: Connection, life_s: float) -> None:
+        """Use ``connection``, and no longer than ``life_s``.
+
+        DOJOT cuts every session at its age limit, and what is on its way then is stored twice.
+        """
+        self.connection = connection
+        self._is_old = False
+        self._ageing = asyncio.get_running_loop().call_later(life_s, self._age)
+
+    def _age(self) -> None:
+        self._is_old = True
+        self.pump_soon()
 
     def pump_soon(self) -> None:
         """Once for all the acknowledgements or messages of this turn of the loop."""
@@ -80,7 +99,7 @@ class Session:
 
     def closed(self) -> None:
         """What was not acknowledged is sent again: it may arrive twice, but it arrives."""
-        self.connection = None
+        self._forget_connection()
         self.fruitless += bool(self.unacknowledged)
         self.queue.extendleft(reversed(self.unacknowledged.values()))
         self.unacknowledged.clear()
@@ -99,13 +118,20 @@ class Session:
             self.opening = None
         if self.connection is not None:
             self.connection.close()
-            self.connection = None
+            self._forget_connection()
+
+    def _forget_connection(self) -> None:
+        self.connection = None
+        if self._ageing is not None:
+            self._ageing.cancel()
+            self._ageing = None
 
 
 class Sessions:
     """Opens and closes sessions.
 
     Args:
+        longest_s: Age at which a connection is renewed at the latest.
         on_config: Called with each message of a device's config topic.
         on_refused: Called with a charge point whose connection the broker keeps closing.
     """
@@ -114,6 +140,7 @@ class Sessions:
         self,
         address: tuple[str, int],
         limit: int,
+        longest_s: float,
         relay_id: UUID,
         metrics: Metrics,
         on_config: Callable[[Device, bytes], None],
@@ -123,7 +150,8 @@ class Sessions:
         self.broker_is_away = False
         self._address = address
         self._limit = limit
-        self._client_id = relay_id.hex[:12]
+        self._longest_s = longest_s
+        self._relay = relay_id.hex[:12]
         self._metrics = metrics
         self._on_refused = on_refused
         self._sessions: dict[int, Session] = {}
@@ -209,6 +237,11 @@ class Sessions:
             following, _ = self._waiting.popitem(last=False)
             self._want(following)
 
+    def renew(self, session: Session) -> None:
+        """Replace a connection on which nothing is on its way, before DOJOT cuts it."""
+        session.end()
+        session.opening = asyncio.create_task(self._keep_opening(session))
+
     def rests(self, session: Session) -> None:
         """A session has sent everything: its place is free if another one waits."""
         if self._waiting and session in self._open:
@@ -246,14 +279,14 @@ class Sessions:
         session.pump()
 
     async def _open_once(self, session: Session) -> None:
-        client_id = f"{self._client_id}-{session.device.user}"[:100]
+        client_id = client_id_of(self._relay, session.device)
         connection = Connection(session.device.user, client_id, session)
         try:
             await connection.open(*self._address)
         except ConnectFailed as error:
             self._gate_closes(error)
         else:
-            session.connection = connection
+            session.opened(connection, self._longest_s * random.uniform(2 / 3, 1))
             self._gate_opens()
 
     def _gate_closes(self, error: ConnectFailed) -> None:
@@ -270,3 +303,8 @@ class Sessions:
             logger.info("the broker is back")
         self.broker_is_away = False
         self._gate.succeeded()
+
+
+def client_id_of(relay: str, device: Device) -> str:
+    """Return a name no other session has: the older of two would end. DOJOT allows 100 bytes."""
+    return f"{relay}-{device.device_id}-{device.tenant}".encode()[:100].decode(errors="ignore")

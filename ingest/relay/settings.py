@@ -24,6 +24,8 @@ class RelaySettings(BaseSettings):
     dojot_rate: float = Field(1000, gt=0)  # backlog messages per second, fresh: 5 times it
     dojot_retention: timedelta = timedelta(days=7)  # older readings are not sent; 0: all
     dojot_frame_log: bool = False
+    dojot_session_s: float = Field(1680, gt=0)  # DOJOT cuts a session at 1800: renewed before
+    dojot_new_tenant_s: float = Field(5, ge=0)  # until DOJOT listens to a tenant's first device
 
     @field_validator("dojot_url")
     @classmethod

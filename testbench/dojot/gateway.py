@@ -89,6 +89,7 @@ class _Faulty:
             return
         await asyncio.sleep(self._faults.http_delay_s)
         response = self._instead(scope["path"]) or await self._spoiled(scope, receive)
+        response.headers["X-Stand-In"] = "eletroposto"  # nobody shall take this for DOJOT
         await response(scope, receive, send)
 
     def _instead(self, path: str) -> Response | None:
@@ -118,7 +119,6 @@ class _Faulty:
         for name, value in headers:
             if name.decode().startswith(kept):
                 response.headers[name.decode()] = value.decode()
-        response.headers["X-Stand-In"] = "eletroposto"  # nobody shall take this for DOJOT
         return response
 
 

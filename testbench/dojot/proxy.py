@@ -188,9 +188,8 @@ class Connection(asyncio.Protocol):
         # Under 3.1 the publish is acknowledged and dropped, which Mosquitto does by itself.
         topic = frames.publish_topic(self._buffer, packet)
         own = b"%s/attrs" % self.username if self.username else None
-        if self._version == frames.MQTT_3_1 or (
-            own and (topic == own or topic.startswith(own + b"/"))
-        ):
+        is_own = own is not None and (topic == own or topic.startswith(own + b"/"))
+        if self._version == frames.MQTT_3_1 or (is_own and not self._proxy.faults.refuse_publishes):
             self._proxy.counters["publishes"] += 1
             return True
         logger.warning("%s: forbidden publish to %s", self.username, topic)
