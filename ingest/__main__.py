@@ -7,6 +7,7 @@ import resource
 import signal
 import socket
 import sys
+import traceback
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -238,6 +239,20 @@ def _allow_many_sockets() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
+def _is_noise(record: logging.LogRecord) -> bool:
+    """Port scans, clients that do not verify, clients gone before they were refused.
+
+    A traceback each would bury what matters. For the last the library ends a stream that has
+    ended, and takes that for an error of its own.
+    """
+    if record.msg == "opening handshake failed":
+        return True
+    error = record.exc_info[1] if record.exc_info else None
+    if not isinstance(error, AssertionError):
+        return False
+    return traceback.extract_tb(error.__traceback__)[-1].name == "send_eof"
+
+
 def main() -> int:
     """Run the central system; the exit code is 2 for settings, 1 for a schema that will not do."""
     logging.basicConfig(
@@ -245,10 +260,7 @@ def main() -> int:
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
     )
     logging.getLogger("websockets").setLevel(logging.WARNING)
-    # Port scans and clients that do not verify: a traceback each would bury what matters.
-    logging.getLogger("websockets.server").addFilter(
-        lambda record: record.msg != "opening handshake failed"
-    )
+    logging.getLogger("websockets.server").addFilter(lambda record: not _is_noise(record))
     try:
         settings = from_environment()
         applied = migrate(settings.database_url.get_secret_value())
