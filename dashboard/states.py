@@ -23,9 +23,9 @@ _LOOKS = {
     "SuspendedEVSE": Look("#d9822b", ":material/pause_circle:", "orange", "Ⅱ"),
     "Finishing": Look("#6e7fb8", ":material/hourglass_bottom:", "blue", "◕"),
     "Reserved": Look("#8e5ea2", ":material/event_available:", "violet", "◇"),
-    "Unavailable": Look("#6b7785", ":material/block:", "gray", "⊘"),
+    "Unavailable": Look("#8b96a3", ":material/block:", "gray", "⊘"),
     "Faulted": Look("#b8433a", ":material/error:", "red", "✕"),
-    "offline": Look("#3d4650", ":material/cloud_off:", "gray", "⌀"),
+    "offline": Look("#5d6976", ":material/cloud_off:", "gray", "⌀"),
     "unknown": _UNKNOWN,
 }
 STATES = tuple(_LOOKS)

@@ -1,11 +1,26 @@
 """The map: points on a blank ground, so that nothing is fetched from anywhere."""
 
+from typing import Any
+
 import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard import states
 from dashboard.charts import style
 from dashboard.i18n import Words
+
+# A style of our own without sources: Plotly's named styles ask a tile server, or glare in the dark.
+BLANK: dict[str, Any] = {
+    "version": 8,
+    "sources": {},
+    "layers": [
+        {
+            "id": "ground",
+            "type": "background",
+            "paint": {"background-color": "rgba(128,140,155,0.10)"},
+        }
+    ],
+}
 
 
 def network(frame: pd.DataFrame, words: Words) -> go.Figure:
@@ -24,7 +39,7 @@ def network(frame: pd.DataFrame, words: Words) -> go.Figure:
         )
     figure.update_layout(
         map={
-            "style": "white-bg",
+            "style": BLANK,
             "center": {"lat": placed["latitude"].mean(), "lon": placed["longitude"].mean()},
             "zoom": _zoom(placed),
         },

@@ -47,7 +47,7 @@ def figures(selection: Selection) -> None:
     """The eight figures of the period, each beside the period before."""
     now, before = energy.totals(selection), energy.totals(selection.before())
     daily = energy.daily(selection)
-    with st.grid(min_column_width=225, gap="small"):
+    with st.grid(min_column_width=225, gap="small", key="figures"):
         _metric(
             "energy", formats.energy(now["energy_wh"], _lang(), 0), "energy_wh", now, before, daily
         )

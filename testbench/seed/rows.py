@@ -202,6 +202,13 @@ def store_aggregates(conn: psycopg.Connection, plan: Plan, made: ChargePoint) ->
         " energy_wh, charging_s, max_power_w, price_per_kwh, cost) FROM STDIN",
         (row for session in made.sessions for row in _buckets(session)),
     )
+    # Sums of the quarters, as the flow keeps them beside the session.
+    conn.execute(
+        "INSERT INTO session_cost (transaction_id, cost, unpriced_wh)"
+        " SELECT transaction_id, sum(cost), 0 FROM energy_bucket"
+        " WHERE charge_point_id = %s GROUP BY transaction_id",
+        [made.charge_point_id],
+    )
     _store_consumption(conn, made)
     _store_availability(conn, plan, made)
 
