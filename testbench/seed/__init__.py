@@ -4,6 +4,7 @@ It stands for what charge points and flows would have written; the same argument
 rows. The demo does not use it: there, every reading comes through the websocket.
 """
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import psycopg
@@ -11,7 +12,7 @@ import psycopg
 from testbench.seed import rows
 from testbench.seed.plan import ChargePoint, Plan, charge_points
 
-__all__ = ["ChargePoint", "Plan", "seed"]
+__all__ = ["ChargePoint", "Plan", "seed", "stored"]
 
 
 def seed(url: str, plan: Plan, aggregates: bool = True) -> list[ChargePoint]:
@@ -19,26 +20,30 @@ def seed(url: str, plan: Plan, aggregates: bool = True) -> list[ChargePoint]:
 
     Without ``aggregates`` only facts are stored, for the flows to work on.
     """
-    made: list[ChargePoint] = []
+    return list(stored(url, plan, aggregates))
+
+
+def stored(url: str, plan: Plan, aggregates: bool = True) -> Iterator[ChargePoint]:
+    """As ``seed``, but hand over each charge point once it is stored and keep none."""
     with psycopg.connect(url) as conn:
         rows.store_network(conn)
         for charge_point in charge_points(plan):
             rows.store_facts(conn, plan, charge_point)
             if aggregates:
                 rows.store_aggregates(conn, plan, charge_point)
-            made.append(charge_point)
-        rows.store_findings(conn, plan, made)
+            rows.store_findings(conn, plan, charge_point)
+            yield charge_point
         rows.store_numbers(conn)
         if aggregates:
             rows.store_demand(conn)
     with psycopg.connect(url, autocommit=True) as conn:
         conn.execute("ANALYZE")
-    return made
 
 
 def main(url: str, charge_points_: int = 3, days: int = 30, raw_days: int = 30) -> None:
     """Seed up to the present minute and say what was stored."""
     until = datetime.now(UTC).replace(second=0, microsecond=0)
-    made = seed(url, Plan(until, charge_points_, days, raw_days))
-    sessions = sum(len(charge_point.sessions) for charge_point in made)
-    print(f"{len(made)} charge points, {sessions} sessions over {days} days")
+    counts = [
+        len(made.sessions) for made in stored(url, Plan(until, charge_points_, days, raw_days))
+    ]
+    print(f"{len(counts)} charge points, {sum(counts)} sessions over {days} days")

@@ -406,21 +406,20 @@ def store_demand(conn: psycopg.Connection) -> None:
     )
 
 
-def store_findings(conn: psycopg.Connection, plan: Plan, network: list[ChargePoint]) -> None:
+def store_findings(conn: psycopg.Connection, plan: Plan, made: ChargePoint) -> None:
     """Reconciliation verdicts by day, and what is odd about the data."""
-    checks, findings = [], []
-    for made in network:
-        by_day: dict[Any, int] = {}
-        for session in made.sessions:
-            if session.started_at < _raw_from(plan):
-                continue
-            day = session.started_at.astimezone(ZONE).date()
-            by_day[day] = by_day.get(day, 0) + len(session.stored)
-            if session.gap:
-                evidence = json.dumps({"transaction_id": session.transaction_id})
-                where = (day, made.charge_point_id, session.connector_id)
-                findings.append((*where, "gap", "amber", 1, 1020, "s", evidence))
-        checks += [_check(made, day, count) for day, count in by_day.items()]
+    findings: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+    by_day: dict[Any, int] = {}
+    for session in made.sessions:
+        if session.started_at < _raw_from(plan):
+            continue
+        day = session.started_at.astimezone(ZONE).date()
+        by_day[day] = by_day.get(day, 0) + len(session.stored)
+        if session.gap:
+            evidence = json.dumps({"transaction_id": session.transaction_id})
+            where = (day, made.charge_point_id, session.connector_id)
+            findings[where] = (*where, "gap", "amber", 1, 1020, "s", evidence)
+    checks = [_check(made, day, count) for day, count in by_day.items()]
     _copy(
         conn,
         "COPY reconciliation (charge_point_id, window_start, window_end, rows_database,"
@@ -431,7 +430,7 @@ def store_findings(conn: psycopg.Connection, plan: Plan, network: list[ChargePoi
         conn,
         "COPY quality_finding (day, charge_point_id, connector_id, kind, severity, occurrences,"
         " value, unit, evidence) FROM STDIN",
-        {row[:4]: row for row in findings}.values(),
+        findings.values(),
     )
 
 
