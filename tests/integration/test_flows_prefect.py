@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from flows.serve import SCHEDULES
 from flows.settings import QUIET_PREFECT
 from tests.flow_facts import NOON, Facts, minutes
 
-_PATIENCE_S = 90
+_PATIENCE_S = 180
 
 
 @pytest.fixture
@@ -107,7 +107,9 @@ def _deployments(client: httpx.Client) -> list[dict[str, Any]]:
     return list(answer.json()) if answer.status_code == 200 else []
 
 
-def test_a_served_deployment_computes_a_backfill(facts: Facts, api: httpx.Client, tmp_path: Path):
+def test_a_served_deployment_computes_a_backfill(
+    facts: Facts, api: httpx.Client, environment: dict[str, str], tmp_path: Path
+):
     cp = facts.charge_point()
     tx = facts.transaction(cp, NOON, NOON + minutes(60), 0, 40_000)
     deployments = {row["name"]: row for row in _deployments(api)}
@@ -149,6 +151,37 @@ def test_a_served_deployment_computes_a_backfill(facts: Facts, api: httpx.Client
     assert {row["key"] for row in artifacts} >= {"sessions-verdict", "sessions-dashboard"}
     tasks = api.post("/task_runs/filter", json={}).json()
     assert [row["state"]["type"] for row in tasks] == ["COMPLETED"]
+
+    _a_broken_threshold_fails_in_words(facts, api, environment)
+
+
+def _a_broken_threshold_fails_in_words(
+    facts: Facts, api: httpx.Client, environment: dict[str, str]
+) -> None:
+    """The same server again, as starting one takes long: run from the command line beside it."""
+    facts.conn.execute(
+        "INSERT INTO dojot_device (charge_point_id, tenant, device_id, label, template_id)"
+        " VALUES (1, 'admin', 'a1b2c3', 'CP-1', '1')"
+    )
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=3)
+    facts.reading(1, hour, energy_wh=1)
+    window = ("--start", hour.isoformat(), "--end", (hour + timedelta(hours=1)).isoformat())
+
+    done = _run(
+        facts.url,
+        "reconcile_dojot",
+        *window,
+        **{**environment, "ELETROPOSTO_DOJOT_URL": "http://127.0.0.1:1"},
+    )
+
+    assert done.returncode == 1
+    assert "DOJOT could not be asked" in done.stderr
+    runs = api.post("/flow_runs/filter", json={}).json()
+    (failed,) = [row for row in runs if row["state"]["type"] == "FAILED"]
+    assert "DOJOT could not be asked" in failed["state"]["message"]
+    (row,) = facts.rows("SELECT status, url FROM report.flow_run WHERE flow = 'reconcile_dojot'")
+    assert row["status"] == "failed"
+    assert failed["id"] in row["url"]
 
 
 def test_the_work_pool_has_the_same_deployments_as_serve():
@@ -200,16 +233,16 @@ def test_a_database_that_is_away_is_named():
     assert "no database" in done.stderr
 
 
-def _run(database_url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def _run(database_url: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")
     }
     return subprocess.run(
         [sys.executable, "-c", "from flows.commands import app; app()", "run", *arguments],
-        env={**environment, "ELETROPOSTO_DATABASE_URL": database_url},
+        env={**environment, **variables, "ELETROPOSTO_DATABASE_URL": database_url},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
 
