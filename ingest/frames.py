@@ -88,6 +88,8 @@ def clean(raw: bytes) -> str:
     text = raw.decode("utf-8", "replace")
     if "\x00" in text or "\\u0000" in text:
         text = _ESCAPED_NUL.sub(r"\1", text.replace("\x00", ""))
+        if "\\u0000" in text:  # what stood around one made another: that could go on for ever
+            text = _ESCAPED_NUL.sub(r"\1\\ufffd", text)
     return text
 
 

@@ -84,7 +84,8 @@ _NASTY: list[Any] = [
     [], {}, [[]], [{}], {"": {}}, [None] * 50,
 ]  # fmt: skip
 _PIECES = [
-    b"\x00", b"\xff", b"\xc3\x28", b"\xef\xbb\xbf", b"\\u0000", b"\\ud800", b"NaN", b"-Infinity",
+    b"\x00", b"\xff", b"\xc3\x28", b"\xef\xbb\xbf", b"\\u0000", b"\\u00", b"00", b"\\ud800",
+    b"NaN", b"-Infinity",
     b"1e999", b"0" * 400, b"[" * 300, b"{\"a\":" * 300, b"]", b"}", b"\"", b",", b"\\", b"\n",
     b"2,", b"[2,\"", b"null", b"\xe2\x80\xa8", b"/*", b"'",
 ]  # fmt: skip
