@@ -117,7 +117,7 @@ INSERT INTO meter_value (
 )
 SELECT
     at + charge_point_id * INTERVAL '1 millisecond', charge_point_id, 1, 0, charge_point_id,
-    extract(EPOCH FROM at)::bigint % 100000000, 46800, 71.2, 657.3, 50, 31.5, 125, 50000
+    extract(EPOCH FROM at)::bigint %% 100000000, 46800, 71.2, 657.3, 50, 31.5, 125, 50000
 FROM generate_series(
     now() - %(days_ago)s * INTERVAL '1 day',
     now() - (%(days_ago)s - 1) * INTERVAL '1 day' - INTERVAL '1 second',

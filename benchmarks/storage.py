@@ -31,12 +31,20 @@ def collect(findings: Findings, server: EmbeddedPostgres, plan: Plan) -> None:
     with servers.ours(server) as ours:
         say(f"{plan.stations} saturated stations for {plan.seconds:g} s, then the scales")
         load = writing.saturating(plan.stations, plan.seconds)
-        run = writing.measure(ours, server, load)
         with psycopg.connect(ours.database_url, autocommit=True) as conn:
+            before = _log_position(conn)
+            run = writing.measure(ours, server, load)
+            log_bytes = (_log_position(conn) - before) / run.outcome.confirmed
             rows = [row for table in TABLES for row in _weigh(conn, table)]
             rows += _parts_of_a_frame(conn)
             rows += _packed(conn)
+    rows.append(("write-ahead log per frame", "", "", "", f"{log_bytes:.0f}"))
     findings.add(Table("storage", "Storage", COLUMNS, rows), run.summary())
+
+
+def _log_position(conn: psycopg.Connection[Any]) -> float:
+    """Bytes of write-ahead log since the server was made."""
+    return _number(conn, b"SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')")
 
 
 def _weigh(conn: psycopg.Connection[Any], table: str) -> list[tuple[str, ...]]:

@@ -60,7 +60,7 @@ class Ingest:
         store = Store(self.replica_id, unknown)
         self.writer = Writer(url, store, self.replica_id, socket.gethostname())
         pool = AsyncConnectionPool(
-            url, min_size=1, max_size=4, timeout=5, open=False, kwargs={"options": _OPTIONS}
+            url, min_size=1, max_size=4, timeout=10, open=False, kwargs={"options": _OPTIONS}
         )
         accept = self.settings.unknown_charge_points == "accept"
         self.registry = Registry(pool, accept)
@@ -240,17 +240,17 @@ def _allow_many_sockets() -> None:
 
 
 def _is_noise(record: logging.LogRecord) -> bool:
-    """Port scans, clients that do not verify, clients gone before they were refused.
+    """Port scans, clients that do not verify, clients gone before they were answered.
 
-    A traceback each would bury what matters. For the last the library ends a stream that has
-    ended, and takes that for an error of its own.
+    A traceback each would bury what matters. For the last the library answers on a stream that
+    has ended, and takes that for an error of its own.
     """
     if record.msg == "opening handshake failed":
         return True
     error = record.exc_info[1] if record.exc_info else None
     if not isinstance(error, AssertionError):
         return False
-    return traceback.extract_tb(error.__traceback__)[-1].name == "send_eof"
+    return traceback.extract_tb(error.__traceback__)[-1].name in ("send_eof", "send_response")
 
 
 def main() -> int:
