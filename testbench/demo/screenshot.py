@@ -10,7 +10,22 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-_PAGES = {"overview": "/", "sessions": "/sessoes"}
+_PAGES = {
+    "overview": "/",
+    "stations": "/estacoes",
+    "sessions": "/sessoes",
+    "consumption": "/consumo",
+    "availability": "/disponibilidade",
+    "costs": "/custos",
+    "reports": "/relatorios",
+    "quality": "/qualidade",
+    "messages": "/mensagens",
+    "about": "/sobre",
+    "operations": "/operacoes",
+    "registry": "/cadastros",
+}
+# Pages about one thing are reached as people reach them: the first card, then its station.
+_STATION = {"pt": "Estação", "en": "Station"}
 _LANGUAGES = {"pt-BR": "pt", "en": "en"}
 _WIDTH, _HEIGHT = 1440, 1000
 _RENDER_MS = 60_000
@@ -27,25 +42,39 @@ def main() -> int:
         return 1
     arguments.folder.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
+        )
         page = browser.new_page(viewport={"width": _WIDTH, "height": _HEIGHT})
-        for name, path in _PAGES.items():
-            for language, short in _LANGUAGES.items():
-                _show(page, f"{arguments.url}{path}?lang={short}")
-                page.screenshot(path=arguments.folder / f"{name}.{language}.png")
+        for language, short in _LANGUAGES.items():
+            for name, path in _PAGES.items():
+                page.goto(f"{arguments.url}{path}?lang={short}")
+                _picture(page, arguments.folder / f"{name}.{language}.png")
+            _details(page, arguments, language)
         browser.close()
     return 0
 
 
-def _show(page: Page, url: str) -> None:
-    """Open a page and wait until Streamlit has drawn it and stands still."""
-    page.goto(url)
-    page.wait_for_selector(".js-plotly-plot .main-svg", timeout=_RENDER_MS)
+def _details(page: Page, arguments: argparse.Namespace, language: str) -> None:
+    short = _LANGUAGES[language]
+    page.goto(f"{arguments.url}/?lang={short}")
+    page.locator("[class*=st-key-card_] a[href*=transacao]").first.click(timeout=_RENDER_MS)
+    page.wait_for_url("**/sessao?**")
+    _picture(page, arguments.folder / f"session.{language}.png")
+    page.get_by_role("link", name=_STATION[short], exact=True).click()
+    page.wait_for_url("**/estacao?**")
+    _picture(page, arguments.folder / f"station.{language}.png")
+
+
+def _picture(page: Page, file: Path) -> None:
+    """Wait until Streamlit has drawn the page and stands still, and take it."""
+    page.wait_for_selector("h1", timeout=_RENDER_MS)
     page.wait_for_function(
         "document.querySelectorAll('[data-testid=stStatusWidget]').length === 0",
         timeout=_RENDER_MS,
     )
-    page.wait_for_timeout(1500)  # charts fade in
+    page.wait_for_timeout(2500)  # charts fade in
+    page.screenshot(path=file, timeout=_RENDER_MS)
 
 
 if __name__ == "__main__":
