@@ -18,6 +18,7 @@ _FILES = (
     "flows_sessions_store",
     "flows_soc",
     "flows_availability",
+    "flows_outages",
     "flows_consumption",
     "flows_quality",
     "flows_retention",
