@@ -70,7 +70,8 @@ def _picture(page: Page, file: Path) -> None:
     """Wait until Streamlit has drawn the page and stands still, and take it."""
     page.wait_for_selector("h1", timeout=_RENDER_MS)
     page.wait_for_function(
-        "document.querySelectorAll('[data-testid=stStatusWidget]').length === 0",
+        "document.querySelectorAll('[data-testid=stStatusWidget], [data-testid=stSkeleton]')"
+        ".length === 0",
         timeout=_RENDER_MS,
     )
     page.wait_for_timeout(2500)  # charts fade in
