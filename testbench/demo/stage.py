@@ -7,7 +7,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from typing import Any
 
 import psycopg
@@ -128,14 +128,21 @@ async def _play(
     )
     console.table(programs.urls)
     await supervisor.start(programs.relay())
-    try:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(_charge(settings, programs, supervisor, console))
-            group.create_task(_schedule(programs, supervisor, console))
-    except ExceptionGroup as failures:
-        raise failures.exceptions[0] from None
+    await _tell_the_past(settings, programs, supervisor, console)
+    # Prefect's server works hard at its start, and nothing that people look at waits for it.
+    await _both(_charge(programs, supervisor, console), _schedule(programs, supervisor, console))
     await _reconcile(url, programs, supervisor, console)
     await asyncio.shield(supervisor.failed)
+
+
+async def _both(*works: Coroutine[Any, Any, None]) -> None:
+    """Do them side by side; the first failure ends all and is raised as itself."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for work in works:
+                group.create_task(work)
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
 
 
 async def _fetch(supervisor: Supervisor, console: Console) -> None:
@@ -153,14 +160,19 @@ async def _open_database(database: EmbeddedPostgres, console: Console) -> str:
     return database.url()
 
 
-async def _charge(
+async def _tell_the_past(
     settings: Settings, programs: Programs, supervisor: Supervisor, console: Console
 ) -> None:
-    """Tell the past, compute from it what the pages show, and charge from then on."""
     console.say("history", f"{settings.days} days of sessions through the websocket")
     updates = asyncio.create_task(_update_often(programs, supervisor))
-    await supervisor.run(programs.history())
-    updates.cancel()
+    try:
+        await supervisor.run(programs.history())
+    finally:
+        updates.cancel()
+
+
+async def _charge(programs: Programs, supervisor: Supervisor, console: Console) -> None:
+    """Charge from now on, and compute from the past what the pages show."""
     await supervisor.start(programs.live())
     console.say("live", "a bus charges, a reading every 10 s")
     await supervisor.run(programs.update())

@@ -17,7 +17,7 @@ from typing import Self
 Probe = Callable[[], Awaitable[bool]]
 
 _LAST_LINES = 15
-_PROBE_S = 0.1
+_PROBE_S = 0.2
 # Programs end with us, even if we are killed and cannot end them.
 _WITH_US = ("/usr/bin/setpriv", "--pdeathsig", "TERM")
 
