@@ -63,7 +63,7 @@ def _more_stations(findings: Findings, server: EmbeddedPostgres, ours: System, p
             say(f"{stations:,} stations, {plan.rate:,.0f} frames/s together, round {number + 1}")
             load = writing.paced(stations, plan.seconds, stations / plan.rate)
             runs.append(writing.measure(ours, server, load))
-        rows.append((f"{stations:,}", f"{stations / plan.rate:g}", *_cells(runs)))
+        rows.append((f"{stations:,}", f"{stations / plan.rate:.3g}", *_cells(runs)))
         raw += [each.summary() for each in runs]
     title = f"More stations, {plan.rate:,.0f} frames/s in all"
     columns = ("stations", "each sends every s", *COLUMNS)
