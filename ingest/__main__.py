@@ -245,7 +245,7 @@ def _is_noise(record: logging.LogRecord) -> bool:
     A traceback each would bury what matters. For the last the library answers on a stream that
     has ended, and takes that for an error of its own.
     """
-    if record.msg == "opening handshake failed":
+    if record.msg in ("opening handshake failed", "keepalive ping failed"):
         return True
     error = record.exc_info[1] if record.exc_info else None
     if not isinstance(error, AssertionError):
