@@ -31,7 +31,7 @@ check: setup  ## lint, types, import contract, SQL lint
 	$(BIN)/sqlfluff lint --processes 2 sql
 
 test: setup  ## every test, real parts, no skips
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --reruns 1
 
 bench: setup  ## the load generator beside the naive reference; OPTIONS="--growth --replicas --storage"
 	$(BIN)/python -m benchmarks $(OPTIONS)
