@@ -23,46 +23,39 @@ CREATE TEMPORARY TABLE work_finding (
 -- Clocks that could not be used, units or values that were guessed, readings that belong to no known
 -- transaction, or come after its end, or from before the charge point existed.
 INSERT INTO work_finding
-WITH reading AS (
+WITH flagged AS (
     SELECT
         mv.charge_point_id,
         mv.connector_id,
-        mv.sampled_at,
-        mv.transaction_id,
-        flag.name AS flag
+        'reading_' || flag.name AS kind,
+        count(*) AS occurrences,
+        min(mv.sampled_at) AS first_at,
+        max(mv.sampled_at) AS last_at
     FROM meter_value AS mv
-    LEFT JOIN LATERAL jsonb_array_elements_text(
+    CROSS JOIN LATERAL jsonb_array_elements_text(
         CASE WHEN jsonb_typeof(mv.extra -> 'flags') = 'array' THEN mv.extra -> 'flags' END
-    ) AS flag (name) ON mv.extra IS NOT NULL
+    ) AS flag (name)
     WHERE
         mv.charge_point_id = ANY(%(charge_point_ids)s)
         AND mv.sampled_at >= %(low)s AND mv.sampled_at < %(high)s
-),
-
-flagged AS (
-    SELECT
-        reading.charge_point_id,
-        reading.connector_id,
-        'reading_' || reading.flag AS kind,
-        count(*) AS occurrences,
-        min(reading.sampled_at) AS first_at,
-        max(reading.sampled_at) AS last_at
-    FROM reading
-    WHERE reading.flag IS NOT NULL
-    GROUP BY reading.charge_point_id, reading.connector_id, reading.flag
+        AND mv.extra ? 'flags'
+    GROUP BY mv.charge_point_id, mv.connector_id, flag.name
 ),
 
 named AS (
     SELECT
-        reading.charge_point_id,
-        reading.connector_id,
-        reading.transaction_id,
+        mv.charge_point_id,
+        mv.connector_id,
+        mv.transaction_id,
         count(*) AS occurrences,
-        min(reading.sampled_at) AS first_at,
-        max(reading.sampled_at) AS last_at
-    FROM reading
-    WHERE reading.transaction_id IS NOT NULL
-    GROUP BY reading.charge_point_id, reading.connector_id, reading.transaction_id
+        min(mv.sampled_at) AS first_at,
+        max(mv.sampled_at) AS last_at
+    FROM meter_value AS mv
+    WHERE
+        mv.charge_point_id = ANY(%(charge_point_ids)s)
+        AND mv.sampled_at >= %(low)s AND mv.sampled_at < %(high)s
+        AND mv.transaction_id IS NOT NULL
+    GROUP BY mv.charge_point_id, mv.connector_id, mv.transaction_id
 ),
 
 judged AS (

@@ -1,57 +1,63 @@
 -- Sessions: which to compute, their readings, their end.
 
 -- name: sessions_to_compute
--- Transactions that changed, those a touched hour may belong to, the ones before them on their
--- connector, and open ones that a boot or a day of silence may have ended.
-WITH named AS (
+-- Transactions that changed and the one before each on its connector, those a touched hour overlaps
+-- (from their start to the cable's leaving), and open ones that a boot or a day of silence may have ended.
+WITH changed AS (
     SELECT tx.transaction_id, tx.charge_point_id, tx.connector_id, tx.started_at
     FROM transaction AS tx
     WHERE tx.changed_at >= %(changed_since)s
-    UNION
-    SELECT tx.transaction_id, tx.charge_point_id, tx.connector_id, tx.started_at
+),
+
+touched AS (
+    SELECT work.charge_point_id, work.hour
     FROM touched_work AS work
-    INNER JOIN transaction AS tx
-        ON
-            work.charge_point_id = tx.charge_point_id
-            AND tx.started_at >= work.hour - INTERVAL '48 hours'
-            AND tx.started_at < work.hour + INTERVAL '70 minutes'
     WHERE work.flow = 'sessions' AND work.claimed_at <= %(claimed_until)s
-    UNION
-    SELECT ses.transaction_id, ses.charge_point_id, ses.connector_id, ses.started_at
-    FROM touched_work AS work
-    INNER JOIN session AS ses
-        ON
-            work.charge_point_id = ses.charge_point_id
-            AND ses.started_at < work.hour + INTERVAL '70 minutes'
-    WHERE
-        work.flow = 'sessions' AND work.claimed_at <= %(claimed_until)s
-        AND (
-            ses.is_open OR ses.unplugged_at IS NULL OR ses.unplugged_at - ses.started_at > INTERVAL '48 hours'
-            OR ses.ended_at - ses.started_at > INTERVAL '48 hours'
-        )
-    UNION
-    SELECT ses.transaction_id, ses.charge_point_id, ses.connector_id, ses.started_at
-    FROM session AS ses
-    INNER JOIN charge_point AS cp ON ses.charge_point_id = cp.charge_point_id
-    WHERE
-        ses.is_open
-        AND (cp.booted_at > ses.ended_at OR ses.ended_at < %(as_of)s::timestamptz - INTERVAL '24 hours')
 )
 
-SELECT named.transaction_id, named.started_at FROM named
+SELECT changed.transaction_id, changed.started_at FROM changed
 UNION
 SELECT before.transaction_id, before.started_at
-FROM named
+FROM changed
 CROSS JOIN LATERAL (
     SELECT tx.transaction_id, tx.started_at
     FROM transaction AS tx
     WHERE
-        tx.charge_point_id = named.charge_point_id
-        AND tx.connector_id = named.connector_id
-        AND tx.started_at < named.started_at
+        tx.charge_point_id = changed.charge_point_id
+        AND tx.connector_id = changed.connector_id
+        AND tx.started_at < changed.started_at
     ORDER BY tx.started_at DESC
     LIMIT 1
 ) AS before
+UNION
+SELECT tx.transaction_id, tx.started_at
+FROM touched
+INNER JOIN transaction AS tx
+    ON
+        touched.charge_point_id = tx.charge_point_id
+        AND touched.hour - INTERVAL '48 hours' <= tx.started_at
+        AND touched.hour + INTERVAL '70 minutes' > tx.started_at
+LEFT JOIN session AS ses ON tx.transaction_id = ses.transaction_id
+WHERE
+    ses.unplugged_at IS NULL
+    OR greatest(tx.stopped_at, ses.ended_at, ses.unplugged_at) >= touched.hour - INTERVAL '10 minutes'
+UNION
+SELECT ses.transaction_id, ses.started_at
+FROM touched
+INNER JOIN session AS ses
+    ON
+        touched.charge_point_id = ses.charge_point_id
+        AND touched.hour + INTERVAL '70 minutes' > ses.started_at
+WHERE
+    ses.is_open OR ses.unplugged_at IS NULL OR ses.unplugged_at - ses.started_at > INTERVAL '48 hours'
+    OR ses.ended_at - ses.started_at > INTERVAL '48 hours'
+UNION
+SELECT ses.transaction_id, ses.started_at
+FROM session AS ses
+INNER JOIN charge_point AS cp ON ses.charge_point_id = cp.charge_point_id
+WHERE
+    ses.is_open
+    AND (cp.booted_at > ses.ended_at OR ses.ended_at < %(as_of)s::timestamptz - INTERVAL '24 hours')
 ORDER BY started_at, transaction_id;
 
 -- name: sessions_between
