@@ -105,7 +105,7 @@ def test_links_between_documents_lead_somewhere() -> None:
 
 
 def test_both_readmes_name_the_same_commands_and_variables() -> None:
-    words = re.compile(r"`(?:make|eletroposto) [\w -]+`|ELETROPOSTO_\w+|localhost:\d+|docs/[\w.-]+")
+    words = re.compile(r"`(?:make|eletroposto) [\w -]+`|ELETROPOSTO_\w+|localhost:\d+|docs/[\w-]+")
     english, portuguese = (
         set(words.findall(text_of(ROOT / name))) for name in ("README.md", "README.pt-BR.md")
     )
