@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import orjson
 import psycopg
 
@@ -67,6 +68,15 @@ def add_charge_points(url: str, count: int, prefix: str = "CP") -> list[int]:
             [prefix, count],
         )
         return [row[0] for row in rows]
+
+
+def add_charge_point(url: str, identity: str) -> int:
+    with psycopg.connect(url) as conn:
+        row = conn.execute(
+            "INSERT INTO charge_point (identity) VALUES (%s) RETURNING charge_point_id", [identity]
+        ).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def start_feed(url: str) -> None:
@@ -126,6 +136,7 @@ def environment(url: str, dojot_url: str, mqtt: str, **changes: str) -> dict[str
         "ELETROPOSTO_DOJOT_USER": "admin",
         "ELETROPOSTO_DOJOT_PASSWORD": "admin",
         "ELETROPOSTO_RELAY_HEALTH_PORT": "0",
+        "ELETROPOSTO_DOJOT_NEW_TENANT_S": "0",
         **{f"ELETROPOSTO_{name.upper()}": value for name, value in changes.items()},
     }
 
@@ -162,7 +173,50 @@ def relay_process(url: str, dojot: StandIn, **changes: str) -> Iterator[subproce
         process.wait()
 
 
-async def until(condition: Callable[[], Any], timeout_s: float = 20) -> None:
+async def all_there(url: str, dojot: StandIn, count: int, timeout_s: float = 60) -> None:
+    """Wait until DOJOT has stored ``count`` messages and nothing waits any more."""
+    await until(lambda: dojot.counters["stored"] >= count and not waiting(url), timeout_s)
+
+
+@asynccontextmanager
+async def logged_in(dojot: StandIn) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of DOJOT's API."""
+    async with httpx.AsyncClient(base_url=dojot.url, timeout=10) as client:
+        login = await client.post("/auth", json={"username": "admin", "passwd": "admin"})
+        client.headers["Authorization"] = f"Bearer {login.json()['jwt']}"
+        yield client
+
+
+def begin_all(conn: psycopg.Connection[Any], charge_point: int) -> None:
+    """One event of each kind that begins something."""
+    conn.execute(
+        "INSERT INTO status_notification"
+        " (at, received_at, charge_point_id, connector_id, status, error_code)"
+        " VALUES (now(), now(), %s, 1, 'Charging', 'NoError')",
+        [charge_point],
+    )
+    conn.execute(
+        "INSERT INTO transaction"
+        " (charge_point_id, connector_id, id_tag, id_tag_status, started_at, meter_start_wh)"
+        " VALUES (%s, 1, 'SECRET', 'Accepted', now(), 5)",
+        [charge_point],
+    )
+    conn.execute(
+        "INSERT INTO connection (opened_at, charge_point_id, replica_id)"
+        " VALUES (now(), %s, gen_random_uuid())",
+        [charge_point],
+    )
+    conn.execute("UPDATE charge_point SET booted_at = now(), vendor = 'ABB'")
+
+
+def end_all(conn: psycopg.Connection[Any]) -> None:
+    conn.execute(
+        "UPDATE transaction SET stopped_at = now(), meter_stop_wh = 9, reason = 'EVDisconnected'"
+    )
+    conn.execute("UPDATE connection SET closed_at = now(), reason = 'no pong'")
+
+
+async def until(condition: Callable[[], Any], timeout_s: float = 60) -> None:
     """Wait for what a test claims will happen."""
     async with asyncio.timeout(timeout_s):
         while not condition():  # noqa: ASYNC110  # looks from outside, there is nothing to await

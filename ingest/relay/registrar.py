@@ -293,8 +293,10 @@ class Registrar:
             "label": found.label,
             "template_id": str(template.id),
         }
-        await self._take_over(conn, values)
-        await conn.execute(_QUERIES["remember_device"], values)
+        async with conn.transaction():
+            await conn.execute("SET LOCAL synchronous_commit = on")  # unlike what is only sent
+            await self._take_over(conn, values)
+            await conn.execute(_QUERIES["remember_device"], values)
         device = Device(charge_point_id, self._tenant, found.id)
         self.devices[charge_point_id] = device
         self._on_found(device, self._pending.pop(charge_point_id, []))

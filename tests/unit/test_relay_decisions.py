@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from flows.settings import Settings, SettingsError
 from ingest.relay.orders import NotAnOrder, UnusableOrder, read_orders
 from ingest.relay.pacing import Backoff, Pace
+from ingest.relay.sessions import Device, client_id_of
 from ingest.relay.settings import RelaySettings
 from ingest.relay.shares import divide
 
@@ -187,3 +188,16 @@ def test_the_broker_needs_a_port() -> None:
     assert settings.mqtt_address == ("::1", 1884)
     with pytest.raises(ValidationError):
         RelaySettings(**A_DATABASE, dojot_mqtt="broker")  # type: ignore[arg-type]
+
+
+def test_client_ids_are_short_and_tell_devices_apart() -> None:
+    """Section 4 of the contract: at most 100 bytes, and the older of two equal ones ends."""
+    tenants = ["admin", "\u00e9" * 100, "t" * 200]
+    names = {
+        client_id_of("0123456789ab", Device(1, tenant, device_id))
+        for tenant in tenants
+        for device_id in ("a1b2c", "a1b2c3")
+    }
+
+    assert len(names) == 6
+    assert all(0 < len(name.encode()) <= 100 for name in names)
