@@ -13,22 +13,25 @@ from typing import Any
 import httpx
 import paho.mqtt.client as mqtt
 import pytest
+import pytest_asyncio
 from paho.mqtt.enums import CallbackAPIVersion
 
 from testbench.dojot import StandIn, running
 from testbench.embedded import host
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
 DAY_MS = 24 * 3600 * 1000
 
 
-@pytest.fixture
-async def dojot() -> AsyncIterator[StandIn]:
-    with host.temporary_folder() as folder:
-        async with running(folder / "broker") as stand_in:
-            yield stand_in
+@pytest_asyncio.fixture(loop_scope="session")
+async def dojot(dojot: StandIn) -> StandIn:
+    dojot.faults.limit_logins = True
+    dojot.auth.forget_logins()
+    return dojot
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def api(dojot: StandIn) -> AsyncIterator[httpx.AsyncClient]:
     """A client that is logged in as admin."""
     async with httpx.AsyncClient(base_url=dojot.url, timeout=10) as client:
