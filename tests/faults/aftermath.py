@@ -3,6 +3,7 @@
 import asyncio
 import time
 from contextlib import suppress
+from datetime import UTC, datetime
 
 from flows.catalogue import carry_out
 from flows.runs import ThresholdBroken
@@ -13,6 +14,7 @@ from tests.faults.plant import Plant
 from tests.faults.verdict import missing_in_dojot
 
 _REPAIRED_WITHIN_S = 120
+_EVER = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 def wrong_energies(plant: Plant, accounts: list[SessionAccount]) -> list[str]:
@@ -43,7 +45,7 @@ async def never_repaired(plant: Plant, identities: list[str]) -> list[str]:
 
     def look() -> list[str]:
         with plant.connect() as conn:
-            return missing_in_dojot(conn, dojot.database, identities)
+            return missing_in_dojot(conn, dojot.database, identities, _EVER)
 
     await asyncio.to_thread(repair)
     give_up = time.monotonic() + _REPAIRED_WITHIN_S

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from testbench.account import SessionAccount
@@ -113,6 +113,7 @@ class _Campaign:
     progress: Progress
     _sessions: list[SessionAccount] = field(default_factory=list)
     _since: datetime = field(default_factory=lambda: datetime.now(UTC))
+    _sampled_since: datetime = field(default_factory=lambda: datetime.now(UTC))
     _forgotten: set[str] = field(default_factory=set)
     _tracebacks: Counter[str] = field(default_factory=Counter)
 
@@ -121,6 +122,7 @@ class _Campaign:
         chance = random.Random(f"{self.plan.seed} {number}")
         began = time.monotonic()
         logger.info("round %d: %s", number, kind)
+        self._sampled_since = self.load.clock.now() - timedelta(minutes=1)
         self.load.begin()
         share = chance.uniform(0.3, 0.7)
         await asyncio.sleep(self.plan.seconds * share)
@@ -186,7 +188,7 @@ class _Campaign:
                 waiting = conn.execute("SELECT count(*) FROM dojot_outbox").fetchone()
                 if waiting and waiting[0]:
                     return waiting[0], []
-                return 0, missing_in_dojot(conn, dojot.database, identities)
+                return 0, missing_in_dojot(conn, dojot.database, identities, self._sampled_since)
 
         missing: list[str] = []
         waiting = 1

@@ -34,15 +34,18 @@ class Load:
     book: Book = field(default_factory=Book)
     account: Account = field(default_factory=Account)
     charge_points: list[ChargePoint] = field(default_factory=list)
+    clock: Clock = field(init=False)
     _on: asyncio.Event = field(default_factory=asyncio.Event)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.clock = Clock(self.quickness, datetime.now(UTC) - timedelta(days=6))
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Load"]:
-        clock = Clock(self.quickness, datetime.now(UTC) - timedelta(days=6))
         async with AsyncExitStack() as stack:
             for number in range(1, self.count + 1):
-                charge_point = self._charge_point(f"FAULT-{number}", clock)
+                charge_point = self._charge_point(f"FAULT-{number}")
                 self.charge_points.append(await stack.enter_async_context(charge_point.running()))
                 for connector_id in charge_point.connectors:
                     task = asyncio.create_task(self._visits(charge_point, connector_id))
@@ -54,9 +57,9 @@ class Load:
                     task.cancel()
                 await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _charge_point(self, identity: str, clock: Clock) -> ChargePoint:
+    def _charge_point(self, identity: str) -> ChargePoint:
         address = Address(self.url)
-        charge_point = ChargePoint(identity, address, clock=clock, account=self.account)
+        charge_point = ChargePoint(identity, address, clock=self.clock, account=self.account)
         charge_point.configuration.set("TransactionMessageRetryInterval", "30")
         charge_point.configuration.set("WebSocketPingInterval", "2")
         charge_point.configuration.set("StopTxnSampledData", "Energy.Active.Import.Register")

@@ -222,22 +222,25 @@ def _judge_statuses(conn: Connection, confirmed: list[Exchange], verdict: Verdic
             verdict.doubled.append(f"status stored {stored[key]} times: {key}")
 
 
-def missing_in_dojot(conn: Connection, database: Path, identities: Iterable[str]) -> list[str]:
-    """Committed readings that DOJOT's history has not."""
+def missing_in_dojot(
+    conn: Connection, database: Path, identities: Iterable[str], since: datetime
+) -> list[str]:
+    """Committed readings, sampled ``since`` then, that DOJOT's history has not."""
     rows = conn.execute(
         "SELECT dev.device_id, mv.sampled_at, mv.connector_id, mv.power_w, mv.energy_wh"
         " FROM meter_value AS mv"
         " INNER JOIN charge_point AS cp ON mv.charge_point_id = cp.charge_point_id"
         " LEFT JOIN dojot_device AS dev ON mv.charge_point_id = dev.charge_point_id"
-        " WHERE cp.identity = ANY(%s)",
-        [list(identities)],
+        " WHERE cp.identity = ANY(%s) AND mv.sampled_at >= %s",
+        [list(identities), since],
     ).fetchall()
     history = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
     try:
         there = {
             (device_id, ts_ms, name)
             for device_id, ts_ms, attrs in history.execute(
-                "SELECT device_id, ts_ms, attrs FROM message"
+                "SELECT device_id, ts_ms, attrs FROM message WHERE ts_ms >= ?",
+                [_epoch_ms(since)],
             )
             for name in json.loads(attrs)
         }
