@@ -39,12 +39,12 @@ def arrows(frames: pd.DataFrame, with_tags: bool) -> list[Arrow | int]:
     found: list[Arrow | int] = []
     for row in frames.itertuples():
         inbound = row.direction == "in"
-        label = row.action or "?"
+        label = row.action if isinstance(row.action, str) else "?"
         found.append(
             Arrow(row.received_at, _labelled(label, row.raw), _shown(row.raw, with_tags), inbound,
                   row.message_type != 2)
         )  # fmt: skip
-        if row.answer:
+        if isinstance(row.answer, str):  # a column of some answers holds NaN for none
             found.append(
                 Arrow(row.answered_at, _answered(label, row.answer), _shown(row.answer, with_tags),
                       not inbound, True)
