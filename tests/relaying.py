@@ -216,6 +216,13 @@ def end_all(conn: psycopg.Connection[Any]) -> None:
     conn.execute("UPDATE connection SET closed_at = now(), reason = 'no pong'")
 
 
+def let_claims_run_out(url: str) -> None:
+    """As six seconds after the death of a relay."""
+    with psycopg.connect(url) as conn:
+        conn.execute("UPDATE dojot_shard SET claimed_until = now()")
+        conn.execute("DELETE FROM dojot_relay")
+
+
 async def until(condition: Callable[[], Any], timeout_s: float = 60) -> None:
     """Wait for what a test claims will happen."""
     async with asyncio.timeout(timeout_s):

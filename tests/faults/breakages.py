@@ -14,6 +14,7 @@ from typing import Any
 
 import psycopg
 
+from testbench.dojot import Faults
 from tests.faults.plant import Plant
 
 Breakage = Callable[[Plant, random.Random], Awaitable[None]]
@@ -21,7 +22,7 @@ Breakage = Callable[[Plant, random.Random], Awaitable[None]]
 BREAKAGES: dict[str, Breakage] = {}
 DOJOT_BREAKAGES: dict[str, Breakage] = {}
 # Where the broker said "got it" and forgot: DOJOT's own loss, which reconcile_dojot repairs.
-LOSE_IN_DOJOT = {"broker killed", "stand in killed"}
+LOSE_IN_DOJOT = {"broker killed", "stand in killed", "dojot drops", "dojot forgets"}
 
 
 def _breaks(breakage: Breakage) -> Breakage:
@@ -274,7 +275,87 @@ async def stand_in_killed(plant: Plant, chance: random.Random) -> None:
     await plant.dojot.start_stand_in()
 
 
+@_breaks_dojot
+async def relay_stopped_and_continued(plant: Plant, chance: random.Random) -> None:
+    """Longer than its claims last: another relay would have its charge points meanwhile."""
+    assert plant.dojot is not None and plant.dojot.relay.process is not None
+    os.kill(plant.dojot.relay.process.pid, signal.SIGSTOP)
+    await asyncio.sleep(chance.uniform(1, 8))
+    os.kill(plant.dojot.relay.process.pid, signal.SIGCONT)
+
+
+@_breaks_dojot
+async def broker_cuts_young_sessions(plant: Plant, chance: random.Random) -> None:
+    async with _switched(plant, cut_after_s=chance.uniform(0.2, 0.6)):
+        await asyncio.sleep(chance.uniform(1, 3))
+
+
+@_breaks_dojot
+async def dojot_drops(plant: Plant, chance: random.Random) -> None:
+    async with _switched(plant, drop_rate=chance.uniform(0.1, 0.9)):
+        await asyncio.sleep(chance.uniform(1, 3))
+
+
+@_breaks_dojot
+async def dojot_forgets(plant: Plant, chance: random.Random) -> None:
+    async with _switched(plant, forget=True):
+        await asyncio.sleep(chance.uniform(0.5, 2))
+
+
+@_breaks_dojot
+async def dojot_doubles(plant: Plant, chance: random.Random) -> None:
+    async with _switched(plant, duplicate_rate=chance.uniform(0.1, 0.9)):
+        await asyncio.sleep(chance.uniform(1, 3))
+
+
+@_breaks_dojot
+async def dojot_poisoned(plant: Plant, chance: random.Random) -> None:
+    """Somebody else's message ends the persister; what queues up behind it is stored later."""
+    assert plant.dojot is not None
+    await plant.dojot.control("poison")
+    await asyncio.sleep(chance.uniform(1, 3))
+    await plant.dojot.control("restart-persister?skip_poison=true")
+
+
+@_breaks_dojot
+async def api_away(plant: Plant, chance: random.Random) -> None:
+    """A relay that starts without it serves the devices that are known."""
+    assert plant.dojot is not None
+    async with _switched(plant, next_500=-1):
+        plant.dojot.relay.end(signal.SIGKILL)
+        plant.dojot.relay.start()
+        await asyncio.sleep(chance.uniform(2, 5))
+
+
+@_breaks_dojot
+async def api_answers_nonsense(plant: Plant, chance: random.Random) -> None:
+    """While all devices have to be found again, of which none may be made twice."""
+    assert plant.dojot is not None
+    counted = ("next_429", "next_500", "next_500_but_done", "next_html", "next_half_json")
+    chosen = chance.sample((*counted, "next_wrong_types", "next_403"), 3)
+    answers = {name: chance.randint(1, 2) for name in chosen}
+    scope = chance.choice(("/device", "/template"))
+    async with _switched(plant, http_scope=scope, enforce_exp=True, token_lifetime_s=1, **answers):
+        plant.dojot.relay.end(signal.SIGKILL)
+        with plant.connect() as conn:
+            conn.execute("DELETE FROM dojot_device")
+        plant.dojot.relay.start()
+        await asyncio.sleep(chance.uniform(2, 6))
+
+
 # ---------------------------------------------------------------- how
+
+
+@asynccontextmanager
+async def _switched(plant: Plant, **faults: Any) -> AsyncIterator[None]:
+    """Turn switches of the stand-in, and back."""
+    assert plant.dojot is not None
+    usual = Faults().model_dump(include=set(faults))
+    await plant.dojot.switch(**faults)
+    try:
+        yield
+    finally:
+        await plant.dojot.switch(**usual)
 
 
 def _terminate(plant: Plant) -> None:

@@ -83,6 +83,11 @@ class Dojot:
         async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
             (await client.post(f"{self.url}/_standin/{what}")).raise_for_status()
 
+    async def switch(self, **faults: object) -> None:
+        """Turn switches of testbench/dojot/faults.py."""
+        async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+            (await client.patch(f"{self.url}/_standin/faults", json=faults)).raise_for_status()
+
     def stop(self) -> None:
         self.relay.end()
         self.stand_in.end()

@@ -17,6 +17,7 @@ from tests.relaying import (
     end_all,
     expected,
     found,
+    let_claims_run_out,
     now_ms,
     relay_process,
     relaying,
@@ -96,6 +97,8 @@ async def test_the_backfill_goes_on_where_a_killed_relay_left_it(
     with relay_process(database_url, dojot, dojot_rate="20") as relay:
         await until(lambda: dojot.counters["stored"] >= 20)
         os.kill(relay.pid, signal.SIGKILL)
+        relay.wait()
+    let_claims_run_out(database_url)
     unfinished = ask(database_url, "SELECT count(*) FROM dojot_backfill")
     queued = ask(database_url, "SELECT sum(cardinality(sampled_ats)) FROM dojot_outbox")
     async with relaying(database_url, dojot):

@@ -19,6 +19,7 @@ from tests.relaying import (
     ask,
     expected,
     found,
+    let_claims_run_out,
     now_ms,
     relay_process,
     relaying,
@@ -114,6 +115,8 @@ async def test_a_killed_relay_leaves_nothing_behind(database_url: str, dojot: St
         await until(lambda: dojot.counters["stored"] > 0)
         await asyncio.sleep(random.uniform(0, 0.3))
         os.kill(relay.pid, signal.SIGKILL)
+        relay.wait()
+    let_claims_run_out(database_url)
     left = waiting(database_url)
     async with relaying(database_url, dojot):
         await until(lambda: not waiting(database_url))

@@ -256,7 +256,7 @@ async def test_a_wrong_password_is_not_tried_again_and_again(
     async with relaying(database_url, dojot, dojot_password="wrong") as relay:
         await until(lambda: relay.registrar.problem == "login_refused")
         store(database_url, samples([number], 5))
-        await asyncio.sleep(3)
+        await asyncio.sleep(1.5)
     tried = dojot.auth.forget_logins()
 
     assert tried == 1
