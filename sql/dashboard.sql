@@ -837,19 +837,30 @@ GROUP BY con.charge_point, cp.name
 ORDER BY energy_wh DESC;
 
 -- name: costs_by_tag
--- Energy and cost of the period by who charged.
+-- Energy and cost of the period by who charged. Summed by identifier first: an alias is looked up once for each.
+WITH by_id_tag AS (
+    SELECT
+        upper(btrim(tx.id_tag)) AS id_tag_key,
+        count(*) AS sessions,
+        sum(ses.energy_wh) AS energy_wh,
+        sum(ses.cost) AS cost
+    FROM report.session AS ses
+    INNER JOIN report.transaction AS tx ON ses.transaction_id = tx.transaction_id
+    WHERE
+        ses.started_at >= %(since)s
+        AND ses.started_at < %(until)s
+        AND (%(charge_points)s::text[] IS NULL OR ses.charge_point = ANY(%(charge_points)s))
+    GROUP BY upper(btrim(tx.id_tag))
+)
+
 SELECT
-    coalesce(ses.id_tag_alias, '—') AS id_tag_alias,
-    count(*) AS sessions,
-    sum(ses.energy_wh) AS energy_wh,
-    sum(ses.cost) AS cost
-FROM report.session AS ses
-WHERE
-    ses.started_at >= %(since)s
-    AND ses.started_at < %(until)s
-    AND (%(charge_points)s::text[] IS NULL OR ses.charge_point = ANY(%(charge_points)s))
-GROUP BY ses.id_tag_alias
-ORDER BY energy_wh DESC NULLS LAST
+    coalesce(tag.id_tag_alias, 'tag-' || left(md5(by_id_tag.id_tag_key), 6), '—') AS id_tag_alias,
+    by_id_tag.sessions,
+    by_id_tag.energy_wh,
+    by_id_tag.cost
+FROM by_id_tag
+LEFT JOIN report.id_tag AS tag ON by_id_tag.id_tag_key = upper(btrim(tag.id_tag))
+ORDER BY by_id_tag.energy_wh DESC NULLS LAST
 LIMIT 100;
 
 -- name: tariffs
