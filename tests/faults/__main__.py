@@ -69,6 +69,8 @@ def _show(plan: Plan, outcome: Outcome) -> None:
     )
     if plan.with_dojot:
         print(f"acknowledged and forgotten by DOJOT itself: {outcome.forgotten_by_dojot}")
+        for kind, count in sorted((+outcome.doubled_in_dojot).items()):
+            print(f"more than once in DOJOT: {count} messages after {kind!r}")
 
 
 if __name__ == "__main__":

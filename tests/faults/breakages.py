@@ -24,6 +24,14 @@ DOJOT_BREAKAGES: dict[str, Breakage] = {}
 # Where the broker said "got it" and forgot: DOJOT's own loss, which reconcile_dojot repairs.
 LOSE_IN_DOJOT = {"broker killed", "stand in killed", "dojot drops", "dojot forgets"}
 
+# Where neither relay nor broker nor database breaks, DOJOT must get everything once. Elsewhere what
+# was on its way is sent again; and DOJOT has a switch to double by itself.
+NEVER_DOUBLE_IN_DOJOT = {
+    *("ingest killed", "ingest killed twice", "ingest restarted", "ingest stopped and continued"),
+    *("network cut", "network torn mid frame", "network half open", "network slow"),
+    *("dojot drops", "dojot forgets", "dojot poisoned"),
+}
+
 
 def _breaks(breakage: Breakage) -> Breakage:
     BREAKAGES[_name(breakage)] = breakage

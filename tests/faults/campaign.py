@@ -12,10 +12,15 @@ from pathlib import Path
 
 from testbench.account import SessionAccount
 from tests.faults.aftermath import never_repaired, wrong_energies
-from tests.faults.breakages import BREAKAGES, DOJOT_BREAKAGES, LOSE_IN_DOJOT
+from tests.faults.breakages import (
+    BREAKAGES,
+    DOJOT_BREAKAGES,
+    LOSE_IN_DOJOT,
+    NEVER_DOUBLE_IN_DOJOT,
+)
 from tests.faults.load import Load
 from tests.faults.plant import Plant, planted
-from tests.faults.verdict import Verdict, judge, missing_in_dojot
+from tests.faults.verdict import Verdict, copies_in_dojot, judge, missing_in_dojot
 
 logger = logging.getLogger("faults")
 
@@ -58,7 +63,8 @@ class Outcome:
 
     Attributes:
         defects: Everything else that must not be: stuck charge points, tracebacks, missing in
-            DOJOT what nobody but DOJOT could lose.
+            DOJOT what nobody but DOJOT could lose, twice in DOJOT what nothing sent twice.
+        doubled_in_dojot: Messages it has more than once, by what broke then.
     """
 
     rounds: int = 0
@@ -71,6 +77,7 @@ class Outcome:
     doubled: list[str] = field(default_factory=list)
     defects: list[str] = field(default_factory=list)
     forgotten_by_dojot: int = 0
+    doubled_in_dojot: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
 
     @property
@@ -115,6 +122,7 @@ class _Campaign:
     _since: datetime = field(default_factory=lambda: datetime.now(UTC))
     _sampled_since: datetime = field(default_factory=lambda: datetime.now(UTC))
     _forgotten: set[str] = field(default_factory=set)
+    _copies: set[str] = field(default_factory=set)
     _tracebacks: Counter[str] = field(default_factory=Counter)
 
     async def round(self, number: int, kind: str) -> bool:
@@ -144,6 +152,7 @@ class _Campaign:
         for case in (*verdict.lost, *verdict.doubled):
             logger.error("round %d: %s", number, case)
         await self._check_dojot(number, kind)
+        await self._count_copies(number, kind)
         self._find_tracebacks(number, kind)
         self.progress(
             f"round {number:3} {kind:36} confirmed {verdict.confirmed:5}"
@@ -208,6 +217,18 @@ class _Campaign:
         elif kind not in LOSE_IN_DOJOT:
             some = sorted(new)[:3]
             self.outcome.defects.append(f"round {number} ({kind}): {len(new)} not in DOJOT: {some}")
+
+    async def _count_copies(self, number: int, kind: str) -> None:
+        dojot = self.plant.dojot
+        if dojot is None:
+            return
+        found = await asyncio.to_thread(copies_in_dojot, dojot.database, self._sampled_since)
+        new = found - self._copies
+        self._copies |= new
+        self.outcome.doubled_in_dojot[kind] += len(new)
+        if new and kind in NEVER_DOUBLE_IN_DOJOT:
+            some = sorted(new)[:3]
+            self.outcome.defects.append(f"round {number} ({kind}): twice in DOJOT: {some}")
 
     def _find_tracebacks(self, number: int, kind: str) -> None:
         """An exception that nobody expected is a finding, also where nothing was lost."""

@@ -254,6 +254,22 @@ def missing_in_dojot(
     return missing
 
 
+def copies_in_dojot(database: Path, since: datetime) -> set[str]:
+    """Messages that DOJOT's history has more than once."""
+    history = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
+    try:
+        return {
+            f"{device_id} {ts_ms} {attrs}: {count} times"
+            for device_id, ts_ms, attrs, count in history.execute(
+                "SELECT device_id, ts_ms, attrs, count(*) FROM message WHERE ts_ms >= ?"
+                " GROUP BY device_id, ts_ms, attrs HAVING count(*) > 1",
+                [_epoch_ms(since)],
+            )
+        }
+    finally:
+        history.close()
+
+
 def _epoch_ms(at: datetime) -> int:
     return int((at - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1000 + 0.5)
 
