@@ -37,12 +37,13 @@ _SESSIONS: LiteralString = """
     WITH made AS (
         INSERT INTO transaction (
             charge_point_id, connector_id, id_tag, id_tag_status, started_at, meter_start_wh,
-            stopped_at, meter_stop_wh, reason
+            stopped_at, meter_stop_wh, reason, changed_at
         )
         SELECT
             cp.charge_point_id, 1, 'T' || cp.charge_point_id %% 50, 'Accepted', began.at,
             (%(days_ago)s * 3 + turn) * 75000.0, began.at + INTERVAL '96 min',
-            (%(days_ago)s * 3 + turn + 1) * 75000.0, 'Local'
+            (%(days_ago)s * 3 + turn + 1) * 75000.0, 'Local',
+            now() - (%(days_ago)s - 1) * INTERVAL '1 day'
         FROM charge_point AS cp
         CROSS JOIN generate_series(0, 2) AS turn
         CROSS JOIN LATERAL (
