@@ -289,8 +289,10 @@ class Relay:
         for task in tasks:
             if task not in settling:
                 task.cancel()
-        patience = asyncio.get_running_loop().time() + _DRAIN_S
-        while self._in_flight() and asyncio.get_running_loop().time() < patience:  # noqa: ASYNC110
+        self.registrar.give_back()
+        clock = asyncio.get_running_loop().time
+        patience = clock() + (0 if self.sessions.broker_is_away else _DRAIN_S)
+        while self._in_flight() and clock() < patience:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
         for task in settling:
             task.cancel()

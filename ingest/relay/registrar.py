@@ -139,12 +139,17 @@ class Registrar:
         self._metrics.error(name)
         self.problem = name
         logger.warning("devices: %s; again in %.0f s", str(error).strip(), wait_s)
-        waiting, self._pending = self._pending, defaultdict(list)
-        for charge_point_id, messages in waiting.items():
+        for charge_point_id in self.give_back():
             self.block(charge_point_id, wait_s)
+        await asyncio.sleep(wait_s)
+
+    def give_back(self) -> list[int]:
+        """Return all that waits here to the database, and say of which charge points."""
+        waiting, self._pending = self._pending, defaultdict(list)
+        for messages in waiting.values():
             for message in messages:
                 message.give_back()
-        await asyncio.sleep(wait_s)
+        return list(waiting)
 
     async def _pass(self) -> None:
         """Find or create the devices of all pending charge points."""

@@ -144,7 +144,7 @@ async def test_the_state_is_told_to_the_dashboard(database_url: str, dojot: Stan
         dojot.faults.change({"next_500": 0})
         await until(lambda: state()["messages_per_s"] > 0)
         during = state()
-        await until(lambda: state()["problem"] is None)
+        await until(lambda: state()["problem"] is None and not state()["backlog_readings"])
     after = state()
 
     assert nothing_yet == {}
