@@ -249,3 +249,42 @@ async def test_the_table_for_people_has_a_row_per_window(facts: Facts, dojot: St
     (row,) = outcome.table
     assert (row["charge_point"], row["verdict"]) == ("CP-1", "ok")
     assert orjson.loads(orjson.dumps(outcome.counts))["windows"] == 1
+
+
+async def test_a_run_for_some_charge_points_does_not_pass_over_the_others(
+    facts: Facts, dojot: StandIn
+):
+    early = HOUR - timedelta(hours=30)
+    other = facts.charge_point("CP-2")
+    facts.conn.execute(
+        "INSERT INTO dojot_device (charge_point_id, tenant, device_id, label, template_id)"
+        " VALUES (%s, 'admin', 'c0ffee', 'other', '1')",
+        [other],
+    )
+    for place in range(3):
+        facts.reading(other, early + timedelta(seconds=place), energy_wh=place, power_w=1)
+    store(facts, 5)
+    await hand_over(facts, dojot, "mv.charge_point_id = 1")
+    await reconcile(facts, dojot, charge_points=("CP-1",))
+
+    with pytest.raises(ThresholdBroken, match="3 of 8 readings were missing"):
+        await reconcile(facts, dojot)
+
+    assert verdicts(facts) == [(3, 0, 3, 0, "repaired"), (5, 5, 0, 0, "ok")]
+
+
+async def test_values_of_any_type_do_not_stop_the_reconciliation(facts: Facts, dojot: StandIn):
+    """DOJOT checks no types: whoever may publish may publish anything."""
+    store(facts, 200)
+    await hand_over(facts, dojot)
+    ms = int(HOUR.timestamp() * 1000) + 1_500_000
+    for place, energy in enumerate(("n/a", None, True, {"a": 1}, [1])):
+        attrs = {"energy_wh_1": energy, "power_w_1": 5 if place == 0 else "x"}
+        dojot.persister.put(DeviceData("admin", DEVICE, ms + place, attrs))
+    await hand_over(facts, dojot, "FALSE")
+
+    with pytest.raises(ThresholdBroken):
+        await reconcile(facts, dojot)
+
+    (row,) = facts.rows("SELECT * FROM report.meter_value WHERE origin = 'DOJOT'")
+    assert (row["energy_wh"], row["power_w"]) == (None, 5)
