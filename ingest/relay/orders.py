@@ -11,6 +11,8 @@ import orjson
 
 Command = tuple[str, dict[str, Any]]
 
+_MOST_DIGITS = 20
+
 
 class NotAnOrder(ValueError):
     """Some other event of the device."""
@@ -31,7 +33,7 @@ def _remote_stop(value: Any) -> Command:
 def _remote_start(value: Any) -> Command:
     wanted = value if isinstance(value, dict) else {"idTag": value}
     id_tag = wanted.get("idTag")
-    if not isinstance(id_tag, str) or not 1 <= len(id_tag) <= 20:
+    if not isinstance(id_tag, str) or not 1 <= len(id_tag) <= 20 or "\0" in id_tag:
         raise UnusableOrder("remote_start needs an idTag of 1 to 20 characters")
     payload: dict[str, Any] = {"idTag": id_tag}
     if "connectorId" in wanted:
@@ -81,12 +83,20 @@ def _word(value: Any, *allowed: str) -> str:
     for word in allowed:
         if isinstance(value, str) and value.strip().lower() == word.lower():
             return word
-    raise UnusableOrder(f"{value!r} is none of {', '.join(allowed)}")
+    raise UnusableOrder(f"{_shown(value)} is none of {', '.join(allowed)}")
 
 
 def _number(value: Any, least: int = 1) -> int:
     """A positive int32, as charge points hold them."""
     text = str(value).strip()
-    if isinstance(value, bool) or not text.isdecimal() or not least <= int(text) < 2**31:
-        raise UnusableOrder(f"{value!r} is not a number from {least}")
+    # int() refuses thousands of digits with an error of another kind.
+    is_number = not isinstance(value, bool) and text.isdecimal() and len(text) <= _MOST_DIGITS
+    if not is_number or not least <= int(text) < 2**31:
+        raise UnusableOrder(f"{_shown(value)} is not a number from {least}")
     return int(text)
+
+
+def _shown(value: Any) -> str:
+    """The value for a log, which nobody may fill."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."

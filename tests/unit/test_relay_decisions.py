@@ -126,6 +126,10 @@ def test_other_events_of_a_device_are_no_orders(payload: bytes) -> None:
         b'{"remote_start": {"connectorId": 1}}',
         b'{"remote_start": "a tag that is longer than twenty"}',
         b'{"change_availability": {"connectorId": "x", "type": "Operative"}}',
+        b'{"remote_stop": "%s"}' % (b"9" * 5000),
+        b'{"remote_stop": %s}' % (b"9" * 300),
+        b'{"unlock_connector": {"connectorId": %s}}' % (b"[" * 500 + b"]" * 500),
+        b'{"remote_start": "a\\u0000b"}',
     ],
 )
 def test_orders_without_sense_are_refused(payload: bytes) -> None:

@@ -46,9 +46,14 @@ async def test_orders_of_dojot_become_commands(database_url: str, dojot: StandIn
             device = (await client.get("/device")).json()["devices"][0]
             path = f"/device/{device['id']}"
             await client.put(path, json={"label": "CP-1", "templates": device["templates"]})
-            for attrs in ({"reset": "soft"}, {"remote_stop": 7}, {"reset": "gently"}):
+            for attrs in (
+                {"reset": "gently"},
+                {"remote_stop": "7" * 5000},
+                {"reset": "soft"},
+                {"remote_stop": 7},
+            ):
                 await client.put(f"{path}/actuate", json={"attrs": attrs})
-        wanted = {"queued": 2, "ignored": 1, "unusable": 1}
+        wanted = {"queued": 2, "ignored": 1, "unusable": 2}
         await until(lambda: {name: counted(relay, name) for name in wanted} == wanted)
 
     with psycopg.connect(database_url) as conn:
