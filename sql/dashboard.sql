@@ -3,11 +3,12 @@
 -- Days are local days; first_day and last_day are both included.
 
 -- name: charge_point_names
--- Charge points to choose from.
+-- Charge points to choose from. place: order of registration, which colours go by.
 SELECT
     cp.charge_point,
     cp.name,
-    cp.site
+    cp.site,
+    row_number() OVER (ORDER BY cp.created_at, cp.charge_point) AS place
 FROM report.charge_point AS cp
 WHERE cp.registration = 'registered'
 ORDER BY cp.name, cp.charge_point;
@@ -223,14 +224,15 @@ ranked AS (
 
 SELECT
     drawn.day,
+    CASE WHEN ranked.place <= 7 THEN drawn.charge_point END AS charge_point,
     CASE WHEN ranked.place <= 7 THEN cp.name END AS name,
     min(ranked.place) AS place,
     sum(drawn.energy_wh) AS energy_wh
 FROM drawn
 INNER JOIN ranked ON drawn.charge_point = ranked.charge_point
 INNER JOIN report.charge_point AS cp ON drawn.charge_point = cp.charge_point
-GROUP BY 1, 2
-ORDER BY 3, 1;
+GROUP BY 1, 2, 3
+ORDER BY 4, 1;
 
 -- name: week_pattern
 -- Mean energy by weekday (1 = Monday) and hour of the local clock.
@@ -623,12 +625,13 @@ ORDER BY 1, 2
 LIMIT 6000;
 
 -- name: energy_days
--- Energy by local day or month (grain) and tariff period.
+-- Energy by local day or month (grain) and tariff period; none_wh: what no tariff says the posto of.
 SELECT
     date_trunc(%(grain)s, con.day)::date AS day,
     sum(con.ponta_wh) AS ponta_wh,
     sum(con.intermediario_wh) AS intermediario_wh,
     sum(con.fora_ponta_wh) AS fora_ponta_wh,
+    greatest(sum(con.energy_wh - con.ponta_wh - con.intermediario_wh - con.fora_ponta_wh), 0) AS none_wh,
     sum(con.energy_wh) AS energy_wh
 FROM report.consumption_day AS con
 WHERE

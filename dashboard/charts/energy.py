@@ -1,5 +1,6 @@
 """Figures of consumption and demand. Energy comes in Wh and is drawn in kWh, power in kW."""
 
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
@@ -9,23 +10,25 @@ import plotly.graph_objects as go
 from dashboard.charts import style
 from dashboard.i18n import Words
 
+_LEAST_WH = 0.5  # below is what rounding leaves
 POSTOS = ("fora_ponta", "intermediario", "ponta")
 
 
-def by_day(frame: pd.DataFrame, words: Words, unfinished: date) -> go.Figure:
-    """Energy by day, stacked by charge point. Columns: day, name, place, energy_wh.
+def by_day(
+    frame: pd.DataFrame, words: Words, unfinished: date, places: Mapping[str, int]
+) -> go.Figure:
+    """Energy by day, stacked by charge point. Columns: day, charge_point, name, energy_wh.
 
-    The bar of the ``unfinished`` day is hatched.
+    The bar of the ``unfinished`` day is hatched. ``places`` decide the colours.
     """
     figure = style.base(words.language, 300, barmode="stack")
-    for name, part in frame.groupby(frame["name"].fillna(""), sort=False):
-        place = int(part["place"].iloc[0])
+    for identity, part in frame.groupby(frame["charge_point"].fillna(""), sort=False):
         figure.add_bar(
             x=pd.to_datetime(part["day"]),
             y=part["energy_wh"] / 1000,
-            name=style.safe(name) or words("chart.others"),
+            name=style.safe(part["name"].iloc[0]) if identity else words("chart.others"),
             marker={
-                "color": style.PALETTE[min(place, 8) - 1],
+                "color": style.charge_point_color(places.get(str(identity))),
                 "pattern": {
                     "shape": ["/" if day == unfinished else "" for day in part["day"]],
                     "solidity": 0.4,
@@ -78,9 +81,9 @@ def series(frame: pd.DataFrame, words: Words, width_s: float) -> go.Figure:
 
 
 def days(frame: pd.DataFrame, words: Words, grain: str) -> go.Figure:
-    """Energy by day or month by tariff period. Columns: day, <posto>_wh."""
+    """Energy by day or month by tariff period. Columns: day, <posto>_wh, none_wh."""
     figure = style.base(words.language, 360, barmode="stack")
-    for posto in POSTOS:
+    for posto in [name for name in (*POSTOS, "none") if (frame[f"{name}_wh"] >= _LEAST_WH).any()]:
         figure.add_bar(
             x=pd.to_datetime(frame["day"]),
             y=frame[f"{posto}_wh"] / 1000,

@@ -1,6 +1,6 @@
 """Figures of sessions: the bars of many, the curves of one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,24 +12,28 @@ from dashboard.charts import style
 from dashboard.i18n import Words
 
 
-def energy_bars(frame: pd.DataFrame, words: Words) -> go.Figure:
+_LEGEND = 24  # more names than this say less than hovering does
+
+
+def energy_bars(frame: pd.DataFrame, words: Words, places: Mapping[str, int]) -> go.Figure:
     """Energy per session in order of time: the bars of the paper's Figure 4.
 
     Colour tells the charge point, hatching an estimated energy, an open end a session that still
-    runs. A session without energy has no bar but a mark. Columns as of ``data.sessions``.
+    runs. A session without energy has no bar but a mark. Columns as of ``data.sessions``;
+    ``places`` decide the colours.
     """
     shown = frame.iloc[::-1].reset_index(drop=True)
     figure = style.base(words.language, 340)
-    order = sorted(shown["name"].unique())
-    for place, name in enumerate(order):
-        part = shown[shown["name"] == name]
+    groups = sorted(shown.groupby("charge_point"), key=lambda group: places.get(str(group[0]), 0))
+    for identity, part in groups:
         estimated = ~part["energy_source"].isin(["register", "register_series"])
         figure.add_bar(
             x=part.index,
             y=part["energy_wh"] / 1000,
-            name=style.safe(name),
+            width=0.86,
+            name=style.safe(part["name"].iloc[0]),
             marker={
-                "color": style.PALETTE[place % len(style.PALETTE)],
+                "color": style.charge_point_color(places.get(str(identity))),
                 "pattern": {"shape": ["/" if odd else "" for odd in estimated], "solidity": 0.4},
             },
             customdata=_bar_facts(part, words),
@@ -37,7 +41,12 @@ def energy_bars(frame: pd.DataFrame, words: Words) -> go.Figure:
         )
     _unknown_marks(figure, shown, words)
     _session_axis(figure, shown, words)
-    figure.update_layout(hovermode="closest", barmode="overlay", clickmode="event+select")
+    figure.update_layout(
+        hovermode="closest",
+        barmode="overlay",
+        clickmode="event+select",
+        showlegend=1 < len(groups) <= _LEGEND,
+    )
     figure.update_yaxes(title="kWh")
     return figure
 

@@ -13,6 +13,11 @@ from dashboard.formats import SEPARATORS, ZONE, Language
 PALETTE = (
     "#2b6cb0", "#d9822b", "#2a8f6d", "#8e5ea2", "#b8433a", "#5b9bb5", "#b59a2a", "#7d8794",
 )  # fmt: skip
+OTHERS = PALETTE[-1]
+# A network has more charge points than a palette has colours: the same hues, darker and lighter.
+_DEEPER = ("#1b4677", "#8f5312", "#17573f", "#573862", "#752722", "#33647a", "#6e5e14")
+_PALER = ("#8db9e6", "#f0b87d", "#86c9b1", "#c5a6d3", "#dd928c", "#a9cfdd", "#dccb74")
+_CHARGE_POINTS = (*PALETTE[:-1], *_DEEPER, *_PALER)
 POSTO_COLORS = {"ponta": "#b8433a", "intermediario": "#d9a22b", "fora_ponta": "#2b6cb0"}
 UNPRICED = "#8b96a3"
 GRID = "rgba(128,140,155,0.22)"
@@ -77,6 +82,11 @@ def day_axis(figure: go.Figure, language: Language, days: Sequence[Any]) -> None
     if len(days) == 1:  # a lone bar would fill the figure
         lone = pd.Timestamp(days[0])
         figure.update_xaxes(range=[lone - pd.Timedelta(days=3), lone + pd.Timedelta(days=3)])
+
+
+def charge_point_color(place: int | None) -> str:
+    """The colour of the charge point that came ``place``-th, the same in every figure."""
+    return OTHERS if place is None else _CHARGE_POINTS[(place - 1) % len(_CHARGE_POINTS)]
 
 
 def safe(text: object) -> str:

@@ -31,7 +31,7 @@ def daily(selection: Selection) -> pd.DataFrame:
 
 
 def by_charge_point(selection: Selection) -> pd.DataFrame:
-    """Columns: day, name (None: the rest), place, energy_wh."""
+    """Columns: day, charge_point and name (None: the rest), place, energy_wh."""
     return asking.recent("energy_by_charge_point", **asking.chosen(selection))
 
 
@@ -46,7 +46,7 @@ def series(selection: Selection, width_s: float) -> pd.DataFrame:
 
 
 def days(selection: Selection, grain: str) -> pd.DataFrame:
-    """Columns: day, ponta_wh, intermediario_wh, fora_ponta_wh; grain is day or month."""
+    """Columns: day, <posto>_wh, none_wh (of no posto), energy_wh; grain is day or month."""
     return asking.recent("energy_days", grain=grain, **asking.chosen(selection))
 
 

@@ -16,6 +16,12 @@ def charge_point_names() -> dict[str, str]:
     return dict(zip(frame["charge_point"], shown, strict=True))
 
 
+def charge_point_places() -> dict[str, int]:
+    """Identity to place in the order of registration: what colours go by."""
+    frame = asking.recent("charge_point_names")
+    return dict(zip(frame["charge_point"], frame["place"], strict=True))
+
+
 def newest_message() -> datetime | None:
     """When anything was last heard from any charge point."""
     frame = asking.live("newest_message")

@@ -27,6 +27,7 @@ DAYS = (
     Column("fora_ponta_wh", "posto.fora_ponta", "kwh"),
     Column("intermediario_wh", "posto.intermediario", "kwh"),
     Column("ponta_wh", "posto.ponta", "kwh"),
+    Column("none_wh", "posto.none", "kwh"),
 )
 PEAKS = (
     Column("started_at", "column.at", "instant"),

@@ -165,7 +165,7 @@ def shape(selection: Selection) -> None:
         return
     left, right = st.columns([3, 2], gap="medium")
     with left, blocks.card(t("overview.by_day")):
-        figure = charts.by_day(by_day, visitor.words(), today())
+        figure = charts.by_day(by_day, visitor.words(), today(), data.charge_point_places())
         blocks.plot(figure, "by_day", t("overview.by_day_alt"))
         _partial(selection)
     with right, blocks.card(t("overview.week"), help_=t("overview.week_help")):

@@ -100,7 +100,7 @@ def sums(totals: Any, shown: int) -> None:
 
 def bars(frame: Any) -> None:
     """Figure 4; a click on a bar opens the session."""
-    figure = charts.energy_bars(frame.head(_BARS), visitor.words())
+    figure = charts.energy_bars(frame.head(_BARS), visitor.words(), data.charge_point_places())
     count = min(len(frame), _BARS)
     points = blocks.plot(figure, "figure4", t("sessions.figure_alt", count=count), select=True)
     if points and points[0].get("customdata"):

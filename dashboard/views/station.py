@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import blocks, formats, header, states, strip, visitor
+from dashboard import blocks, data, formats, header, states, strip, visitor
 from dashboard.blocks import Column
 from dashboard.charts import sessions as session_charts
 from dashboard.charts import states as charts
@@ -80,7 +80,9 @@ def sessions(selection: Selection) -> None:
     if frame.empty:
         blocks.nothing_here(selection)
         return
-    figure = session_charts.energy_bars(frame.head(200), visitor.words())
+    figure = session_charts.energy_bars(
+        frame.head(200), visitor.words(), data.charge_point_places()
+    )
     points = blocks.plot(figure, "station_bars", t("sessions.figure_alt", count=len(frame)), True)
     if points and points[0].get("customdata"):
         blocks.leave_for("session", transacao=int(points[0]["customdata"][0]))

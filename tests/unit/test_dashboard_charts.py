@@ -10,6 +10,7 @@ from dashboard.i18n import Words
 
 PT, EN = Words("pt"), Words("en")
 START = datetime(2026, 11, 20, 3, 0, tzinfo=UTC)  # midnight in Belém
+PLACES = {"A": 1, "B": 2, "C": 3}
 NO_GAPS = pd.DataFrame({"started_at": [], "ended_at": []})
 NO_PHASES = pd.DataFrame({"at": [], "measurand": [], "value": []})
 NO_STATUSES = pd.DataFrame({"at": [], "status": []})
@@ -20,6 +21,7 @@ def session_rows(*energies: float | None) -> pd.DataFrame:
     count = len(energies)
     return pd.DataFrame(
         {
+            "charge_point": ["A"] * count,
             "name": ["A"] * count,
             "connector_id": [1] * count,
             "transaction_id": range(count, 0, -1),
@@ -44,7 +46,7 @@ def readings(**columns: list[float]) -> pd.DataFrame:
 
 
 def test_figure_4_has_a_bar_per_session_in_order_of_time():
-    figure = sessions.energy_bars(session_rows(3000, 2000, 1000), PT)
+    figure = sessions.energy_bars(session_rows(3000, 2000, 1000), PT, PLACES)
 
     [bars] = figure.data
     assert list(bars.y) == [1, 2, 3]
@@ -54,13 +56,13 @@ def test_figure_4_has_a_bar_per_session_in_order_of_time():
 def test_an_estimated_energy_is_hatched():
     rows = session_rows(1000, 2000).assign(energy_source=["integral", "register"])
 
-    [bars] = sessions.energy_bars(rows, PT).data
+    [bars] = sessions.energy_bars(rows, PT, PLACES).data
 
     assert list(bars.marker.pattern.shape) == ["", "/"]
 
 
 def test_a_session_of_unknown_energy_has_a_mark_and_no_bar_of_zero():
-    bars, marks = sessions.energy_bars(session_rows(None, 1000), EN).data
+    bars, marks = sessions.energy_bars(session_rows(None, 1000), EN, PLACES).data
 
     assert pd.isna(bars.y[1])
     assert list(marks.x) == [1]
@@ -112,11 +114,11 @@ def test_status_changes_stand_on_the_curves():
 
 def test_dates_on_axes_are_numbers_in_the_order_of_the_language():
     frame = pd.DataFrame(
-        {"day": [date(2026, 1, 2)], "name": ["A"], "place": [1], "energy_wh": [1.0]}
+        {"day": [date(2026, 1, 2)], "charge_point": ["A"], "name": ["A"], "energy_wh": [1.0]}
     )
 
     def ticks(words: Words) -> str:
-        stops = energy.by_day(frame, words, date(2026, 1, 3)).layout.xaxis.tickformatstops
+        stops = energy.by_day(frame, words, date(2026, 1, 3), PLACES).layout.xaxis.tickformatstops
         return " ".join(stop.value for stop in stops)
 
     assert "%d/%m" in ticks(PT)
@@ -132,13 +134,51 @@ def test_numbers_on_axes_have_the_separators_of_the_language(words, separators):
 def test_the_day_that_is_not_over_is_hatched():
     today = date(2026, 11, 22)
     frame = pd.DataFrame(
-        {"day": [date(2026, 11, 21), today], "name": ["A"] * 2, "place": [1] * 2,
+        {"day": [date(2026, 11, 21), today], "charge_point": ["A"] * 2, "name": ["A"] * 2,
          "energy_wh": [1000.0, 500.0]}
     )  # fmt: skip
 
-    [bars] = energy.by_day(frame, PT, today).data
+    [bars] = energy.by_day(frame, PT, today, PLACES).data
 
     assert list(bars.marker.pattern.shape) == ["", "/"]
+
+
+def test_a_charge_point_has_the_same_colour_in_every_figure():
+    """Also where another one drew more, and where the first is left out."""
+    today = date(2026, 11, 22)
+    days = pd.DataFrame(
+        {"day": [today] * 3, "charge_point": ["C", "A", None], "name": ["Z", "X", None],
+         "energy_wh": [3000.0, 1000.0, 9000.0]}
+    )  # fmt: skip
+    rows = session_rows(1000, 2000).assign(charge_point=["C", "B"], name=["Z", "Y"])
+
+    by_day = {bar.name: bar.marker.color for bar in energy.by_day(days, PT, today, PLACES).data}
+    bars = {bar.name: bar.marker.color for bar in sessions.energy_bars(rows, PT, PLACES).data}
+
+    assert by_day["Z"] == bars["Z"]
+    assert len({by_day["Z"], by_day["X"], bars["Y"], by_day[PT("chart.others")]}) == 4
+
+
+def test_bars_of_figure_4_are_equally_wide():
+    """Whatever the distance between the sessions of one charge point is."""
+    rows = session_rows(*[1000] * 6).assign(charge_point=["A", "A", "B", "A", "A", "B"])
+
+    widths = {bar.width for bar in sessions.energy_bars(rows, PT, PLACES).data}
+
+    assert len(widths) == 1
+    assert 0.5 < widths.pop() < 1
+
+
+def test_energy_without_a_tariff_is_drawn_too():
+    frame = pd.DataFrame(
+        {"day": [date(2026, 11, 20), date(2026, 11, 21)], "ponta_wh": [0.0, 1000.0],
+         "intermediario_wh": [0.0, 0.0], "fora_ponta_wh": [0.0, 0.0], "none_wh": [7000.0, 0.0],
+         "energy_wh": [7000.0, 1000.0]}
+    )  # fmt: skip
+
+    bars = {bar.name: list(bar.y) for bar in energy.days(frame, PT, "day").data}
+
+    assert bars == {PT("posto.ponta"): [0, 1], PT("posto.none"): [7, 0]}
 
 
 def test_the_week_has_every_hour_and_leaves_the_unknown_empty():
@@ -154,7 +194,7 @@ def test_the_week_has_every_hour_and_leaves_the_unknown_empty():
 def test_markup_in_a_name_is_drawn_as_text():
     rows = session_rows(1000).assign(name="<b>x</b><a href='http://e.example'>y</a>")
 
-    figure = sessions.energy_bars(rows, PT)
+    figure = sessions.energy_bars(rows, PT, PLACES)
 
     assert "<b>x" not in figure.data[0].name
     assert "<a" not in figure.data[0].customdata[0][1]
