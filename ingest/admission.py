@@ -45,11 +45,15 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """A charge point that may come in, and how it proved itself."""
+    """A charge point that may come in, and how it proved itself.
+
+    Attributes:
+        new_password_hash: Of the new password that it used for the first time.
+    """
 
     known: Registration
     security_profile: int
-    uses_new_password: bool = False
+    new_password_hash: str | None = None
 
 
 @dataclass(slots=True)
@@ -94,8 +98,9 @@ class Admission:
             if user == known.identity.encode():
                 if await self._is_right(password, known.password_hash, proof.address):
                     return Admitted(known, profile)
-                if await self._is_right(password, known.new_password_hash, proof.address):
-                    return Admitted(known, profile, uses_new_password=True)
+                for expected in (known.new_password_hash or "").split():
+                    if await self._is_right(password, expected, proof.address):
+                        return Admitted(known, profile, expected)
         if known.password_hash is None:
             return Admitted(known, 0)
         raise Refused(http.HTTPStatus.UNAUTHORIZED, _complaint(known, given))

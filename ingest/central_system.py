@@ -201,7 +201,7 @@ class CentralSystem:
             return
         situation = Situation(heartbeat_interval=self.settings.heartbeat_interval)
         charge_point = ChargePoint(known, websocket, self.writer, self.metrics, situation)
-        if admitted.uses_new_password or admitted.security_profile > known.security_profile:
+        if admitted.new_password_hash or admitted.security_profile > known.security_profile:
             await self._strengthen(admitted)
         older = self.connected.get(known.charge_point_id)
         self.connected[known.charge_point_id] = charge_point

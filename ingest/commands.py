@@ -24,7 +24,7 @@ from ingest.actions import InvalidPayload, UnknownAction, action_named, check
 from ingest.calls import CallFailed
 from ingest.charge_point import ChargePoint
 from ingest.database import DATABASE_AWAY
-from ingest.effects import Command, record_effect
+from ingest.effects import Command, expect_new_password, record_effect
 from ingest.frames import CallError, CallResult
 from ingest.redaction import without_secrets
 
@@ -187,6 +187,7 @@ class Commands:
                 return None
             if command.action == "ReserveNow" and "parentIdTag" not in command.payload:
                 command = await _with_parent(conn, command)
+            command = await expect_new_password(conn, command)
             await _hide_secrets(conn, command.command_id, command.payload)
         return command
 

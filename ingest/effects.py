@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
@@ -11,13 +11,14 @@ from cryptography.x509 import load_pem_x509_certificate
 from psycopg import AsyncConnection
 
 import sql
+from ingest.actions import InvalidPayload, UnknownAction, action_named, check
 from ingest.certificate_authority import hash_data
 from ingest.credentials import hash_password
 
 logger = logging.getLogger(__name__)
 
 _QUERIES = sql.load("effects")
-_CHANGED = {"Accepted", "RebootRequired"}
+_REFUSED = {"Rejected", "NotSupported"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,33 @@ class Command:
     message_id: str
     requested_by: str
     remaining_s: float
+    new_password_hash: str | None = None
+
+
+def new_key(command: Command) -> str | None:
+    """Return the AuthorizationKey, in hex digits, that a command sets; None: it sets none."""
+    try:
+        payload = check(action_named(command.action), command.payload)
+    except (InvalidPayload, UnknownAction):
+        return None  # it will not leave
+    name = payload.get("key")
+    is_key = isinstance(name, str) and name.strip().lower() == "authorizationkey"
+    return str(payload["value"]) if is_key else None
+
+
+async def expect_new_password(conn: AsyncConnection, command: Command) -> Command:
+    """Accept a new AuthorizationKey before it leaves, and the old one until it was used.
+
+    The answer may be lost after the charge point took the key: it would be locked out.
+    """
+    if (key := new_key(command)) is None:
+        return command
+    hashed = await asyncio.to_thread(hash_password, key)
+    await conn.execute(
+        _QUERIES["expect_new_password"],
+        {"charge_point_id": command.charge_point_id, "password_hash": hashed},
+    )
+    return replace(command, new_password_hash=hashed)
 
 
 async def record_effect(conn: AsyncConnection, command: Command, response: dict[str, Any]) -> None:
@@ -49,17 +77,18 @@ async def record_effect(conn: AsyncConnection, command: Command, response: dict[
         )
 
 
-async def _expect_new_password(
+async def _forget_new_password(
     conn: AsyncConnection, command: Command, response: dict[str, Any]
 ) -> None:
-    """Accept the new AuthorizationKey from now on, and the old one until it was used."""
-    key = command.payload["key"].strip().lower()
-    if key != "authorizationkey" or response.get("status") not in _CHANGED:
+    """A key that was refused counts no more; whatever else was said, it may be in use."""
+    if command.new_password_hash is None or response.get("status") not in _REFUSED:
         return
-    hashed = await asyncio.to_thread(hash_password, command.payload["value"])
     await conn.execute(
-        _QUERIES["expect_new_password"],
-        {"charge_point_id": command.charge_point_id, "password_hash": hashed},
+        _QUERIES["forget_new_password"],
+        {
+            "charge_point_id": command.charge_point_id,
+            "password_hash": command.new_password_hash,
+        },
     )
 
 
@@ -79,7 +108,7 @@ async def _install_certificate(
 
 
 _WITH_MORE: dict[str, Callable[[AsyncConnection, Command, dict[str, Any]], Awaitable[None]]] = {
-    "ChangeConfiguration": _expect_new_password,
+    "ChangeConfiguration": _forget_new_password,
     "InstallCertificate": _install_certificate,
 }
 _EFFECTS = {

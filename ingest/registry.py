@@ -48,11 +48,11 @@ class Registry:
         known = admitted.known
         parameters = {
             "charge_point_id": known.charge_point_id,
-            "password_hash": known.new_password_hash,
+            "password_hash": admitted.new_password_hash,
             "security_profile": admitted.security_profile,
         }
         async with self.pool.connection() as conn:
-            if admitted.uses_new_password:
+            if admitted.new_password_hash is not None:
                 await conn.execute(_OPERATIONS["use_new_password"], parameters)
             await conn.execute(_OPERATIONS["raise_security_profile"], parameters)
         await self.load(known.charge_point_id)

@@ -69,8 +69,20 @@ ON CONFLICT (charge_point_id, lower(name)) DO UPDATE SET
     asked_by = excluded.asked_by;
 
 -- name: expect_new_password
-UPDATE charge_point SET new_password_hash = %(password_hash)s
+-- Which of several keys it took may not be known: the newest three count until one is used.
+UPDATE charge_point
+SET
+    new_password_hash = concat_ws(
+        ' ', %(password_hash)s::text, split_part(new_password_hash, ' ', 1), nullif(split_part(new_password_hash, ' ', 2), '')
+    )
 WHERE charge_point_id = %(charge_point_id)s;
+
+-- name: forget_new_password
+UPDATE charge_point
+SET new_password_hash = nullif(
+    array_to_string(array_remove(string_to_array(new_password_hash, ' '), %(password_hash)s::text), ' '), ''
+)
+WHERE charge_point_id = %(charge_point_id)s AND new_password_hash IS NOT NULL;
 
 -- name: effect_of_send_local_list
 WITH cmd AS (

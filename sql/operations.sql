@@ -131,8 +131,8 @@ WHERE
 
 -- name: use_new_password
 -- It came with the key it was given: from now on only this one counts.
-UPDATE charge_point SET password_hash = new_password_hash, new_password_hash = NULL
-WHERE charge_point_id = %(charge_point_id)s AND new_password_hash = %(password_hash)s;
+UPDATE charge_point SET password_hash = %(password_hash)s, new_password_hash = NULL
+WHERE charge_point_id = %(charge_point_id)s AND %(password_hash)s = ANY(string_to_array(new_password_hash, ' '));
 
 -- name: raise_security_profile
 UPDATE charge_point SET security_profile = %(security_profile)s

@@ -116,6 +116,44 @@ async def test_a_rejected_key_changes_nothing(network: Network) -> None:
     await comes_in(network.url, identity, password=KEY)
 
 
+async def test_a_key_whose_answer_was_lost_lets_the_charge_point_in(network: Network) -> None:
+    """Three changes, none of them answered: it may hold any of the keys, and comes with it."""
+    desk = Desk(network.database)
+    identity = network.add_charge_point(password_hash=hash_password(KEY))
+    keys = [f"{number:040x}" for number in (1, 2, 3)]
+    for key in keys:
+        async with connected(network.url, identity, password=KEY) as charge_point:
+            change = {"key": "AuthorizationKey", "value": key}
+            number = desk.queue(identity, "ChangeConfiguration", change)
+            assert (await charge_point.receive())[3] == change
+            await charge_point.cut()
+        assert (await desk.finished(number))["status"] == "failed"
+    await comes_in(network.url, identity, password=KEY)
+    await comes_in(network.url, identity, password=keys[1])
+    for key in (KEY, keys[0], keys[2]):
+        assert await refusal(network.url, identity, password=key) == 401
+    stored = str(desk.rows("SELECT * FROM charge_point WHERE identity = %s", identity))
+    assert not any(key in stored for key in keys)
+
+
+async def test_a_refused_key_leaves_one_in_doubt_as_it_was(network: Network) -> None:
+    desk = Desk(network.database)
+    identity = network.add_charge_point(password_hash=hash_password(KEY))
+    async with connected(network.url, identity, password=KEY) as charge_point:
+        doubtful = desk.queue(
+            identity, "ChangeConfiguration", {"key": "AuthorizationKey", "value": OTHER_KEY}
+        )
+        await charge_point.receive()
+        await charge_point.cut()
+    await desk.finished(doubtful)
+    rejected = {"status": "Rejected"}
+    async with connected(network.url, identity, password=KEY, on_call=lambda *_: rejected):
+        change = {"key": "authorizationkey ", "value": "aa" * 20}
+        await desk.send(identity, "ChangeConfiguration", change)
+    assert await refusal(network.url, identity, password="aa" * 20) == 401
+    await comes_in(network.url, identity, password=OTHER_KEY)
+
+
 async def test_a_first_key_leads_from_profile_0_to_1(network: Network) -> None:
     desk = Desk(network.database)
     accepted = {"status": "Accepted"}
