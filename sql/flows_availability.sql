@@ -96,7 +96,8 @@ WHERE
 
 -- name: make_work_link
 -- Per charge point: from when its websocket was on, off, or we were not listening (deaf). After the
--- central system stopped nobody knows, until it is back and had 5 min to be reconnected to.
+-- central system stopped, or closed its sockets for want of a database, nobody knows, until it is back
+-- and had 5 min to be reconnected to.
 CREATE TEMPORARY TABLE work_link ON COMMIT DROP AS
 WITH chosen AS (
     SELECT unnest(%(charge_point_ids)s::integer[]) AS charge_point_id
@@ -129,7 +130,7 @@ ended AS (
             END
         ) AS closed_at,
         coalesce(socket.reason, 'the central system stopped') IN (
-            'the central system stopped', 'a newer connection came'
+            'the central system stopped', 'the database was away', 'a newer connection came'
         ) AS is_ours,
         lead(socket.opened_at) OVER (PARTITION BY socket.charge_point_id ORDER BY socket.opened_at) AS next_opened_at
     FROM socket

@@ -82,10 +82,11 @@ def test_the_charge_point_as_a_whole_takes_its_connectors_down(facts: Facts):
         assert day_of(facts, connector_id)["available_s"] == 23 * 3600
 
 
-def test_nobody_knows_what_happens_while_the_central_system_is_down(facts: Facts):
-    """Stopped at 3, back at 5 for another charge point: ours has until 5:05, and comes at 7."""
+@pytest.mark.parametrize("reason", ["the central system stopped", "the database was away"])
+def test_nobody_knows_what_happens_while_we_are_down(facts: Facts, reason: str):
+    """Closed by us at 3, back at 5 for another: ours has until 5:05, and comes at 7."""
     cp, other = facts.charge_point("CP-1"), facts.charge_point("CP-2")
-    facts.connection(cp, hours(0), hours(3), "the central system stopped")
+    facts.connection(cp, hours(0), hours(3), reason)
     facts.connection(other, hours(5), hours(48))
     facts.connection(cp, hours(7), hours(48))
     facts.status(cp, hours(0), "Available")
