@@ -340,7 +340,10 @@ SELECT
 FROM judged;
 
 -- name: make_work_plug
--- When the cable left after the last power, and how long the charge point itself paused until then.
+-- When the cable left after the last power, and for how long until then a vehicle was seen plugged in
+-- that the charge point would have served: reported so by the connector (SuspendedEVSE is a pause of the
+-- charge point's own), the charge point not Faulted or Unavailable as a whole, and not offline. Until the
+-- connector's first status the transaction itself says so.
 CREATE TEMPORARY TABLE work_plug ON COMMIT DROP AS
 WITH since AS (
     SELECT
@@ -385,33 +388,83 @@ left_at AS (
         ORDER BY sn.at
         LIMIT 1
     ) AS free ON TRUE
+),
+
+reached AS (
+    SELECT
+        left_at.*,
+        greatest(coalesce(left_at.unplugged_at, left_at.ended_at), left_at.power_until) AS until
+    FROM left_at
+),
+
+seen AS (
+    SELECT
+        reached.transaction_id,
+        reached.unplugged_at,
+        tstzmultirange(tstzrange(reached.power_until, reached.until))
+        * coalesce(own.plugged, '{}') - coalesce(whole.down, '{}') - coalesce(link.off, '{}') AS plugged
+    FROM reached
+    LEFT JOIN LATERAL (
+        SELECT
+            coalesce(
+                range_agg(tstzrange(part.at, part.until)) FILTER (
+                    WHERE part.status IN ('Preparing', 'Charging', 'SuspendedEV', 'Finishing')
+                ),
+                '{}'
+            )
+            + tstzmultirange(tstzrange(reached.started_at, coalesce(min(part.at), reached.ended_at))) AS plugged
+        FROM (
+            SELECT sn.at, sn.status, lead(sn.at) OVER (ORDER BY sn.at, sn.received_at) AS until
+            FROM status_notification AS sn
+            WHERE
+                sn.charge_point_id = reached.charge_point_id
+                AND sn.connector_id = reached.connector_id
+                AND sn.at >= reached.started_at
+                AND sn.at < reached.until
+        ) AS part
+    ) AS own ON reached.until > reached.power_until
+    LEFT JOIN LATERAL (
+        SELECT range_agg(tstzrange(part.at, part.until)) AS down
+        FROM (
+            SELECT sn.at, sn.status, lead(sn.at) OVER (ORDER BY sn.at, sn.received_at) AS until
+            FROM status_notification AS sn
+            WHERE
+                sn.charge_point_id = reached.charge_point_id
+                AND sn.connector_id = 0
+                AND sn.at >= reached.started_at
+                AND sn.at < reached.until
+        ) AS part
+        WHERE part.status IN ('Faulted', 'Unavailable')
+    ) AS whole ON reached.until > reached.power_until
+    LEFT JOIN LATERAL (
+        SELECT range_agg(tstzrange(part.closed_at, part.next_opened_at)) AS off
+        FROM (
+            SELECT socket.closed_at, lead(socket.opened_at) OVER (ORDER BY socket.opened_at) AS next_opened_at
+            FROM (
+                (
+                    SELECT conn.opened_at, conn.closed_at
+                    FROM connection AS conn
+                    WHERE conn.charge_point_id = reached.charge_point_id AND conn.opened_at <= reached.power_until
+                    ORDER BY conn.opened_at DESC
+                    LIMIT 1
+                )
+                UNION ALL
+                SELECT conn.opened_at, conn.closed_at
+                FROM connection AS conn
+                WHERE
+                    conn.charge_point_id = reached.charge_point_id
+                    AND conn.opened_at > reached.power_until AND conn.opened_at < reached.until
+            ) AS socket
+        ) AS part
+        WHERE part.closed_at < coalesce(part.next_opened_at, 'infinity')
+    ) AS link ON reached.until > reached.power_until
 )
 
 SELECT
-    left_at.transaction_id,
-    left_at.unplugged_at,
-    extract(EPOCH FROM coalesce(left_at.unplugged_at, left_at.ended_at) - left_at.power_until)::double precision AS after_power_s,
-    coalesce(paused.length_s, 0) AS paused_s
-FROM left_at
-LEFT JOIN LATERAL (
-    SELECT
-        sum(
-            extract(
-                EPOCH FROM least(part.until, coalesce(left_at.unplugged_at, left_at.ended_at))
-                - greatest(part.at, left_at.power_until)
-            )
-        )::double precision AS length_s
-    FROM (
-        SELECT
-            sn.at,
-            sn.status,
-            coalesce(lead(sn.at) OVER (ORDER BY sn.at, sn.received_at), 'infinity') AS until
-        FROM status_notification AS sn
-        WHERE
-            sn.charge_point_id = left_at.charge_point_id
-            AND sn.connector_id = left_at.connector_id
-            AND sn.at >= left_at.started_at
-            AND sn.at < coalesce(left_at.unplugged_at, left_at.ended_at)
-    ) AS part
-    WHERE part.status = 'SuspendedEVSE' AND part.until > left_at.power_until
-) AS paused ON TRUE;
+    seen.transaction_id,
+    seen.unplugged_at,
+    (
+        SELECT coalesce(sum(extract(EPOCH FROM upper(part.slot) - lower(part.slot))), 0)
+        FROM unnest(seen.plugged) AS part (slot)
+    )::double precision AS plugged_s
+FROM seen;

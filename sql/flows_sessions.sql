@@ -49,8 +49,14 @@ INNER JOIN session AS ses
         touched.charge_point_id = ses.charge_point_id
         AND touched.hour + INTERVAL '70 minutes' > ses.started_at
 WHERE
-    ses.is_open OR ses.unplugged_at IS NULL OR ses.unplugged_at - ses.started_at > INTERVAL '48 hours'
-    OR ses.ended_at - ses.started_at > INTERVAL '48 hours'
+    ses.is_open OR ses.unplugged_at IS NULL
+    OR (
+        greatest(ses.ended_at, ses.unplugged_at) >= touched.hour - INTERVAL '10 minutes'
+        AND (
+            ses.unplugged_at - ses.started_at > INTERVAL '48 hours'
+            OR ses.ended_at - ses.started_at > INTERVAL '48 hours'
+        )
+    )
 UNION
 SELECT ses.transaction_id, ses.started_at
 FROM session AS ses
@@ -165,7 +171,9 @@ GROUP BY wr.transaction_id;
 
 -- name: make_work_end
 -- Where a session without a StopTransaction ends: at its last evidence before the first of: the next
--- start, Available, a boot, a day of silence. With none of these it is open.
+-- start, Available, a boot, a day of silence. With none of these it is open. Evidence is its own
+-- readings; a status of a running session; and, where no reading names the transaction, readings of
+-- the connector in which power flows or the register rises.
 CREATE TEMPORARY TABLE work_end ON COMMIT DROP AS
 WITH bound AS (
     SELECT
@@ -175,7 +183,12 @@ WITH bound AS (
         ws.started_at,
         ws.stopped_at,
         ws.next_started_at,
-        greatest(ws.started_at, least(ev.last_own_at, ws.next_started_at)) AS read_until,
+        coalesce(ws.stopped_at < ws.started_at, TRUE) AS is_sought,
+        coalesce(ev.has_own, FALSE) AS has_own,
+        CASE
+            WHEN ev.last_own_at IS NULL THEN ws.started_at
+            ELSE greatest(ws.started_at, least(ev.last_own_at, ws.next_started_at))
+        END AS read_until,
         ws.booted_at
     FROM work_session AS ws
     LEFT JOIN work_evidence AS ev ON ws.transaction_id = ev.transaction_id
@@ -197,14 +210,37 @@ event AS (
             AND sn.status = 'Available'
         ORDER BY sn.at
         LIMIT 1
-    ) AS free ON bound.stopped_at IS NULL OR bound.stopped_at < bound.started_at
+    ) AS free ON bound.is_sought
+),
+
+borrowed AS (
+    SELECT
+        wr.transaction_id,
+        wr.sampled_at,
+        wr.power_w > threshold.value
+        OR wr.energy_wh > lag(wr.energy_wh) OVER (PARTITION BY wr.transaction_id ORDER BY wr.sampled_at) AS is_charging
+    FROM bound
+    INNER JOIN work_reading AS wr ON bound.transaction_id = wr.transaction_id
+    INNER JOIN setting AS threshold ON threshold.name = 'power_threshold_w'
+    WHERE bound.is_sought AND NOT bound.has_own AND wr.kind = 2
+),
+
+drawn AS (
+    SELECT event.transaction_id, max(borrowed.sampled_at) AS at
+    FROM event
+    INNER JOIN borrowed ON event.transaction_id = borrowed.transaction_id
+    WHERE
+        borrowed.is_charging
+        AND borrowed.sampled_at < least(event.next_started_at, event.available_at, event.boot_at, %(as_of)s::timestamptz)
+    GROUP BY event.transaction_id
 ),
 
 evidence AS (
     SELECT
         event.*,
-        greatest(event.read_until, seen.at) AS evidence_at
+        greatest(event.read_until, drawn.at, seen.at) AS evidence_at
     FROM event
+    LEFT JOIN drawn ON event.transaction_id = drawn.transaction_id
     LEFT JOIN LATERAL (
         SELECT max(sn.at) AS at
         FROM status_notification AS sn
@@ -214,7 +250,7 @@ evidence AS (
             AND sn.at > event.read_until
             AND sn.at < least(event.next_started_at, event.available_at, event.boot_at, %(as_of)s::timestamptz)
             AND sn.status IN ('Charging', 'SuspendedEV', 'SuspendedEVSE', 'Finishing')
-    ) AS seen ON event.stopped_at IS NULL OR event.stopped_at < event.started_at
+    ) AS seen ON event.is_sought
 )
 
 SELECT

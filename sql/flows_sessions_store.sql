@@ -126,7 +126,7 @@ SELECT
     plug.unplugged_at,
     CASE
         WHEN en.energy_wh IS NOT NULL OR en.last_power_at IS NOT NULL
-            THEN greatest(0, plug.after_power_s - plug.paused_s - grace.value)
+            THEN greatest(0, plug.plugged_s - grace.value)
     END,
     ws.reason,
     ws.flags || array_remove(ARRAY[

@@ -460,6 +460,99 @@ def test_pauses_of_the_charge_point_are_not_charged_to_the_driver(facts: Facts):
     assert facts.session(tx)["idle_s"] == (70 - 11 - 20 - 10) * 60
 
 
+def test_time_in_which_nobody_could_charge_is_no_overstay(facts: Facts):
+    """Power until minute 11, and the car stays to 180: only 11-30 and 50-80 are the driver's.
+
+    Faulted 30-50; the whole charge point Unavailable 80-100; no websocket 100-140; then
+    SuspendedEVSE until Available at 180.
+    """
+    cp = facts.charge_point()
+    tx = facts.transaction(cp, NOON, NOON + minutes(150), 0, 5_000)
+    facts.readings(cp, tx, NOON, minutes(1), power_w=[30_000] * 11 + [0] * 50)
+    facts.connection(cp, NOON - minutes(60), NOON + minutes(100))
+    facts.connection(cp, NOON + minutes(140), None)
+    facts.status(cp, NOON + minutes(1), "Charging")
+    facts.status(cp, NOON + minutes(12), "SuspendedEV")
+    facts.status(cp, NOON + minutes(30), "Faulted")
+    facts.status(cp, NOON + minutes(50), "Finishing")
+    facts.status(cp, NOON + minutes(80), "Unavailable", connector_id=0)
+    facts.status(cp, NOON + minutes(100), "Available", connector_id=0)
+    facts.status(cp, NOON + minutes(140), "SuspendedEVSE")
+    facts.status(cp, NOON + minutes(180), "Available")
+
+    facts.run()
+
+    assert facts.session(tx)["unplugged_at"] == NOON + minutes(180)
+    assert facts.session(tx)["idle_s"] == (19 + 30 - 10) * 60
+
+
+def test_nobody_is_known_to_be_plugged_in_after_a_stop_without_statuses(facts: Facts):
+    """The next session, hours later, says that the cable left, not that it stayed so long."""
+    cp = facts.charge_point()
+    tx = facts.transaction(cp, NOON, NOON + minutes(60), 0, 5_000)
+    facts.readings(cp, tx, NOON, minutes(1), power_w=[30_000] * 11 + [0] * 50)
+    facts.transaction(cp, NOON + minutes(300), NOON + minutes(310), 5_000, 9_000)
+
+    facts.run()
+
+    assert facts.session(tx)["idle_s"] == (60 - 11 - 10) * 60
+
+
+@pytest.mark.parametrize("sign", ["boot", "available"])
+def test_a_session_without_readings_does_not_last_until_the_next(facts: Facts, sign: str):
+    """A power cut right after the start; the next vehicle comes three days later."""
+    cp = facts.charge_point()
+    if sign == "boot":
+        facts.conn.execute("UPDATE charge_point SET booted_at = %s", [NOON + minutes(30)])
+    else:
+        facts.status(cp, NOON + minutes(30), "Available")
+    cut = facts.transaction(cp, NOON, None, 0, None)
+    facts.status(cp, NOON + minutes(1), "Charging")
+    facts.transaction(cp, NOON + timedelta(days=3), None, 0, None)
+
+    facts.run()
+
+    session = facts.session(cut)
+    assert (session["inferred_by"], session["stopped_at"]) == (sign, NOON + minutes(1))
+
+
+def test_readings_that_name_no_transaction_are_evidence_while_energy_flows(facts: Facts):
+    """The meter goes on reporting its register for hours; it rises until minute 4."""
+    cp = facts.charge_point()
+    tx = facts.transaction(cp, NOON, None, 0, None)
+    facts.readings(
+        cp, None, NOON + minutes(1), minutes(1), energy_wh=[500, 1_000, 1_500, 2_000] + [2_000] * 30
+    )
+    facts.status(cp, NOON + minutes(60), "Available")
+    facts.transaction(cp, NOON + timedelta(days=3), None, 0, None)
+
+    facts.run()
+
+    session = facts.session(tx)
+    assert (session["inferred_by"], session["stopped_at"]) == ("available", NOON + minutes(4))
+    assert session["energy_wh"] == 2_000
+
+
+def test_a_long_session_is_left_alone_once_it_is_over(facts: Facts):
+    """Five days in May: what is said in June does not concern it, what is said in May does."""
+    cp = facts.charge_point()
+    begun = NOON - timedelta(days=20)
+    tx = facts.transaction(cp, begun, begun + timedelta(days=5), 0, 5_000)
+    facts.status(cp, begun + timedelta(days=5, minutes=1), "Available")
+    facts.run()
+    facts.conn.execute("UPDATE transaction SET changed_at = now() - INTERVAL '1 day'")
+
+    def is_computed_after(at: datetime) -> bool:
+        before = facts.rows("SELECT computed_at FROM session")
+        facts.status(cp, at, "Charging")
+        facts.run()
+        return facts.rows("SELECT computed_at FROM session") != before
+
+    assert facts.session(tx)["duration_s"] == 5 * 86_400
+    assert not is_computed_after(NOON)
+    assert is_computed_after(begun + timedelta(days=4))
+
+
 def test_the_flows_may_not_change_facts(database_url: str):
     with (
         psycopg.connect(database_url, options="-c role=eletroposto_flows") as conn,
