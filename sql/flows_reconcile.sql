@@ -57,9 +57,9 @@ FROM (
         date_trunc('hour', mv.sampled_at, 'UTC') AS hour,
         mv.connector_id,
         dojot_timestamp_ms(mv.sampled_at) AS ms,
-        mv.energy_wh,
+        dojot_number(mv.energy_wh) AS energy_wh,
         CASE
-            WHEN mv.energy_wh IS NOT NULL OR mv.power_w IS NOT NULL THEN ''
+            WHEN dojot_number(mv.energy_wh) IS NOT NULL OR dojot_number(mv.power_w) IS NOT NULL THEN ''
             ELSE (
                 SELECT min(attribute.name)
                 FROM jsonb_object_keys(dojot_attributes(mv)) AS attribute (name)
@@ -107,7 +107,7 @@ LEFT JOIN pending
         AND mv.connector_id = pending.connector_id
         AND mv.context = pending.context
 WHERE
-    mv.energy_wh IS NOT NULL OR mv.power_w IS NOT NULL
+    dojot_number(mv.energy_wh) IS NOT NULL OR dojot_number(mv.power_w) IS NOT NULL
     OR jsonb_path_exists(dojot_attributes(mv), '$.keyvalue() ? (!(@.key like_regex "^(transaction_id|context)_"))')
 ORDER BY is_waiting DESC, mv.sampled_at ASC, mv.context ASC;
 
