@@ -47,8 +47,8 @@ SELECT coalesce(sum(waiting.messages), 0) FROM (
 
 -- name: tell_events_again
 -- What the triggers would have told of a charge point, had there been a feed.
-INSERT INTO dojot_event (shard, charge_point_id, at, attrs)
-SELECT mod(%(charge_point_id)s, 8), %(charge_point_id)s, event.at, jsonb_strip_nulls(event.attrs)
+INSERT INTO dojot_event (shard, charge_point_id, at, attrs, is_old)
+SELECT mod(%(charge_point_id)s, 8), %(charge_point_id)s, event.at, jsonb_strip_nulls(event.attrs), TRUE
 FROM dojot_feed AS feed
 CROSS JOIN LATERAL (
     SELECT note.at, dojot_status_of(note) AS attrs
@@ -167,13 +167,14 @@ SELECT
 FROM dojot_outbox
 WHERE
     outbox_id > %(after)s
+    AND NOT is_old
     AND shard = ANY(%(shards)s)
     AND NOT charge_point_ids <@ %(blocked)s::integer []
 ORDER BY outbox_id DESC
 LIMIT %(rows)s;
 
 -- name: backlog_readings
--- Oldest first, of what the fresh lane left behind.
+-- Oldest first, of what the fresh lane left behind or never looks at.
 SELECT
     outbox_id,
     shard,
@@ -183,7 +184,7 @@ SELECT
 FROM dojot_outbox
 WHERE
     outbox_id > %(after)s
-    AND outbox_id <= %(until)s
+    AND (is_old OR outbox_id <= %(until)s)
     AND shard = ANY(%(shards)s)
     AND NOT charge_point_ids <@ %(blocked)s::integer []
 ORDER BY outbox_id
@@ -221,14 +222,15 @@ DELETE FROM dojot_outbox
 WHERE outbox_id = ANY(%(ids)s);
 
 -- name: keep_readings
--- Leave only these positions of a row: the others were sent.
+-- Leave only these positions of a row: the others were sent. Unless another relay had it too and left less of it
+-- meanwhile: the positions would be of other readings.
 UPDATE dojot_outbox AS o
 SET
     charge_point_ids = ARRAY(SELECT o.charge_point_ids[p] FROM unnest(%(positions)s::integer []) AS p),
     sampled_ats = ARRAY(SELECT o.sampled_ats[p] FROM unnest(%(positions)s::integer []) AS p),
     connector_ids = ARRAY(SELECT o.connector_ids[p] FROM unnest(%(positions)s::integer []) AS p),
     contexts = ARRAY(SELECT o.contexts[p] FROM unnest(%(positions)s::integer []) AS p)
-WHERE o.outbox_id = %(id)s;
+WHERE o.outbox_id = %(id)s AND cardinality(o.charge_point_ids) = %(readings)s;
 
 -- name: newest_events
 SELECT coalesce(max(event_id), 0) FROM dojot_event;
@@ -238,6 +240,7 @@ SELECT event_id, shard, 1 AS readings, 0 AS since, 0 AS until
 FROM dojot_event
 WHERE
     event_id > %(after)s
+    AND NOT is_old
     AND shard = ANY(%(shards)s)
     AND charge_point_id <> ALL(%(blocked)s::integer [])
 ORDER BY event_id DESC
@@ -248,7 +251,7 @@ SELECT event_id, shard, 1 AS readings, 0 AS since, 0 AS until
 FROM dojot_event
 WHERE
     event_id > %(after)s
-    AND event_id <= %(until)s
+    AND (is_old OR event_id <= %(until)s)
     AND shard = ANY(%(shards)s)
     AND charge_point_id <> ALL(%(blocked)s::integer [])
 ORDER BY event_id

@@ -61,6 +61,7 @@ class Claims:
             )
             holders = dict(rows)
             shares = divide(holders, self._relay_id, row[0])
+            self._hold &= shares.hold  # from here on nothing of the others is put in flight
             emptied = [shard for shard in shares.leave if self._is_empty(shard)]
             held = sorted((shares.hold | shares.leave) - set(emptied))
             await conn.execute(_QUERIES["hold_shards"], {**relay, "shards": held})

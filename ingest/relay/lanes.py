@@ -1,9 +1,10 @@
 """From the outbox to the sessions: a lane for what is fresh and one for what is left behind.
 
 The fresh lane takes the newest rows first, so that DOJOT is up to date at once after any pause.
-Rows it has no time for, that were committed out of order, or that were there before this relay
-came are backlog: the other lane walks through them from the oldest on, at the pace that DOJOT's
-queues bear (a burst over 10,000 messages is lost there without a sign).
+Rows it has no time for, that were committed out of order, that were there before this relay came,
+or that are no news (sent again, or stored before there was a feed) are backlog: the other lane
+walks through them from the oldest on, at the pace that DOJOT's queues bear (a burst over 10,000
+messages is lost there without a sign).
 """
 
 import asyncio
@@ -58,7 +59,7 @@ class Lanes:
         if not rows:
             return _IDLE_S
         self._newest = rows[0].row_id
-        await self._send("fresh", _fitting(rows, room))
+        await self._send("fresh", _fitting(self._ours(rows), room))
         return _BUSY_S
 
     async def backlog_pass(self) -> float:
@@ -72,11 +73,16 @@ class Lanes:
         if not rows:
             self._reached = 0  # from the start again: what came back or was committed late
             return _END_S
-        waiting = [row for row in rows if row.row_id not in self._outbox.in_flight]
+        waiting = [row for row in self._ours(rows) if row.row_id not in self._outbox.in_flight]
         taken = _fitting(waiting, room)
         self._reached = taken[-1].row_id if taken else rows[-1].row_id
         await self._send("backlog", taken)
         return _BUSY_S
+
+    def _ours(self, rows: Sequence[Row]) -> list[Row]:
+        """Without those of shards that we began to hand over while the rows were read."""
+        shards = self._shards()
+        return [row for row in rows if row.shard in shards]
 
     def _room(self, lane: str) -> int:
         """How many messages the lane may read now: by its pace, and by what is still in flight."""

@@ -113,7 +113,8 @@ class Outbox:
     async def backlog(
         self, after: int, until: int, shards: list[int], blocked: list[int], limit: int
     ) -> list[Row]:
-        """Return the oldest rows between ``after`` and ``until``, also those in flight."""
+        """Return the oldest rows behind ``after``, also those in flight; if they are news, only
+        up to ``until``."""
         values = {"after": after, "until": until, "shards": shards, "blocked": blocked}
         return self._rows("backlog", await self._fetch("backlog", {**values, "rows": limit}))
 
@@ -199,8 +200,8 @@ class Outbox:
             await conn.execute(_QUERIES[f"delete_{self.kind}"], {"ids": done})
             for row in rows:
                 if row.back and len(row.back) < row.readings:
-                    positions = {"id": row.row_id, "positions": sorted(row.back)}
-                    await conn.execute(_QUERIES["keep_readings"], positions)
+                    kept = {"id": row.row_id, "readings": row.readings, "positions": row.back}
+                    await conn.execute(_QUERIES["keep_readings"], kept)
         del self._settled[: len(rows)]
         self._take_out(rows)
         return _GATHER_S
