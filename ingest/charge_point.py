@@ -13,7 +13,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from ingest.calls import Calls
-from ingest.facts import Meaning, TransactionStart, TransactionStop
+from ingest.facts import Boot, Meaning, StatusChange, TransactionStart, TransactionStop
 from ingest.frames import (
     CALL,
     CALL_ERROR,
@@ -314,6 +314,10 @@ class ChargePoint:
             elif isinstance(fact, TransactionStop) and fact.matched_id is not None:
                 self.situation.open_transactions.pop(fact.matched_id, None)
                 logger.info("%s: transaction stopped: %s", self.identity, fact.reason)
+            elif isinstance(fact, StatusChange):
+                self.situation.note_status(fact)
+            elif isinstance(fact, Boot):
+                self.situation.note_boot()
 
     def _forget_superseded(self, start: TransactionStart) -> None:
         known = self.situation.open_transactions

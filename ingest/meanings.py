@@ -46,13 +46,30 @@ def _by_lower_case(enum: type[StrEnum]) -> dict[str, str]:
 _STATUSES = _by_lower_case(ChargePointStatus)
 _ERROR_CODES = _by_lower_case(ChargePointErrorCode)
 _REASONS = _by_lower_case(Reason)
+_NOT_CHARGING = {"Preparing", "Finishing"}  # a status in which a transaction is not yet, or over
 _OF_THE_CENTRAL_SYSTEM = {action.value for action in Action}
 
 
 @dataclass(slots=True)
 class OpenTransaction:
+    """A transaction whose stop has not come.
+
+    Attributes:
+        ended_at: Its connector was free then: the stop is lost, or still to come.
+        has_booted: The charge point booted since the start.
+    """
+
     connector_id: int
     started_at: datetime
+    ended_at: datetime | None = None
+    has_booted: bool = False
+
+    def sees(self, change: StatusChange) -> None:
+        """Take note of a status of its connector."""
+        is_free = change.status == "Available"
+        is_anew = self.has_booted and change.status in _NOT_CHARGING
+        if (is_free or is_anew) and change.at > self.started_at:
+            self.ended_at = min(change.at, self.ended_at or change.at)
 
 
 @dataclass(slots=True)
@@ -74,7 +91,8 @@ class Situation:
     def transaction_at(self, connector_id: int, at: datetime) -> int | None:
         """Return the open transaction of the connector that began last by then.
 
-        None where two began at once: a connector holds one, and we cannot tell which.
+        None where the connector was free since, and where two began at once: a connector holds
+        one, and we cannot tell which.
         """
         begun = [
             (known.started_at, transaction_id)
@@ -83,7 +101,21 @@ class Situation:
         ]
         latest = max(begun, default=(at, None))
         is_alone = sum(started_at == latest[0] for started_at, _ in begun) == 1
-        return latest[1] if is_alone else None
+        if not is_alone or latest[1] is None:
+            return None
+        ended_at = self.open_transactions[latest[1]].ended_at
+        return latest[1] if ended_at is None or at <= ended_at else None
+
+    def note_status(self, change: StatusChange) -> None:
+        """Learn from a status which open transactions have ended without a stop."""
+        for known in self.open_transactions.values():
+            if known.connector_id == change.connector_id:
+                known.sees(change)
+
+    def note_boot(self) -> None:
+        """What was charging before a boot may not be any more: the next status says so."""
+        for known in self.open_transactions.values():
+            known.has_booted = True
 
 
 def meaning_of(call: Call, situation: Situation, received_at: datetime) -> Meaning:

@@ -303,8 +303,8 @@ class Store:
         )
         by_id = {opening.charge_point_id: opening for opening in openings}
         cursor = conn.execute(_QUERIES["open_transactions"], {"charge_point_ids": list(by_id)})
-        for charge_point_id, transaction_id, connector_id, started_at in cursor.fetchall():
-            known = OpenTransaction(connector_id, started_at)
+        for charge_point_id, transaction_id, *known_of_it in cursor.fetchall():
+            known = OpenTransaction(*known_of_it)
             by_id[charge_point_id].open_transactions[transaction_id] = known
 
     def _close(self, conn: Connection, closings: list[Closing]) -> None:

@@ -205,11 +205,31 @@ SET closed_at = greatest(opened_at, %(closed_at)s::timestamptz), reason = 'the d
 WHERE replica_id = %(replica_id)s AND closed_at IS NULL;
 
 -- name: open_transactions
-SELECT charge_point_id, transaction_id, connector_id, started_at
-FROM transaction
+-- With the moment their connector was free, or not charging after a boot, for those whose stop was lost.
+SELECT
+    tx.charge_point_id,
+    tx.transaction_id,
+    tx.connector_id,
+    tx.started_at,
+    (
+        SELECT min(seen.at) FROM status_notification AS seen
+        WHERE
+            seen.charge_point_id = tx.charge_point_id AND seen.connector_id = tx.connector_id
+            AND seen.at > tx.started_at
+            AND (
+                seen.status = 'Available'
+                OR (
+                    seen.status IN ('Preparing', 'Finishing')
+                    AND cp.booted_at > tx.started_at AND seen.received_at > cp.booted_at
+                )
+            )
+    ) AS ended_at,
+    coalesce(cp.booted_at > tx.started_at, FALSE) AS has_booted
+FROM transaction AS tx
+INNER JOIN charge_point AS cp ON tx.charge_point_id = cp.charge_point_id
 WHERE
-    charge_point_id = ANY(%(charge_point_ids)s)
-    AND stopped_at IS NULL AND superseded_at IS NULL;
+    tx.charge_point_id = ANY(%(charge_point_ids)s)
+    AND tx.stopped_at IS NULL AND tx.superseded_at IS NULL;
 
 -- name: charge_points
 -- The registry, whole or one of them.

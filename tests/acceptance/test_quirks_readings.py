@@ -5,10 +5,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.acceptance.network import (
+    BOOT,
     instant,
     meter_value,
     minutes_ago,
     send_meter_values,
+    show,
     start,
     stop,
 )
@@ -434,3 +436,38 @@ async def test_readings_after_the_stop_stay_with_their_transaction_and_do_not_re
     rows = network.rows("meter_value", charge_point)
     assert [row["transaction_id"] for row in rows] == [begun["transactionId"], None]
     assert network.row("transaction", charge_point) == stopped
+
+
+@pytest.mark.parametrize(
+    "boots, status, belongs",
+    [
+        (False, "Available", False),
+        (True, "Available", False),
+        (True, "Preparing", False),
+        (False, "Preparing", True),
+        (True, "SuspendedEV", True),
+        (True, "Charging", True),
+    ],
+)
+async def test_readings_after_a_lost_stop_do_not_belong_to_what_was_stopped(
+    network, boots, status, belongs
+):
+    """As the socket knows it, and as the next one learns it from the database."""
+    async with network.charge_point() as charge_point:
+        begun = await start(charge_point, network.add_id_tag(), at=minutes_ago(60))
+        if boots:
+            await charge_point.call("BootNotification", BOOT)
+        await show(charge_point, "Available", connector_id=2, timestamp=minutes_ago(45))
+        await show(charge_point, status, timestamp=minutes_ago(30) if not boots else minutes_ago(0))
+        await send_meter_values(charge_point, meter_value(1, at=minutes_ago(50)))
+        await send_meter_values(charge_point, meter_value(2, at=minutes_ago(-1)))
+    async with network.charge_point(charge_point.charge_point_id) as charge_point:
+        await send_meter_values(charge_point, meter_value(3, at=minutes_ago(49)))
+        await send_meter_values(charge_point, meter_value(4, at=minutes_ago(-2)))
+
+    found = {
+        row["energy_wh"]: row["transaction_id"] for row in network.rows("meter_value", charge_point)
+    }
+    number = begun["transactionId"]
+    later = number if belongs else None
+    assert found == {1: number, 2: later, 3: number, 4: later}
