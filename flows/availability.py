@@ -7,6 +7,7 @@ from psycopg.rows import DictRow
 
 from flows import days
 from flows.database import Connection, ask, ask_one, build, do, now, prepare
+from flows.dropped import dropped_before, note
 from flows.runs import Outcome
 from flows.scope import Scope, charge_point_ids
 
@@ -31,6 +32,9 @@ def compute(conn: Connection, scope: Scope) -> Outcome:
             as_of=as_of,
             charge_point_ids=numbers,
         )
+    kept_from = dropped_before(conn, "status_notification", "connection")
+    asked, found = found, [row for row in found if days.midnight(row["day"]) >= kept_from]
+    beyond = len(asked) - len(found)
     rows = sum(
         _compute_days(conn, numbers, group, as_of, scope.dry_run)
         for numbers, group in _groups(found)
@@ -41,8 +45,8 @@ def compute(conn: Connection, scope: Scope) -> Outcome:
             do(conn, "forget_windows", flow="availability", claimed_until=claimed_until)
             do(conn, "move_watermark", flow="availability", done_until=as_of)
     return Outcome(
-        {"days": len(found), "connector_days": rows},
-        f"{rows} connector days in {len(found)} local days",
+        {"days": len(found), "connector_days": rows, "beyond_retention": beyond},
+        f"{rows} connector days in {len(found)} local days{note('days', beyond)}",
     )
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from psycopg.rows import DictRow
 
 from flows.database import Connection, ask, ask_one, build, do, now, prepare
+from flows.dropped import note, sessions_beyond
 from flows.runs import Outcome
 from flows.scope import Scope, charge_point_ids
 
@@ -25,14 +26,19 @@ def compute(conn: Connection, scope: Scope) -> Outcome:
         rows = _changed(conn, scope, as_of, claimed_until)
     else:
         rows = _between(conn, scope)
-    stored = 0
+    stored = beyond = 0
     for batch in _batches(rows):
-        stored += _compute_batch(conn, batch, as_of, scope.dry_run)
+        left = sessions_beyond(conn, batch)
+        wanted = [number for number in batch if number not in left]
+        beyond += len(left)
+        if wanted:
+            stored += _compute_batch(conn, wanted, as_of, scope.dry_run)
     if scope.is_incremental and not scope.dry_run:
         do(conn, "forget_windows", flow="sessions", claimed_until=claimed_until)
         do(conn, "move_watermark", flow="sessions", done_until=as_of)
     kept = "would be computed" if scope.dry_run else "computed"
-    return Outcome({"sessions": stored}, f"{stored} sessions {kept}")
+    verdict = f"{stored} sessions {kept}{note('sessions', beyond)}"
+    return Outcome({"sessions": stored, "beyond_retention": beyond}, verdict)
 
 
 def _changed(

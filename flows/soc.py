@@ -1,6 +1,7 @@
 """Fills ``session_soc``: state of charge at the edges of sessions, and what follows from it."""
 
 from flows.database import Connection, ask, ask_one, do, now
+from flows.dropped import note, sessions_beyond
 from flows.runs import Outcome
 from flows.scope import Scope, charge_point_ids
 
@@ -17,7 +18,9 @@ def compute(conn: Connection, scope: Scope) -> Outcome:
         rows = ask(
             conn, "sessions_between", since=scope.start, until=scope.end, charge_point_ids=numbers
         )
-    transaction_ids = [row["transaction_id"] for row in rows]
+    asked = [row["transaction_id"] for row in rows]
+    beyond = sessions_beyond(conn, asked)
+    transaction_ids = [number for number in asked if number not in beyond]
     stored = sum(
         _store(conn, transaction_ids[first : first + _BATCH], scope.dry_run)
         for first in range(0, len(transaction_ids), _BATCH)
@@ -26,7 +29,10 @@ def compute(conn: Connection, scope: Scope) -> Outcome:
         do(conn, "forget_sessions", flow="soc", claimed_until=claimed_until)
         do(conn, "move_watermark", flow="soc", done_until=claimed_until)
     verdict = f"state of charge in {stored} of {len(transaction_ids)} sessions"
-    return Outcome({"sessions": len(transaction_ids), "with_soc": stored}, verdict)
+    return Outcome(
+        {"sessions": len(transaction_ids), "with_soc": stored, "beyond_retention": len(beyond)},
+        verdict + note("sessions", len(beyond)),
+    )
 
 
 def _store(conn: Connection, transaction_ids: list[int], dry_run: bool) -> int:

@@ -28,5 +28,19 @@ SELECT
     )
     + (SELECT count(*) FROM touched_window AS mark WHERE mark.hour < %(older_than)s) AS waiting;
 
+-- name: dropped_before
+SELECT max(gone.dropped_before) AS dropped_before
+FROM dropped_facts AS gone
+WHERE gone.hypertable = ANY(%(hypertables)s);
+
+-- name: sessions_beyond
+-- Readings up to 10 min before the start count for a session.
+SELECT ses.transaction_id
+FROM session AS ses
+WHERE
+    ses.transaction_id = ANY(%(transaction_ids)s)
+    AND NOT ses.is_open
+    AND ses.started_at < %(dropped_before)s::timestamptz + INTERVAL '10 minutes';
+
 -- name: forget_runs
 DELETE FROM flow_run WHERE started_at < %(older_than)s;

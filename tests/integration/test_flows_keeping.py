@@ -125,6 +125,91 @@ def test_raw_data_goes_by_chunks_and_aggregates_stay(facts: Facts):
     assert facts.session(tx)["energy_wh"] == 3_000
 
 
+def test_what_was_computed_from_dropped_readings_is_never_computed_again(facts: Facts):
+    long_ago = datetime.now(UTC) - timedelta(days=200)
+    cp = facts.charge_point()
+    tx = facts.transaction(cp, long_ago, long_ago + minutes(5), 0, 3_000)
+    facts.readings(
+        cp,
+        tx,
+        long_ago,
+        minutes(1),
+        power_w=[30_000, 36_000, 30_000],
+        soc_percent=[20, 30, 40],
+    )
+    facts.rows("SELECT report.set_setting('meter_value_days', 30, NULL, NULL, 'Ana')")
+    facts.run()
+    before = facts.computed()
+    facts.run("retention")
+    assert facts.rows("SELECT * FROM meter_value") == []
+    recent = facts.transaction(cp, NOON, NOON + minutes(60), 0, 40_000)
+    window = {"start": long_ago - timedelta(days=1), "end": datetime.now(UTC)}
+
+    for parameters in (window, {"force": True}, {}):
+        facts.touch(cp, long_ago)
+        facts.run(**parameters)
+
+        for table in ("session", "session_soc", "energy_bucket"):
+            rows = [row for row in facts.computed()[table] if row["transaction_id"] != recent]
+            assert rows == before[table], (table, parameters)
+    (told,) = facts.rows(
+        "SELECT message, summary FROM report.flow_run"
+        " WHERE flow = 'sessions' AND parameters ->> 'start' IS NOT NULL"
+        " ORDER BY flow_run_id LIMIT 1"
+    )
+    assert told["summary"] == {"sessions": 1, "beyond_retention": 1}
+    assert "1 sessions left as they were" in told["message"]
+
+
+def test_statuses_and_connections_that_still_count_outlive_retention(facts: Facts):
+    """CP-1 reported 200 days ago, and is connected since; CP-2 said and did more since then."""
+    now = datetime.now(UTC)
+    old, recent = now - timedelta(days=200), now - timedelta(days=2)
+    quiet, busy = facts.charge_point("CP-1"), facts.charge_point("CP-2")
+    facts.status(quiet, old - minutes(1), "Preparing")
+    facts.status(quiet, old, "Available")
+    facts.connection(quiet, old, None)
+    for cp_status in ("Available", "Charging"):
+        facts.status(busy, old + timedelta(days=35), cp_status)
+    facts.status(busy, old + timedelta(days=100), "Faulted")
+    facts.connection(busy, old, old + minutes(5))
+    facts.connection(busy, old + timedelta(days=35), old + timedelta(days=36))
+    facts.connection(busy, old + timedelta(days=100), None)
+    facts.rows("SELECT report.set_setting('status_days', 30, NULL, NULL, 'Ana')")
+    facts.run()
+    before = facts.rows("SELECT * FROM report.availability ORDER BY charge_point, day")
+
+    facts.run("retention")
+
+    statuses = facts.rows("SELECT charge_point_id, status FROM status_notification ORDER BY 1")
+    assert [(row["charge_point_id"], row["status"]) for row in statuses] == [
+        (quiet, "Available"),
+        (busy, "Faulted"),
+    ]
+    connections = facts.rows("SELECT charge_point_id, closed_at FROM connection ORDER BY 1")
+    assert [(row["charge_point_id"], row["closed_at"]) for row in connections] == [
+        (quiet, None),
+        (busy, None),
+    ]
+    chunks = facts.rows("SELECT show_chunks('status_notification')")
+    assert len(chunks) == 2, "what holds nothing that counts goes as a whole"
+    facts.run(start=old - timedelta(days=3), end=recent)
+    after = facts.rows("SELECT * FROM report.availability ORDER BY charge_point, day")
+    assert [_without_observed(row, now) for row in after] == [
+        _without_observed(row, now) for row in before
+    ]
+
+
+def _without_observed(row: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """Return a day's row; of today only whose it is, as today goes on."""
+    is_today = row["day"] >= (now - timedelta(hours=3)).date()
+    return {
+        key: value
+        for key, value in row.items()
+        if key != "computed_at" and not (is_today and isinstance(value, float))
+    }
+
+
 def test_only_raw_facts_can_be_dropped(facts: Facts):
     with pytest.raises(psycopg.Error, match="nothing is dropped from 'session'"):
         facts.rows("SELECT drop_facts('session', now())")
