@@ -18,7 +18,6 @@ import uvloop
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-import sql
 from ingest.central_system import CentralSystem
 from ingest.certificate_authority import BadAuthority, load_authority
 from ingest.commands import Commands
@@ -26,6 +25,7 @@ from ingest.configuring import Configuring, wishes
 from ingest.health import serve_health
 from ingest.metrics import Metrics
 from ingest.operations import Operations
+from ingest.presence import Presence
 from ingest.registry import Registry
 from ingest.settings import BadSettings, Settings, from_environment
 from ingest.signing import Signing
@@ -36,8 +36,6 @@ from sql.migrations import MigrationError, migrate
 
 logger = logging.getLogger("ingest")
 
-_QUERIES = sql.load("ingest")
-_SIGN_OF_LIFE_S = 5
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _OPTIONS = "-c role=eletroposto_ingest -c statement_timeout=10000 -c timezone=UTC"
 
@@ -53,6 +51,7 @@ class Ingest:
     registry: Registry = field(init=False)
     central_system: CentralSystem = field(init=False)
     operations: Operations = field(init=False)
+    presence: Presence = field(init=False)
 
     def __post_init__(self) -> None:
         url = self.settings.database_url.get_secret_value()
@@ -67,6 +66,7 @@ class Ingest:
         self.central_system = CentralSystem(self.settings, self.writer, self.registry, self.metrics)
         self.writer.on_away = self.central_system.disconnect_all
         self.operations = _operations(self.settings, pool, self.central_system, self.replica_id)
+        self.presence = Presence(pool, self.replica_id, self.central_system)
         self.operations.commands.tally = self.metrics.commands
         self.central_system.attend = self.operations.attend
 
@@ -82,7 +82,7 @@ class Ingest:
         await self.central_system.start()
         beside = [
             asyncio.create_task(self._listen(), name="listen"),
-            asyncio.create_task(self._stay_alive(), name="stay alive"),
+            asyncio.create_task(self.presence.run(), name="presence"),
             asyncio.create_task(self.operations.commands.run(), name="commands"),
         ]
         await _first_end(stop, writing, *beside)
@@ -114,20 +114,6 @@ class Ingest:
                 logger.warning("no registry yet: %s", str(exc).strip())
                 await asyncio.sleep(1)
 
-    async def _stay_alive(self) -> None:
-        """Say every few seconds that we live, and end what dead replicas left open."""
-        while True:
-            try:
-                async with self.registry.pool.connection() as conn:
-                    await conn.execute(
-                        _QUERIES["announce_replica"],
-                        {"replica_id": self.replica_id, "host": socket.gethostname()},
-                    )
-                    await conn.execute(_QUERIES["close_dead_replicas"])
-            except psycopg.Error as exc:
-                logger.warning("no sign of life: %s", str(exc).strip())
-            await asyncio.sleep(_SIGN_OF_LIFE_S)
-
     async def _listen(self) -> None:
         """Follow what other processes do: change the registry, queue commands, take a socket."""
         while True:
@@ -142,7 +128,7 @@ class Ingest:
         async with await AsyncConnection.connect(url, autocommit=True, options=_OPTIONS) as conn:
             for channel in ("charge_point", "command", "replaced"):
                 await conn.execute(f"LISTEN eletroposto_{channel}")
-            await self.registry.load()  # what changed while nobody listened
+            await self._catch_up()
             async for notice in conn.notifies():
                 await self._heed(notice.channel, notice.payload)
 
@@ -157,9 +143,18 @@ class Ingest:
                 reason = "replaced by a newer connection"
                 self.central_system.leave(int(number), reason, opened_at)
             case "eletroposto_charge_point", [number] if number.isdecimal():
-                for known in await self.registry.load(int(number)):
-                    if known.registration != "registered":
-                        self.central_system.leave(known.charge_point_id, "not registered")
+                await self._load_registered(int(number))
+
+    async def _catch_up(self) -> None:
+        """Do what we would have been told of while nobody listened."""
+        await self._load_registered()
+        await self.presence.compare()
+
+    async def _load_registered(self, charge_point_id: int | None = None) -> None:
+        """Read the registry, or a charge point of it, anew; who may not stay has to leave."""
+        for known in await self.registry.load(charge_point_id):
+            if known.registration != "registered":
+                self.central_system.leave(known.charge_point_id, "not registered")
 
 
 def _operations(

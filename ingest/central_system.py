@@ -112,15 +112,22 @@ class CentralSystem:
         for server in self._servers:
             await server.wait_closed()
 
-    def leave(self, charge_point_id: int, reason: str, opened_at: datetime | None = None) -> None:
+    def leave(
+        self,
+        charge_point_id: int,
+        reason: str,
+        opened_at: datetime | None = None,
+        code: int = 1008,
+    ) -> None:
         """Close the socket of a charge point that is no longer ours to serve.
 
         Args:
             opened_at: Of the socket that is meant; the charge point may have a newer one by now.
+            code: 1008 where it is not wanted, 1012 where it may come again at once.
         """
         charge_point = self.connected.get(charge_point_id)
         if charge_point is not None and opened_at in (None, charge_point.opened_at):
-            self._close(charge_point, 1008, reason)
+            self._close(charge_point, code, reason)
 
     def disconnect_all(self) -> None:
         """Close every socket: charge points queue what they cannot confirm (OCPP 1.6 3.7)."""

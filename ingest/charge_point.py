@@ -73,6 +73,7 @@ class ChargePoint:
     Attributes:
         follow_up: Told of a CALL that asks for more than an answer, after the answer left; it
             must not wait for the charge point.
+        is_recorded: Whether the database knows of this socket.
 
     CALLs are handled in the order they came, one at a time, because a charge point that
     pipelines still means them in order; answers to our own CALLs pass them by.
@@ -85,6 +86,7 @@ class ChargePoint:
     situation: Situation
     follow_up: Callable[["ChargePoint", Call], None] = lambda charge_point, call: None
     opened_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    is_recorded: bool = False
     closed_because: str | None = None
     calls: Calls = field(init=False)
     _inbox: deque[tuple[Call, str, datetime]] = field(default_factory=deque)
@@ -112,6 +114,7 @@ class ChargePoint:
         except NotStored:
             await self.websocket.close(1013, "try again later")
             return
+        self.is_recorded = True
         self.situation.open_transactions.update(opening.open_transactions)
         try:
             while True:

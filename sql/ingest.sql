@@ -255,6 +255,23 @@ WHERE
     OR (SELECT count(*) FROM charge_point WHERE registration = 'pending') < %(most_pending)s
 ON CONFLICT (identity) DO NOTHING;
 
+-- name: own_connections
+SELECT charge_point_id, opened_at FROM connection WHERE replica_id = %(replica_id)s AND closed_at IS NULL;
+
+-- name: reopen_connections
+-- Others took this replica for dead, but it holds these sockets still, and their charge points went nowhere else.
+UPDATE connection AS conn
+SET closed_at = NULL, reason = NULL
+FROM unnest(%(charge_point_ids)s::integer[], %(opened_ats)s::timestamptz[]) AS held (charge_point_id, opened_at)
+WHERE
+    conn.charge_point_id = held.charge_point_id AND conn.opened_at = held.opened_at
+    AND conn.replica_id = %(replica_id)s AND conn.reason = 'the central system stopped'
+    AND NOT EXISTS (
+        SELECT FROM connection AS newer
+        WHERE newer.charge_point_id = conn.charge_point_id AND newer.opened_at > conn.opened_at
+    )
+RETURNING conn.charge_point_id, conn.opened_at;
+
 -- name: announce_replica
 INSERT INTO replica AS rep (replica_id, host)
 VALUES (%(replica_id)s, %(host)s)
