@@ -11,6 +11,7 @@ from functools import partial
 from urllib.parse import unquote
 
 from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
@@ -147,16 +148,24 @@ class CentralSystem:
         try:
             admitted = await self._admit(websocket, request)
         except Refused as exc:
-            self.metrics.refused[exc.status.value] += 1
             self.door.complain(f"refused {request.path[:100]!r}", f"{exc.status} {exc}")
-            response = websocket.respond(exc.status, f"{exc}\n")
-            if exc.status == http.HTTPStatus.UNAUTHORIZED:
-                response.headers["WWW-Authenticate"] = 'Basic realm="eletroposto"'
-            if exc.status in _COME_LATER:
-                response.headers["Retry-After"] = "5"
-            return response
+            return self._refuse(websocket, exc)
+        except Exception:
+            # The library would answer the same, and what it logs of handshakes is mostly noise.
+            logger.exception("handshake of %.100r was not judged: a defect", request.path)
+            sentence = "the central system has a defect"
+            return self._refuse(websocket, Refused(http.HTTPStatus.INTERNAL_SERVER_ERROR, sentence))
         websocket.admitted = admitted  # type: ignore[attr-defined]
         return None
+
+    def _refuse(self, websocket: ServerConnection, why: Refused) -> Response:
+        self.metrics.refused[why.status.value] += 1
+        response = websocket.respond(why.status, f"{why}\n")
+        if why.status == http.HTTPStatus.UNAUTHORIZED:
+            response.headers["WWW-Authenticate"] = 'Basic realm="eletroposto"'
+        if why.status in _COME_LATER:
+            response.headers["Retry-After"] = "5"
+        return response
 
     async def _admit(self, websocket: ServerConnection, request: Request) -> Admitted:
         if not self.writer.available:
@@ -198,9 +207,8 @@ class CentralSystem:
     async def _serve_charge_point(self, websocket: ServerConnection) -> None:
         admitted: Admitted = websocket.admitted  # type: ignore[attr-defined]
         known = admitted.known
-        offered = (
-            websocket.request.headers.get("Sec-WebSocket-Protocol") if websocket.request else None
-        )
+        headers = websocket.request.headers if websocket.request else Headers()
+        offered = ", ".join(headers.get_all("Sec-WebSocket-Protocol"))
         if offered and websocket.subprotocol is None:
             # OCPP-J 1.6 3.3: complete the handshake without the header, then close.
             logger.warning("%s: no common subprotocol in %.100r", known.identity, offered)
@@ -237,11 +245,14 @@ def read_identity(path: str) -> str | None:
 
 
 def _proof(websocket: ServerConnection, request: Request) -> Proof:
+    authorizations = request.headers.get_all("Authorization")
+    if len(authorizations) > 1:
+        raise Refused(http.HTTPStatus.UNAUTHORIZED, "there are two Authorization headers")
     secure: ssl.SSLObject | None = websocket.transport.get_extra_info("ssl_object")
     address = websocket.remote_address
     return Proof(
         str(address[0]) if address else "unknown",
-        request.headers.get("Authorization"),
+        next(iter(authorizations), None),
         secure is not None,
         certified_names(secure.getpeercert()) if secure else frozenset(),
     )

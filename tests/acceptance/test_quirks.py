@@ -342,6 +342,14 @@ async def test_an_identity_is_percent_decoded(network, identity):
     assert network.row("charge_point", name)["model"] == "Terra 54"
 
 
+@pytest.mark.parametrize("further", ["ocpp0.1", "ocpp1.6"])
+async def test_subprotocols_on_two_lines_are_one_list(network, further):
+    headers = {"Sec-WebSocket-Protocol": further}
+    async with network.charge_point(headers=headers) as charge_point:
+        assert charge_point.websocket.subprotocol == "ocpp1.6"
+        assert "currentTime" in await charge_point.call("Heartbeat")
+
+
 async def test_no_subprotocol_is_taken_for_ours(network):
     async with network.charge_point(subprotocols=()) as charge_point:
         assert charge_point.websocket.subprotocol is None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 from cryptography import x509
@@ -22,7 +23,7 @@ from testbench.authority import TestAuthority, key_pem, new_key
 from testbench.embedded import EmbeddedPostgres
 from testbench.link import Address
 from testbench.socket import connected
-from tests.acceptance.conftest import CentralSystem, free_port
+from tests.acceptance.conftest import CentralSystem, StartCentralSystem, free_port
 from tests.acceptance.network import BOOT, Network
 from tests.acceptance.operator_desk import Desk, eletroposto, simulated, until
 
@@ -56,6 +57,8 @@ async def test_a_password_is_asked_for(network: Network, stored: str) -> None:
     assert await refusal(network.url, identity, headers=other) == 401
     assert await refusal(network.url, identity, headers={"Authorization": "Bearer x"}) == 401
     assert await refusal(network.url, identity, headers={"Authorization": "Basic ?"}) == 401
+    twice = {"authorization": "Basic b3RoZXI6"}
+    assert await refusal(network.url, identity, password=stored, headers=twice) == 401
     await comes_in(network.url, identity, password=stored)
     if stored == KEY:
         await comes_in(network.url, identity, password=bytes.fromhex(stored))
@@ -389,3 +392,19 @@ async def test_bad_settings_end_it_at_once(
     said = await eletroposto(database_url, "ingest", **named)
     assert said.code == 2
     assert complaint in said.err
+
+
+async def test_a_defect_in_the_judgement_is_answered_and_leaves_a_trace(
+    start_central_system: StartCentralSystem, database_url: str
+) -> None:
+    central_system = start_central_system()
+    with psycopg.connect(database_url, autocommit=True) as database:
+        database.execute(
+            "INSERT INTO charge_point (identity, password_hash) VALUES ('CP-1', 'no hash at all')"
+        )
+    assert await refusal(central_system.url, "CP-1", password=KEY) == 500
+    assert "was not judged: a defect" in central_system.log
+    assert "Traceback" in central_system.log
+    url = f"{central_system.health_url}/metrics"
+    metrics = (await asyncio.to_thread(httpx.get, url, trust_env=False)).text
+    assert 'eletroposto_refused_handshakes_total{status="500"} 1.0' in metrics
