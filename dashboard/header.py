@@ -9,6 +9,7 @@ from dashboard.filters import presets, today
 from dashboard.visitor import t
 
 _STALE_S, _OLD_S = 120, 900
+_FLOW_STALE_S, _FLOW_OLD_S = 900, 3600  # the flows run every five minutes
 _EARLIEST, _LATEST = date(2010, 1, 1), date(2100, 1, 1)
 
 
@@ -100,9 +101,9 @@ def title(text: str) -> None:
 
 @st.fragment(run_every="10s")
 def _freshness() -> None:
-    """A badge that says how old the newest message is, and colours it when it is too old."""
+    """A badge that says until when the page is true, coloured when that is too long ago."""
     try:
-        newest = data.newest_message()
+        newest, (flow, done_until) = data.newest_message(), data.slowest_flow()
     except db.NoAnswer:
         st.badge(t("fresh.away"), icon=":material/cloud_off:", color="red")
         return
@@ -110,15 +111,37 @@ def _freshness() -> None:
         st.badge(t("fresh.never"), icon=":material/hourglass_empty:", color="gray")
         return
     now = datetime.now(UTC)
+    if _is_behind(done_until, now, _FLOW_STALE_S) and (not done_until or done_until < newest):
+        _behind(flow, done_until, now)
+        return
     text = t("fresh.until", clock=formats.clock(newest), age=formats.age(newest, now))
     color, icon = states.freshness((now - newest).total_seconds(), _STALE_S, _OLD_S)
     st.badge(text, icon=icon, color=color, help=t("fresh.help"))
 
 
+def _is_behind(done_until: datetime | None, now: datetime, seconds: float) -> bool:
+    return done_until is None or (now - done_until).total_seconds() > seconds
+
+
+def _behind(flow: str, done_until: datetime | None, now: datetime) -> None:
+    """Messages come, but the figures of the page are older: say which flow they wait for."""
+    name = visitor.words().known(f"flow.{flow}", flow)
+    if done_until is None:
+        text, color = t("fresh.not_computed", flow=name), "gray"
+    else:
+        at, age = formats.instant(done_until, visitor.language()), formats.age(done_until, now)
+        text = t("fresh.behind", flow=name, at=at, age=age)
+        color = "red" if _is_behind(done_until, now, _FLOW_OLD_S) else "orange"
+    st.badge(text, icon=":material/history:", color=color, help=t("fresh.behind_help"))
+
+
 def is_old() -> bool:
-    """Whether the newest message is so old that figures of now deserve doubt."""
-    newest = data.newest_message()
-    return newest is not None and (datetime.now(UTC) - newest).total_seconds() > _OLD_S
+    """Whether messages or flows are so far behind that figures of now deserve doubt."""
+    newest, now = data.newest_message(), datetime.now(UTC)
+    if newest is None:
+        return False
+    behind = _is_behind(data.slowest_flow()[1], now, _FLOW_OLD_S)
+    return behind or (now - newest).total_seconds() > _OLD_S
 
 
 def _quality() -> None:

@@ -18,6 +18,16 @@ ORDER BY cp.name, cp.charge_point;
 SELECT max(now_.last_message_at) AS at
 FROM report.charge_point_now AS now_;
 
+-- name: slowest_flow
+-- The flow behind the figures that has followed the facts least far; done_until NULL: it never ran.
+SELECT
+    wanted.flow,
+    fresh.done_until
+FROM (VALUES ('sessions'), ('consumption'), ('availability')) AS wanted (flow)
+LEFT JOIN report.flow_freshness AS fresh ON wanted.flow = fresh.flow
+ORDER BY fresh.done_until NULLS FIRST
+LIMIT 1;
+
 -- name: nearest_sessions
 -- The last session before the period and the first after it.
 SELECT
@@ -114,6 +124,91 @@ FROM (
         AND (%(charge_points)s::text[] IS NULL OR av.charge_point = ANY(%(charge_points)s))
 ) AS up;
 
+-- name: totals_until
+-- The figures of a period that ends at cut_at, within its last day: what an unfinished period is compared
+-- with. Whole days come from their sums, the last one from quarters of an hour, sessions and states.
+WITH days AS (
+    SELECT
+        sum(day.energy_wh) AS energy_wh,
+        sum(day.sessions) AS sessions,
+        sum(day.cost) AS cost,
+        sum(day.idle_s) AS idle_s,
+        sum(day.charging_s) AS charging_s
+    FROM report.consumption_day AS day
+    WHERE
+        day.day >= %(first_day)s AND day.day < %(last_day)s
+        AND (%(charge_points)s::text[] IS NULL OR day.charge_point = ANY(%(charge_points)s))
+    UNION ALL
+    SELECT
+        sum(eb.energy_wh * part.share),
+        NULL,
+        sum(eb.cost * part.share),
+        NULL,
+        sum(eb.charging_s * part.share)
+    FROM report.energy_bucket AS eb
+    CROSS JOIN LATERAL (
+        SELECT least(1, extract(EPOCH FROM %(cut_at)s - eb.started_at) / 900)::double precision AS share
+    ) AS part
+    WHERE
+        eb.started_at >= %(last_midnight)s AND eb.started_at < %(cut_at)s
+        AND (%(charge_points)s::text[] IS NULL OR eb.charge_point = ANY(%(charge_points)s))
+    UNION ALL
+    SELECT
+        NULL,
+        count(*) FILTER (WHERE NOT ses.is_attempt),
+        NULL,
+        sum(ses.idle_s),
+        NULL
+    FROM report.session AS ses
+    WHERE
+        ses.started_at >= %(last_midnight)s AND ses.started_at < %(cut_at)s
+        AND (%(charge_points)s::text[] IS NULL OR ses.charge_point = ANY(%(charge_points)s))
+),
+
+states AS (
+    SELECT
+        sum(av.up_s) AS up_s,
+        sum(av.down_s) AS down_s
+    FROM report.availability AS av
+    WHERE
+        av.day >= %(first_day)s AND av.day < %(last_day)s
+        AND (%(charge_points)s::text[] IS NULL OR av.charge_point = ANY(%(charge_points)s))
+    UNION ALL
+    SELECT
+        sum(part.seconds) FILTER (WHERE si.state NOT IN ('Faulted', 'Unavailable', 'offline', 'unknown')),
+        sum(part.seconds) FILTER (WHERE si.state IN ('Faulted', 'Unavailable', 'offline'))
+    FROM report.state_interval AS si
+    CROSS JOIN LATERAL (
+        SELECT extract(EPOCH FROM least(si.ended_at, %(cut_at)s) - si.started_at)::double precision AS seconds
+    ) AS part
+    WHERE
+        si.started_at >= %(last_midnight)s AND si.started_at < %(cut_at)s
+        AND (%(charge_points)s::text[] IS NULL OR si.charge_point = ANY(%(charge_points)s))
+)
+
+SELECT
+    used.energy_wh,
+    used.sessions,
+    used.cost,
+    used.idle_s,
+    100 * up.up_s / nullif(up.up_s + up.down_s, 0) AS technical_percent,
+    100 * used.charging_s / nullif(up.up_s, 0) AS utilisation_percent
+FROM (
+    SELECT
+        sum(days.energy_wh) AS energy_wh,
+        sum(days.sessions) AS sessions,
+        sum(days.cost) AS cost,
+        sum(days.idle_s) AS idle_s,
+        sum(days.charging_s) AS charging_s
+    FROM days
+) AS used,
+(
+    SELECT
+        coalesce(sum(states.up_s), 0) AS up_s,
+        coalesce(sum(states.down_s), 0) AS down_s
+    FROM states
+) AS up;
+
 -- name: peak
 -- The quarter of an hour with the highest coincident demand, and the mean over the period.
 SELECT
@@ -142,15 +237,57 @@ ORDER BY demand.demand_w DESC
 LIMIT 1;
 
 -- name: contracted_demand
--- Contracted demand of the tariffs in force at the end of the period; NULL: none entered.
-SELECT sum(tar.contracted_demand_kw) * 1000 AS contracted_w
-FROM (
+-- The highest demand of each site beside what its tariff contracts at the end of the period, worst first.
+-- The tariff is the site's own, else the general one. No row: none contracts a demand, more than one
+-- is in force, or the charge points chosen are not all of the site.
+WITH site AS (
+    SELECT coalesce(cp.site, '') AS site
+    FROM report.charge_point AS cp
+    WHERE cp.registration = 'registered'
+    GROUP BY 1
+    HAVING %(charge_points)s::text[] IS NULL OR bool_and(cp.charge_point = ANY(%(charge_points)s))
+),
+
+in_force AS (
     SELECT DISTINCT
-        tariff.tariff_id,
-        tariff.contracted_demand_kw
-    FROM report.tariff
-    WHERE tariff.valid_from <= %(last_day)s AND (tariff.valid_to IS NULL OR tariff.valid_to > %(last_day)s)
-) AS tar;
+        tar.tariff_id,
+        tar.site,
+        tar.contracted_demand_kw
+    FROM report.tariff AS tar
+    WHERE tar.valid_from <= %(last_day)s AND (tar.valid_to IS NULL OR tar.valid_to > %(last_day)s)
+),
+
+contracted AS (
+    SELECT
+        site.site,
+        max(tar.contracted_demand_kw) * 1000 AS contracted_w
+    FROM site
+    INNER JOIN in_force AS tar
+        ON
+            site.site = tar.site
+            OR (tar.site IS NULL AND NOT EXISTS (SELECT FROM in_force AS own WHERE own.site = site.site))
+    GROUP BY site.site
+    HAVING count(*) = 1 AND count(tar.contracted_demand_kw) = 1
+),
+
+peak AS (
+    SELECT
+        coalesce(sd.site, '') AS site,
+        max(sd.demand_w) AS demand_w
+    FROM report.site_demand AS sd
+    WHERE sd.started_at >= %(since)s AND sd.started_at < %(until)s
+    GROUP BY 1
+)
+
+SELECT
+    nullif(contracted.site, '') AS site,
+    contracted.contracted_w,
+    peak.demand_w,
+    100 * peak.demand_w / contracted.contracted_w AS share_percent,
+    (SELECT count(*) FROM site) AS sites
+FROM contracted
+LEFT JOIN peak ON contracted.site = peak.site
+ORDER BY share_percent DESC NULLS LAST, contracted.site;
 
 -- name: open_faults
 -- How many connectors are faulted or offline at this moment.
@@ -572,7 +709,7 @@ SELECT
     cp.online_changed_at,
     heard.last_message_at,
     up.technical_percent,
-    up.utilisation_percent,
+    100 * used.charging_s / nullif(up.up_s, 0) AS utilisation_percent,
     used.energy_wh,
     used.sessions,
     coalesce(faults.faults, 0) AS faults
@@ -581,8 +718,8 @@ LEFT JOIN report.charge_point_now AS heard ON cp.charge_point = heard.charge_poi
 LEFT JOIN (
     SELECT
         av.charge_point,
-        100 * sum(av.up_s) / nullif(sum(av.up_s + av.down_s), 0) AS technical_percent,
-        100 * sum(av.charging_s) / nullif(sum(av.up_s), 0) AS utilisation_percent
+        sum(av.up_s) AS up_s,
+        100 * sum(av.up_s) / nullif(sum(av.up_s + av.down_s), 0) AS technical_percent
     FROM report.availability AS av
     WHERE av.day BETWEEN %(first_day)s AND %(last_day)s
     GROUP BY av.charge_point
@@ -591,6 +728,7 @@ LEFT JOIN (
     SELECT
         con.charge_point,
         sum(con.energy_wh) AS energy_wh,
+        sum(con.charging_s) AS charging_s,
         sum(con.sessions) AS sessions
     FROM report.consumption_day AS con
     WHERE con.day BETWEEN %(first_day)s AND %(last_day)s
@@ -1243,13 +1381,13 @@ ORDER BY cmd.requested_at DESC
 LIMIT 60;
 
 -- name: running_transactions
--- Transactions a charge point has not stopped.
+-- Transactions of a charge point that still run.
 SELECT
     tx.transaction_id,
     tx.connector_id,
     tx.started_at
 FROM report.transaction AS tx
-WHERE tx.charge_point = %(charge_point)s AND tx.stopped_at IS NULL AND tx.started_at > now() - INTERVAL '7 days'
+WHERE tx.charge_point = %(charge_point)s AND tx.is_running AND tx.started_at > now() - INTERVAL '7 days'
 ORDER BY tx.started_at DESC
 LIMIT 20;
 

@@ -11,7 +11,6 @@ from dashboard import formats, states
 from dashboard.charts import style
 from dashboard.i18n import Words
 
-
 _LEGEND = 24  # more names than this say less than hovering does
 
 

@@ -8,6 +8,7 @@ from dashboard.data.live import (
     connectors_now,
     newest_message,
     quality_level,
+    slowest_flow,
 )
 from dashboard.data.sessions import nearest as nearest_sessions
 
@@ -20,4 +21,5 @@ __all__ = [
     "nearest_sessions",
     "newest_message",
     "quality_level",
+    "slowest_flow",
 ]

@@ -1,9 +1,11 @@
 """Consumption, demand and the figures of a period."""
 
+from datetime import datetime, timedelta
+
 import pandas as pd
 
 from dashboard.data import asking
-from dashboard.filters import Selection
+from dashboard.filters import Period, Selection
 
 QUARTER_S, HOUR_S = 900.0, 3600.0
 
@@ -13,16 +15,29 @@ def totals(selection: Selection) -> "pd.Series[float]":
     return asking.recent("totals", **asking.chosen(selection)).iloc[0]
 
 
+def totals_before(selection: Selection, now: datetime) -> "pd.Series[float]":
+    """The figures of the period before, as far into it as the chosen one is at ``now``."""
+    before, period = selection.before(), selection.period
+    if not period.since <= now < period.until:
+        return totals(before)
+    midnight = Period(before.period.last, before.period.last).since
+    cut_at = now.replace(minute=now.minute // 5 * 5, second=0, microsecond=0)  # hits the cache
+    values = {"last_midnight": midnight, "cut_at": cut_at - timedelta(days=period.days)}
+    return asking.recent("totals_until", **values, **asking.chosen(before)).iloc[0]
+
+
 def peak(selection: Selection) -> "pd.Series[float] | None":
     """started_at, demand_w and energy_wh of all; None where nothing was drawn."""
     frame = asking.recent("peak", **asking.chosen(selection))
     return None if frame.empty else frame.iloc[0]
 
 
-def contracted_w(selection: Selection) -> float | None:
-    frame = asking.settled("contracted_demand", **asking.chosen(selection))
-    value = frame["contracted_w"].iloc[0]
-    return None if pd.isna(value) else float(value)
+def contracted(selection: Selection) -> pd.DataFrame:
+    """Columns: site, contracted_w, demand_w, share_percent, sites (chosen whole); worst first.
+
+    Empty where no tariff contracts a demand, or where the choice cuts through every site.
+    """
+    return asking.recent("contracted_demand", **asking.chosen(selection))
 
 
 def daily(selection: Selection) -> pd.DataFrame:

@@ -29,6 +29,13 @@ def newest_message() -> datetime | None:
     return None if pd.isna(at) else at.to_pydatetime()
 
 
+def slowest_flow() -> tuple[str, datetime | None]:
+    """Which of the flows behind the figures is furthest behind, and until when it has worked."""
+    row = asking.recent("slowest_flow").iloc[0]
+    at = row["done_until"]
+    return str(row["flow"]), None if pd.isna(at) else at.to_pydatetime()
+
+
 def connectors_now(selection: Selection) -> pd.DataFrame:
     """A row per connector: state, state_since, power_w, energy_so_far_wh, soc_percent, ..."""
     return asking.live("connectors_now", charge_points=selection.charge_points)

@@ -59,7 +59,6 @@ def consumed(selection: Selection) -> None:
 def figures(selection: Selection) -> None:
     totals, peak = ask.totals(selection), ask.peak(selection)
     language = visitor.language()
-    contracted = ask.contracted_w(selection)
     mean = mean_demand(totals, selection)
     top = None if peak is None else float(peak["demand_w"])
     facts = {
@@ -72,11 +71,25 @@ def figures(selection: Selection) -> None:
         "consumption.load_factor": formats.percent(
             mean / top * 100 if mean and top else None, language
         ),
-        "consumption.contracted": formats.power(contracted, language)
-        if contracted
-        else t("unknown.no_tariff"),
+        "consumption.contracted": contracted(selection),
     }
     blocks.facts({t(key): value for key, value in facts.items()})
+
+
+def contracted(selection: Selection) -> str:
+    """The site whose demand comes nearest to what its tariff contracts."""
+    sites, language = ask.contracted(selection), visitor.language()
+    if sites.empty:
+        return t("consumption.not_compared" if selection.charge_points else "unknown.no_tariff")
+    worst = sites.iloc[0]
+    power = formats.power(worst["contracted_w"], language, 0)
+    share = formats.percent(worst["share_percent"], language, 0)
+    site = worst["site"] or t("consumption.no_site")
+    return t("consumption.contracted_of", power=power, share=share, site=site)
+
+
+def _is_one_site(sites: pd.DataFrame) -> bool:
+    return len(sites) == 1 and int(sites["sites"].iloc[0]) == 1
 
 
 def mean_demand(totals: Any, selection: Selection) -> float | None:
@@ -92,7 +105,10 @@ def demand(selection: Selection) -> None:
     left, right = st.columns(2, gap="large")
     with left, blocks.card(t("consumption.duration"), help_=t("consumption.duration_help")):
         frame = ask.demand_duration(selection)
-        figure = charts.duration(frame, ask.contracted_w(selection), visitor.words())
+        sites = ask.contracted(selection)
+        # A line for what one site contracted says nothing about the sum of several.
+        line_w = float(sites["contracted_w"].iloc[0]) if _is_one_site(sites) else None
+        figure = charts.duration(frame, line_w, visitor.words())
         blocks.plot(figure, "duration", t("consumption.duration_alt"))
     with right, blocks.card(t("consumption.peaks"), help_=t("consumption.peaks_help")):
         peaks = ask.peaks(selection)

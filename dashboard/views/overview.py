@@ -13,6 +13,7 @@ from dashboard.filters import Selection, today
 from dashboard.visitor import t
 
 _ATTENTION = 3
+_LEAST_WH = 500  # what is shown without decimals would be 0 kWh
 
 
 def verdict(selection: Selection) -> None:
@@ -45,7 +46,8 @@ def _attention_links(wanted: pd.DataFrame) -> None:
 
 def figures(selection: Selection) -> None:
     """The eight figures of the period, each beside the period before."""
-    now, before = energy.totals(selection), energy.totals(selection.before())
+    now = energy.totals(selection)
+    before = energy.totals_before(selection, datetime.now(UTC))
     daily = energy.daily(selection)
     with st.grid(min_column_width=225, gap="small", key="figures"):
         _metric(
@@ -92,7 +94,8 @@ def _metric(
     color: Literal["normal", "inverse", "off"] = "off",
     help_values: dict[str, str] | None = None,
 ) -> None:
-    curve = daily[column].fillna(0).tolist() if daily[column].notna().any() else None
+    # What is not known is a gap in the curve, never 0.
+    curve = daily[column].tolist() if daily[column].notna().sum() > 1 else None
     st.metric(
         t(f"kpi.{name}"),
         value,
@@ -100,59 +103,53 @@ def _metric(
         delta_color=color,
         help=t(f"kpi.{name}_help", **(help_values or {})),
         border=True,
-        chart_data=curve if curve and len(curve) > 1 else None,
+        chart_data=curve,
         chart_type="area",
         height="stretch",
     )
 
 
 def _peak(selection: Selection) -> None:
-    peak = energy.peak(selection)
-    contracted = energy.contracted_w(selection)
-    text = t("kpi.peak_no_contract")
-    if peak is not None and contracted:
-        share = formats.percent(peak["demand_w"] / contracted * 100, _lang(), 0)
-        text = t("kpi.peak_share", share=share)
-    st.metric(
-        t("kpi.peak"),
-        formats.power(None if peak is None else peak["demand_w"], _lang()),
-        help=t("kpi.peak_help"),
-        border=True,
-        delta=text,
-        delta_color="off",
-        delta_arrow="off",
-        height="stretch",
-    )
+    peak, sites = energy.peak(selection), energy.contracted(selection).dropna(subset="demand_w")
+    text = None if selection.charge_points else t("kpi.peak_no_contract")
+    if not sites.empty:
+        worst = sites.iloc[0]
+        share = formats.percent(worst["share_percent"], _lang(), 0)
+        share = formats.percent(worst["share_percent"], _lang(), 0)
+        site = blocks.plain(worst["site"] or t("consumption.no_site"))
+        text = t("kpi.peak_share", share=share, site=site)
+    _told("peak", formats.power(None if peak is None else peak["demand_w"], _lang()), text)
 
 
 def _cost(now: Any, before: Any, daily: pd.DataFrame) -> None:
+    cost, unpriced = formats.money(now["cost"], _lang(), 0), now["unpriced_wh"]
     if pd.isna(now["cost"]):
-        st.metric(
-            t("kpi.cost"),
-            formats.UNKNOWN,
-            help=t("kpi.cost_help"),
-            border=True,
-            delta=t("kpi.no_tariff"),
-            delta_color="off",
-            delta_arrow="off",
-            height="stretch",
-        )
-        return
-    _metric("cost", formats.money(now["cost"], _lang(), 0), "cost", now, before, daily)
+        _told("cost", cost, t("kpi.no_tariff"))
+    elif unpriced >= _LEAST_WH:
+        # A sum that lacks a part is no figure to compare with another.
+        _told("cost", cost, t("kpi.unpriced", energy=formats.energy(unpriced, _lang(), 0)))
+    else:
+        _metric("cost", cost, "cost", now, before, daily)
 
 
 def _faults(selection: Selection) -> None:
     connectors = data.connectors_now(selection)
     faulted = int((connectors["state"] == "Faulted").sum())
     offline = int((connectors["state"] == "offline").sum())
+    text = t("kpi.offline_count", count=offline)
+    _told("faults", formats.number(faulted, _lang(), 0), text)
+
+
+def _told(name: str, value: str, text: str | None) -> None:
+    """A figure with a remark in place of a comparison."""
     st.metric(
-        t("kpi.faults"),
-        formats.number(faulted, _lang(), 0),
-        help=t("kpi.faults_help"),
-        border=True,
-        delta=t("kpi.offline_count", count=offline),
+        t(f"kpi.{name}"),
+        value,
+        text,
         delta_color="off",
         delta_arrow="off",
+        help=t(f"kpi.{name}_help"),
+        border=True,
         height="stretch",
     )
 

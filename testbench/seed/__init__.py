@@ -36,6 +36,7 @@ def stored(url: str, plan: Plan, aggregates: bool = True) -> Iterator[ChargePoin
         rows.store_numbers(conn)
         if aggregates:
             rows.store_demand(conn)
+            rows.store_watermarks(conn, plan)
     with psycopg.connect(url, autocommit=True) as conn:
         conn.execute("ANALYZE")
 

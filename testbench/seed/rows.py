@@ -13,6 +13,7 @@ from testbench.seed.frames import frames
 from testbench.seed.plan import ZONE, ChargePoint, Plan, Session, is_dc
 
 _REPLICA = UUID("00000000-0000-0000-0000-000000000016")
+_FLOWS = ("sessions", "soc", "consumption", "availability", "quality", "reconcile_dojot")
 _RATED_W = {1: 50_000, 2: 22_000}
 
 
@@ -441,6 +442,15 @@ def store_numbers(conn: psycopg.Connection) -> None:
         " max(charge_point_id)) FROM charge_point"
     )
     conn.execute("SELECT setval('transaction_number', max(transaction_id)) FROM transaction")
+
+
+def store_watermarks(conn: psycopg.Connection, plan: Plan) -> None:
+    """As if the flows had just run."""
+    _copy(
+        conn,
+        "COPY flow_watermark (flow, done_until) FROM STDIN",
+        [(flow, plan.until) for flow in _FLOWS],
+    )
 
 
 def _check(made: ChargePoint, day: Any, count: int) -> tuple[Any, ...]:

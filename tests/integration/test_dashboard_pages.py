@@ -1,5 +1,7 @@
 """Every page, in both languages, over an empty, a seeded and an absent database."""
 
+import math
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -170,6 +172,49 @@ def test_the_live_strip_shows_what_charges_now(monkeypatch, seeded):
     cards = "".join(element.proto.body for element in page.get("html"))
     assert "Charging" in cards
     assert f"{running.energy_wh / 1000:.1f}".replace(".", ",") + " kWh" in cards
+
+
+def test_a_flow_that_stopped_makes_the_page_say_how_old_its_figures_are(monkeypatch, seeded):
+    """Messages still come, so their age alone would look fresh."""
+    url, _ = seeded
+    with psycopg.connect(url) as conn:
+        conn.execute(
+            "UPDATE flow_watermark SET done_until = now() - INTERVAL '2 hours'"
+            " WHERE flow = 'consumption'"
+        )
+    behind = opened(monkeypatch, url)
+    with psycopg.connect(url) as conn:
+        conn.execute("UPDATE flow_watermark SET done_until = now()")
+    st.cache_data.clear()
+    fresh = opened(monkeypatch, url)
+
+    assert re.search(r"red-badge.*consumo: calculado até", said(behind))
+    assert "calculado até" not in said(fresh)
+    assert "dados até" in said(fresh)
+
+
+def test_a_cost_that_lacks_a_part_says_so(monkeypatch, seeded):
+    url, _ = seeded
+    with psycopg.connect(url) as conn:
+        conn.execute("UPDATE consumption_day SET unpriced_wh = 2000 WHERE charge_point_id = 1")
+    page = opened(monkeypatch, url)
+    with psycopg.connect(url) as conn:
+        conn.execute("UPDATE consumption_day SET unpriced_wh = 0")
+
+    assert "sem tarifa" in next(each.delta for each in page.metric if each.label == "Custo")
+
+
+def test_a_day_of_unknown_availability_is_a_gap_in_its_curve(monkeypatch, seeded):
+    """Not a day at 0 %."""
+    url, _ = seeded
+    today = datetime.now(BELEM).date()
+
+    page = opened(monkeypatch, url, de=f"{today - timedelta(days=13)}", ate=f"{today}")
+
+    drawn = next(each.proto for each in page.metric if each.label == "Disponibilidade").chart_data
+    assert len(drawn) == 14
+    assert all(math.isnan(each) for each in drawn[:2])
+    assert min(each for each in drawn if not math.isnan(each)) > 50
 
 
 def test_what_is_faulted_or_silent_wants_attention(monkeypatch, seeded):

@@ -1,0 +1,227 @@
+"""What the dashboard's questions answer, on few facts whose answers are worked out by hand."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import psycopg
+import pytest
+import streamlit as st
+from psycopg.types.json import Jsonb
+
+from dashboard import db, formats
+from dashboard.data import energy, live, operations
+from dashboard.data import stations as station_data
+from dashboard.filters import Period, Selection
+
+BELEM = ZoneInfo("America/Sao_Paulo")
+DAY = date(2026, 11, 18)  # a Wednesday
+NOON = datetime(2026, 11, 18, 12, tzinfo=BELEM)
+EVERYTHING = Selection(Period(DAY, DAY), None)
+
+
+@pytest.fixture
+def conn(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[psycopg.Connection[Any]]:
+    """A database with two charge points at the site North, one at South, and one at none."""
+    monkeypatch.setenv("ELETROPOSTO_DATABASE_URL", database_url)
+    with psycopg.connect(database_url, autocommit=True) as made:
+        made.execute(
+            "INSERT INTO charge_point (identity, site) VALUES"
+            " ('N1', 'North'), ('N2', 'North'), ('S1', 'South'), ('X1', NULL)"
+        )
+        made.execute(
+            "INSERT INTO connector (charge_point_id, connector_id, status, status_at)"
+            " SELECT charge_point_id, 1, 'Charging', now() FROM charge_point"
+        )
+        yield made
+    db.close_all()
+    st.cache_data.clear()
+
+
+def insert(conn: psycopg.Connection[Any], table: str, **values: Any) -> None:
+    columns = ", ".join(values)
+    places = ", ".join(["%s"] * len(values))
+    statement = f"INSERT INTO {table} ({columns}) VALUES ({places})"
+    conn.execute(statement.encode(), list(values.values()))
+
+
+def consumed(conn: psycopg.Connection[Any], day: date, **values: Any) -> None:
+    """A day of the first charge point; what is not said is zero."""
+    zeros = ("energy_wh", "ponta_wh", "intermediario_wh", "fora_ponta_wh", "unpriced_wh",
+             "sessions", "attempts", "plug_ins", "plug_ins_served")  # fmt: skip
+    where = {"day": day, "charge_point_id": 1, "connector_id": 1}
+    insert(conn, "consumption_day", **where, **dict.fromkeys(zeros, 0) | values)
+
+
+def available(conn: psycopg.Connection[Any], day: date, up_s: float, down_s: float = 0) -> None:
+    zeros = ("unknown_s", "excluded_s", "plugged_s", "available_s", "preparing_s", "charging_s",
+             "suspended_ev_s", "suspended_evse_s", "finishing_s", "reserved_s", "unavailable_s",
+             "faulted_s", "offline_s")  # fmt: skip
+    insert(
+        conn, "availability_day", day=day, charge_point_id=1, connector_id=1,
+        observed_s=up_s + down_s, up_s=up_s, down_s=down_s, **dict.fromkeys(zeros, 0),
+    )  # fmt: skip
+
+
+def transaction(conn: psycopg.Connection[Any], number: int, at: datetime, **values: Any) -> None:
+    insert(
+        conn, "transaction", transaction_id=number, charge_point_id=1, connector_id=1,
+        id_tag="TAG", id_tag_status="Accepted", started_at=at, meter_start_wh=0, **values,
+    )  # fmt: skip
+
+
+def session(conn: psycopg.Connection[Any], number: int, at: datetime, **values: Any) -> None:
+    """A session of an hour and 10 kWh with its transaction."""
+    end = at + timedelta(hours=1)
+    transaction(conn, number, at, stopped_at=None if "inferred_by" in values else end)
+    usual = {
+        "transaction_id": number, "charge_point_id": 1, "connector_id": 1, "visit_id": number,
+        "started_at": at, "ended_at": end, "is_open": False, "is_attempt": False,
+        "duration_s": 3600, "energy_wh": 10_000, "energy_source": "register", "readings": 0,
+    }  # fmt: skip
+    insert(conn, "session", **usual | values)
+
+
+def demand(conn: psycopg.Connection[Any], site: str, kw: float, at: datetime = NOON) -> None:
+    insert(conn, "site_demand", started_at=at, site=site, energy_wh=kw * 250, connectors=1)
+
+
+def tariff(conn: psycopg.Connection[Any], site: str | None, kw: float | None) -> None:
+    about = {"name": "invented", "consumer_group": "A", "modality": "verde", "site": site,
+             "valid_from": "2020-01-01", "contracted_demand_kw": kw}  # fmt: skip
+    periods = [{"posto": "fora_ponta", "price_per_kwh": 0.5}]
+    conn.execute("SELECT report.add_tariff(%s, %s, 'Ana')", [Jsonb(about), Jsonb(periods)])
+
+
+def test_energy_without_a_tariff_stands_among_the_days(conn):
+    consumed(conn, DAY, energy_wh=5000, unpriced_wh=5000)
+
+    [row] = energy.days(EVERYTHING, "day").to_dict("records")
+
+    assert (row["none_wh"], row["fora_ponta_wh"], row["energy_wh"]) == (5000, 0, 5000)
+
+
+def running(conn: psycopg.Connection[Any]) -> tuple[float | None, list[int]]:
+    """The transaction on the live card of the first charge point, and those offered to stop."""
+    st.cache_data.clear()
+    cards = live.connectors_now(Selection(Period(DAY, DAY), ["N1"]))
+    shown = cards["transaction_id"].iloc[0]
+    offered = list(operations.running_transactions("N1")["transaction_id"])
+    return None if formats.is_unknown(shown) else int(shown), offered
+
+
+def test_a_transaction_another_start_replaced_does_not_run(conn):
+    now = datetime.now(UTC)
+    transaction(conn, 1, now - timedelta(hours=2), superseded_at=now - timedelta(hours=1))
+
+    assert running(conn) == (None, [])
+
+
+def test_a_transaction_found_to_have_ended_does_not_run(conn):
+    session(conn, 1, datetime.now(UTC) - timedelta(hours=2), inferred_by="boot")
+
+    assert running(conn) == (None, [])
+
+
+def test_a_transaction_nothing_ended_runs(conn):
+    transaction(conn, 7, datetime.now(UTC) - timedelta(hours=2))
+
+    assert running(conn) == (7, [7])
+
+
+def test_the_slowest_of_the_flows_says_how_old_figures_are(conn):
+    assert live.slowest_flow()[1] is None
+
+    for hours, flow in enumerate(("sessions", "availability", "consumption", "quality")):
+        insert(conn, "flow_watermark", flow=flow, done_until=NOON - timedelta(hours=hours))
+    st.cache_data.clear()
+
+    assert live.slowest_flow() == ("consumption", NOON - timedelta(hours=2))
+
+
+def compared(charge_points: list[str] | None = None) -> list[tuple[str | None, float, float]]:
+    """Site, contracted kW and share of each site the peak is compared with."""
+    frame = energy.contracted(Selection(Period(DAY, DAY), charge_points))
+    return [
+        (row.site, row.contracted_w / 1000, row.share_percent)
+        for row in frame.dropna(subset="demand_w").itertuples()
+    ]
+
+
+def test_the_peak_of_a_site_is_compared_with_what_its_own_tariff_contracts(conn):
+    tariff(conn, "North", 200)
+    tariff(conn, None, 100)
+    demand(conn, "North", 150)
+    demand(conn, "South", 90)
+    demand(conn, "", 10)
+
+    assert compared() == [("South", 100, 90), ("North", 200, 75), (None, 100, 10)]
+
+
+def test_a_site_chosen_in_part_is_not_compared(conn):
+    tariff(conn, None, 100)
+    demand(conn, "North", 150)
+    demand(conn, "South", 90)
+
+    assert compared(["N1", "S1"]) == [("South", 100, 90)]
+    assert compared(["N1", "N2"]) == [("North", 100, 150)]
+
+
+def test_a_tariff_that_contracts_nothing_hides_the_general_one(conn):
+    tariff(conn, "North", None)
+    tariff(conn, None, 100)
+    demand(conn, "North", 150)
+
+    assert compared() == []
+
+
+def test_utilisation_of_stations_and_of_the_period_is_one_figure(conn):
+    """Four hours with power; the state Charging, which lasted longer, does not count."""
+    consumed(conn, DAY, energy_wh=1, charging_s=4 * 3600)
+    available(conn, DAY, up_s=16 * 3600, down_s=8 * 3600)
+    conn.execute("UPDATE availability_day SET charging_s = 10 * 3600")
+
+    of_station = station_data.stations(EVERYTHING).set_index("charge_point")
+    of_day = energy.daily(EVERYTHING)
+
+    assert of_station["utilisation_percent"]["N1"] == 25
+    assert energy.totals(EVERYTHING)["utilisation_percent"] == 25
+    assert of_day["utilisation_percent"].iloc[0] == 25
+
+
+def test_an_unfinished_day_is_compared_with_as_much_of_the_day_before(conn):
+    """At noon: what yesterday had at noon, not at midnight."""
+    yesterday, noon = DAY - timedelta(days=1), NOON - timedelta(days=1)
+    consumed(conn, yesterday, energy_wh=99_000, sessions=9, charging_s=9999)
+    available(conn, yesterday, up_s=80_000, down_s=6400)
+    for hours, number in ((-3, 1), (3, 2)):
+        session(conn, number, noon + timedelta(hours=hours), idle_s=600)
+    for minutes, wh in ((-60, 1000), (-10, 600), (10, 5000)):
+        insert(
+            conn, "energy_bucket", started_at=noon + timedelta(minutes=minutes), transaction_id=1,
+            charge_point_id=1, connector_id=1, energy_wh=wh, charging_s=900,
+        )  # fmt: skip
+    # Twelve hours: nine up, one down, two unknown; the fault goes on after noon.
+    for hours, length, state in ((-12, 9, "Available"), (-3, 2, "unknown"), (-1, 3, "Faulted")):
+        start = noon + timedelta(hours=hours)
+        insert(
+            conn, "state_interval", started_at=start, ended_at=start + timedelta(hours=length),
+            day=yesterday, charge_point_id=1, connector_id=1, state=state,
+        )  # fmt: skip
+
+    before = energy.totals_before(EVERYTHING, NOON)
+
+    assert before["energy_wh"] == pytest.approx(1000 + 600 * 10 / 15)
+    assert before["sessions"] == 1
+    assert before["idle_s"] == 600
+    assert before["technical_percent"] == pytest.approx(90)
+    assert before["utilisation_percent"] == pytest.approx(100 * (900 + 600) / (9 * 3600))
+
+
+def test_a_period_that_is_over_is_compared_with_the_whole_one_before(conn):
+    consumed(conn, DAY - timedelta(days=1), energy_wh=99_000)
+
+    before = energy.totals_before(EVERYTHING, NOON + timedelta(days=3))
+
+    assert before["energy_wh"] == 99_000
