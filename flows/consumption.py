@@ -46,6 +46,6 @@ def _compute_day(conn: Connection, row: DictRow, dry_run: bool) -> int:
         stored = do(
             conn, "store_consumption", day=day, charge_point_ids=numbers, low=low, high=high
         )
-        do(conn, "delete_demand", charge_point_ids=numbers, low=low, high=high)
-        do(conn, "store_demand", charge_point_ids=numbers, low=low, high=high)
+        do(conn, "store_demand", low=low, high=high)
+        do(conn, "touch_unpriced", day=day, charge_point_ids=numbers)
         return stored

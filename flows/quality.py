@@ -1,6 +1,6 @@
 """Fills ``quality_finding``: what is odd about the data of a charge point on a day."""
 
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 
 from psycopg.rows import DictRow
 
@@ -9,11 +9,14 @@ from flows.database import Connection, ask, do, now
 from flows.runs import Outcome
 from flows.scope import Scope, charge_point_ids
 
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+_LOOK_BACK = timedelta(minutes=10)  # a fact is visible only some time after its received_at
 _SEARCHES = (
     "find_in_readings",
     "find_in_sessions",
     "find_in_clocks",
     "find_missing_readings",
+    "find_duplicates",
     "find_in_the_rest",
 )
 
@@ -22,7 +25,7 @@ def compute(conn: Connection, scope: Scope) -> Outcome:
     """Look at the days whose facts changed, or those of the scope's window. Corrects nothing."""
     as_of, claimed_until = now(conn)
     if scope.is_incremental:
-        found = ask(conn, "quality_days", claimed_until=claimed_until)
+        found = ask(conn, "quality_days", claimed_until=claimed_until, since=_since(conn))
     else:
         numbers = charge_point_ids(conn, scope)
         found = ask(
@@ -41,6 +44,12 @@ def compute(conn: Connection, scope: Scope) -> Outcome:
         f"{rows} findings in {len(found)} local days",
         ask(conn, "findings_table", since=as_of),
     )
+
+
+def _since(conn: Connection) -> datetime:
+    """From when on facts that mark no hour are new to this flow."""
+    mark = ask(conn, "watermark", flow="quality")
+    return mark[0]["done_until"] - _LOOK_BACK if mark else _LONG_AGO
 
 
 def _look_at_day(conn: Connection, row: DictRow, dry_run: bool) -> int:

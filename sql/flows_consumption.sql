@@ -21,21 +21,11 @@ ORDER BY day.day;
 -- Give the buckets of a day their posto and price: the tariff of the site if it has one, else the
 -- general one. None, or more than one in force: no price.
 WITH tariff_of_site AS (
-    SELECT
-        cp.charge_point_id,
-        coalesce(own.tariff_ids, general.tariff_ids) AS tariff_ids
+    SELECT cp.charge_point_id, array_agg(tar.tariff_id) AS tariff_ids
     FROM charge_point AS cp
-    LEFT JOIN LATERAL (
-        SELECT array_agg(tar.tariff_id) AS tariff_ids
-        FROM tariff AS tar
-        WHERE tar.site = cp.site AND tar.valid_from <= %(day)s AND coalesce(tar.valid_to, 'infinity') > %(day)s
-    ) AS own ON TRUE
-    LEFT JOIN LATERAL (
-        SELECT array_agg(tar.tariff_id) AS tariff_ids
-        FROM tariff AS tar
-        WHERE tar.site IS NULL AND tar.valid_from <= %(day)s AND coalesce(tar.valid_to, 'infinity') > %(day)s
-    ) AS general ON TRUE
+    CROSS JOIN LATERAL tariffs_in_force(cp.site, %(day)s::date) AS tar
     WHERE cp.charge_point_id = ANY(%(charge_point_ids)s)
+    GROUP BY cp.charge_point_id
 ),
 
 workday AS (
@@ -129,9 +119,10 @@ WITH bucket AS (
         eb.charging_s,
         eb.posto,
         eb.cost,
-        eb.price_per_kwh,
+        ses.charging_s IS NOT NULL OR ses.is_attempt AS is_timed,
         sum(eb.energy_wh) OVER (PARTITION BY eb.charge_point_id, eb.connector_id, eb.started_at) AS slot_wh
     FROM energy_bucket AS eb
+    INNER JOIN session AS ses ON eb.transaction_id = ses.transaction_id
     WHERE
         eb.charge_point_id = ANY(%(charge_point_ids)s)
         AND eb.started_at >= %(low)s AND eb.started_at < %(high)s
@@ -146,20 +137,7 @@ cheap AS (
                 THEN min((per.price_per_kwh + tar.surcharge_per_kwh) * (1 + tar.tax_percent / 100))
         END AS price_per_kwh
     FROM charge_point AS cp
-    INNER JOIN tariff AS tar
-        ON
-            tar.valid_from <= %(day)s AND coalesce(tar.valid_to, 'infinity') > %(day)s
-            AND (
-                cp.site = tar.site
-                OR (
-                    tar.site IS NULL AND NOT EXISTS (
-                        SELECT FROM tariff AS own
-                        WHERE
-                            own.site = cp.site AND own.valid_from <= %(day)s
-                            AND coalesce(own.valid_to, 'infinity') > %(day)s
-                    )
-                )
-            )
+    CROSS JOIN LATERAL tariffs_in_force(cp.site, %(day)s::date) AS tar
     LEFT JOIN tariff_period AS per ON tar.tariff_id = per.tariff_id AND per.posto = 'fora_ponta'
     WHERE cp.charge_point_id = ANY(%(charge_point_ids)s)
     GROUP BY cp.charge_point_id
@@ -179,6 +157,7 @@ energy AS (
         sum(bucket.cost) FILTER (WHERE bucket.posto = 'fora_ponta') AS cost_fora_ponta,
         coalesce(sum(bucket.energy_wh) FILTER (WHERE bucket.cost IS NULL), 0) AS unpriced_wh,
         sum(bucket.charging_s) AS charging_s,
+        bool_and(bucket.is_timed) AS is_timed,
         max(bucket.slot_wh) * 4 AS peak_demand_w,
         (array_agg(bucket.started_at ORDER BY bucket.slot_wh DESC, bucket.started_at ASC))[1] AS peak_demand_at
     FROM bucket
@@ -191,7 +170,8 @@ visited AS (
         ses.connector_id,
         count(*) FILTER (WHERE NOT ses.is_attempt) AS sessions,
         count(*) FILTER (WHERE ses.is_attempt) AS attempts,
-        sum(ses.idle_s) AS idle_s
+        sum(ses.idle_s) AS idle_s,
+        bool_and(ses.charging_s IS NOT NULL OR ses.is_attempt) AS is_timed
     FROM session AS ses
     WHERE
         ses.charge_point_id = ANY(%(charge_point_ids)s)
@@ -289,7 +269,7 @@ port AS (
 INSERT INTO consumption_day (
     day, charge_point_id, connector_id, energy_wh, ponta_wh, intermediario_wh, fora_ponta_wh, cost, cost_ponta,
     cost_intermediario, cost_fora_ponta, cost_if_fora_ponta, unpriced_wh, charging_s, peak_demand_w, peak_demand_at,
-    sessions, attempts, idle_s, plug_ins, plug_ins_served
+    sessions, attempts, idle_s, plug_ins, plug_ins_served, is_timed
 )
 SELECT
     %(day)s,
@@ -312,33 +292,64 @@ SELECT
     coalesce(visited.attempts, 0),
     visited.idle_s,
     coalesce(tried.plug_ins, 0),
-    coalesce(tried.plug_ins_served, 0)
+    coalesce(tried.plug_ins_served, 0),
+    CASE WHEN energy.is_timed IS NOT NULL OR visited.is_timed IS NOT NULL
+        THEN coalesce(energy.is_timed, TRUE) AND coalesce(visited.is_timed, TRUE)
+    END
 FROM port
 LEFT JOIN energy ON port.charge_point_id = energy.charge_point_id AND port.connector_id = energy.connector_id
 LEFT JOIN visited ON port.charge_point_id = visited.charge_point_id AND port.connector_id = visited.connector_id
 LEFT JOIN tried ON port.charge_point_id = tried.charge_point_id AND port.connector_id = tried.connector_id
 LEFT JOIN cheap ON port.charge_point_id = cheap.charge_point_id;
 
--- name: delete_demand
-DELETE FROM site_demand AS sd
-WHERE
-    sd.started_at >= %(low)s AND sd.started_at < %(high)s
-    AND sd.site IN (
-        SELECT coalesce(cp.site, '') FROM charge_point AS cp WHERE cp.charge_point_id = ANY(%(charge_point_ids)s)
-    );
-
 -- name: store_demand
-INSERT INTO site_demand (started_at, site, energy_wh, connectors)
-SELECT
-    eb.started_at,
-    coalesce(cp.site, ''),
-    sum(eb.energy_wh),
-    count(DISTINCT eb.charge_point_id * 65536::bigint + eb.connector_id) FILTER (WHERE eb.energy_wh > 0)
-FROM energy_bucket AS eb
-INNER JOIN charge_point AS cp ON eb.charge_point_id = cp.charge_point_id
-WHERE
-    eb.started_at >= %(low)s AND eb.started_at < %(high)s
-    AND coalesce(cp.site, '') IN (
-        SELECT coalesce(own.site, '') FROM charge_point AS own WHERE own.charge_point_id = ANY(%(charge_point_ids)s)
-    )
-GROUP BY eb.started_at, coalesce(cp.site, '');
+-- The demand of every site on that day, of those too that a charge point has left; only what changed is written.
+WITH fresh AS (
+    SELECT
+        eb.started_at,
+        coalesce(cp.site, '') AS site,
+        sum(eb.energy_wh) AS energy_wh,
+        count(DISTINCT eb.charge_point_id * 65536::bigint + eb.connector_id) FILTER (WHERE eb.energy_wh > 0) AS connectors
+    FROM energy_bucket AS eb
+    INNER JOIN charge_point AS cp ON eb.charge_point_id = cp.charge_point_id
+    WHERE eb.started_at >= %(low)s AND eb.started_at < %(high)s
+    GROUP BY eb.started_at, coalesce(cp.site, '')
+),
+
+gone AS (
+    DELETE FROM site_demand AS sd
+    WHERE
+        sd.started_at >= %(low)s AND sd.started_at < %(high)s
+        AND NOT EXISTS (SELECT FROM fresh WHERE fresh.started_at = sd.started_at AND fresh.site = sd.site)
+)
+
+INSERT INTO site_demand AS sd (started_at, site, energy_wh, connectors)
+SELECT fresh.started_at, fresh.site, fresh.energy_wh, fresh.connectors
+FROM fresh
+ON CONFLICT (started_at, site) DO UPDATE SET energy_wh = excluded.energy_wh, connectors = excluded.connectors
+WHERE (sd.energy_wh, sd.connectors) IS DISTINCT FROM (excluded.energy_wh, excluded.connectors);
+
+-- name: touch_unpriced
+-- The findings about energy without a price are to follow.
+INSERT INTO touched_work (flow, charge_point_id, hour)
+SELECT 'quality', differing.charge_point_id, local_midnight(%(day)s)
+FROM (
+    SELECT coalesce(con.charge_point_id, qf.charge_point_id) AS charge_point_id
+    FROM (
+        SELECT day.charge_point_id, day.connector_id, day.unpriced_wh
+        FROM consumption_day AS day
+        WHERE
+            day.day = %(day)s AND day.charge_point_id = ANY(%(charge_point_ids)s)
+            AND day.unpriced_wh > 0 AND EXISTS (SELECT FROM tariff)
+    ) AS con
+    FULL JOIN (
+        SELECT found.charge_point_id, found.connector_id, found.value
+        FROM quality_finding AS found
+        WHERE
+            found.day = %(day)s AND found.charge_point_id = ANY(%(charge_point_ids)s)
+            AND found.kind = 'unpriced'
+    ) AS qf ON con.charge_point_id = qf.charge_point_id AND con.connector_id = qf.connector_id
+    WHERE con.unpriced_wh IS DISTINCT FROM qf.value
+) AS differing
+GROUP BY differing.charge_point_id
+ON CONFLICT (flow, charge_point_id, hour) DO UPDATE SET claimed_at = clock_timestamp();

@@ -1,11 +1,36 @@
 -- What is odd about the data, per charge point and local day. Found, never corrected.
 
 -- name: quality_days
-SELECT local_day(work.hour) AS day, array_agg(DISTINCT work.charge_point_id) AS charge_point_ids
-FROM touched_work AS work
-WHERE work.flow = 'quality' AND work.claimed_at <= %(claimed_until)s
-GROUP BY local_day(work.hour)
-ORDER BY local_day(work.hour);
+-- The days that were handed over, and those of what touches no reading or status: pieces set aside,
+-- stops nobody answers to, copies in DOJOT.
+SELECT seen.day, array_agg(DISTINCT seen.charge_point_id) AS charge_point_ids
+FROM (
+    SELECT local_day(work.hour) AS day, work.charge_point_id
+    FROM touched_work AS work
+    WHERE work.flow = 'quality' AND work.claimed_at <= %(claimed_until)s
+    UNION ALL
+    SELECT local_day(aside.received_at), aside.charge_point_id
+    FROM set_aside AS aside
+    WHERE aside.received_at >= %(since)s
+    UNION ALL
+    SELECT local_day(os.stopped_at), os.charge_point_id
+    FROM orphan_stop AS os
+    WHERE os.received_at >= %(since)s
+    UNION ALL
+    SELECT local_day(rec.window_start), rec.charge_point_id
+    FROM reconciliation AS rec
+    WHERE rec.checked_at >= %(since)s AND rec.duplicates > 0
+    UNION ALL
+    SELECT qf.day, qf.charge_point_id
+    FROM quality_finding AS qf
+    INNER JOIN reconciliation AS rec
+        ON
+            qf.charge_point_id = rec.charge_point_id
+            AND rec.window_start >= local_midnight(qf.day) AND rec.window_start < local_midnight(qf.day + 1)
+    WHERE qf.kind = 'duplicate' AND qf.day >= current_date - 30 AND rec.checked_at > qf.found_at
+) AS seen
+GROUP BY seen.day
+ORDER BY seen.day;
 
 -- name: make_work_finding
 CREATE TEMPORARY TABLE work_finding (
@@ -262,11 +287,9 @@ SELECT
     1,
     con.unpriced_wh,
     'Wh',
-    jsonb_build_object('tariffs_in_force', (
-        SELECT count(*) FROM tariff AS tar
-        WHERE tar.valid_from <= con.day AND coalesce(tar.valid_to, 'infinity') > con.day
-    ))
+    jsonb_build_object('tariffs_in_force', (SELECT count(*) FROM tariffs_in_force(cp.site, con.day)))
 FROM consumption_day AS con
+INNER JOIN charge_point AS cp ON con.charge_point_id = cp.charge_point_id
 WHERE
     con.charge_point_id = ANY(%(charge_point_ids)s) AND con.day = %(day)s
     AND con.unpriced_wh > 0
@@ -309,6 +332,25 @@ FROM (
 -- With more than half of them absent the charge point sampled more slowly: that is no loss.
 WHERE lacking.missing > 3 AND lacking.missing BETWEEN 0.02 * lacking.expected AND 0.5 * lacking.expected
 GROUP BY lacking.charge_point_id, lacking.connector_id;
+
+-- name: find_duplicates
+-- Copies of a reading that DOJOT keeps. The database has none: a repeated reading meets its own key.
+INSERT INTO work_finding
+SELECT
+    rec.charge_point_id,
+    NULL::smallint,
+    'duplicate',
+    'amber',
+    count(*),
+    sum(rec.duplicates),
+    'readings',
+    jsonb_build_object('first_at', min(rec.window_start), 'last_at', max(rec.window_end), 'where', 'DOJOT')
+FROM reconciliation AS rec
+WHERE
+    rec.charge_point_id = ANY(%(charge_point_ids)s)
+    AND rec.window_start >= %(low)s AND rec.window_start < %(high)s
+    AND rec.duplicates > 0
+GROUP BY rec.charge_point_id;
 
 -- name: delete_findings
 DELETE FROM quality_finding AS qf

@@ -207,13 +207,16 @@ ON CONFLICT (transaction_id) DO UPDATE SET
     computed_at = now();
 
 -- name: touch_consumption_after
--- The days whose consumption, plug-ins and session counts these sessions belong to now.
+-- The days whose consumption, plug-ins and session counts these sessions belong to now: a session
+-- may answer to a plug-in up to 5 min before it, or 1 min after its start.
 INSERT INTO touched_work (flow, charge_point_id, hour)
 SELECT 'consumption', ws.charge_point_id, local_midnight(day.day::date)
 FROM work_session AS ws
 INNER JOIN work_end AS we ON ws.transaction_id = we.transaction_id
 CROSS JOIN LATERAL generate_series(
-    local_day(ws.started_at)::timestamp, local_day(we.ended_at)::timestamp, INTERVAL '1 day'
+    local_day(ws.started_at - INTERVAL '5 minutes')::timestamp,
+    local_day(greatest(we.ended_at, ws.started_at + INTERVAL '1 minute'))::timestamp,
+    INTERVAL '1 day'
 ) AS day (day)
 GROUP BY ws.charge_point_id, day.day
 ON CONFLICT (flow, charge_point_id, hour) DO UPDATE SET claimed_at = clock_timestamp();

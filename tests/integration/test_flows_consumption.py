@@ -125,9 +125,12 @@ def test_a_tariff_entered_later_prices_what_was_there(facts: Facts):
 @pytest.mark.parametrize("overlap", [True, False])
 def test_a_hole_or_an_overlap_gives_no_price_and_a_finding(facts: Facts, overlap: bool):
     cp = facts.charge_point()
-    if overlap:
+    if overlap:  # of before such were refused
         tariff(facts)
-        tariff(facts)
+        facts.conn.execute(
+            "INSERT INTO tariff (name, consumer_group, modality, valid_from, author)"
+            " VALUES ('second', 'B', 'branca', '2020-01-01', 'Ana')"
+        )
     else:
         tariff(facts, valid_from=str(WEDNESDAY + timedelta(days=1)))
     charge(facts, cp, WEDNESDAY, 9, 1, 10)
@@ -215,6 +218,23 @@ def test_drivers_succeed_when_energy_comes_within_five_minutes(facts: Facts):
 
     (day,) = facts.rows("SELECT * FROM report.consumption_day")
     assert (day["plug_ins"], day["plug_ins_served"]) == (3, 1)
+
+
+def test_a_plug_in_before_midnight_is_served_after_it(facts: Facts):
+    """The flow ran between the two: the answer must not depend on that."""
+    cp = facts.charge_point()
+    facts.status(cp, local(WEDNESDAY, 22), "Available")
+    facts.status(cp, local(WEDNESDAY, 24) - minutes(2), "Preparing")
+    facts.run()
+    charge(facts, cp, WEDNESDAY, 24 + 1 / 60, 1, 20)
+
+    facts.run()
+
+    rows = facts.rows("SELECT day, plug_ins, plug_ins_served FROM consumption_day ORDER BY day")
+    assert [tuple(row.values()) for row in rows] == [
+        (WEDNESDAY, 1, 1),
+        (WEDNESDAY + timedelta(days=1), 0, 0),
+    ]
 
 
 def test_avoided_emissions_need_all_three_factors(facts: Facts):

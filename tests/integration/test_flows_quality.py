@@ -87,6 +87,45 @@ def test_stops_nobody_answers_to_and_pieces_set_aside(facts: Facts):
     assert kinds(facts) == {"orphan_stop": "amber", "set_aside": "amber"}
 
 
+def test_what_is_set_aside_on_a_quiet_day_is_found_by_the_next_run(facts: Facts):
+    """No reading and no status marks the day: the flow looks at what came since it ran."""
+    cp = facts.charge_point()
+    facts.run()
+    facts.conn.execute(
+        "INSERT INTO orphan_stop (received_at, charge_point_id, transaction_id, stopped_at)"
+        " VALUES (now(), %s, 99, %s)",
+        [cp, NOON],
+    )
+    facts.conn.execute(
+        "INSERT INTO set_aside (received_at, charge_point_id, reason, raw)"
+        " VALUES (now(), %s, 'not a number', '{}')",
+        [cp],
+    )
+
+    facts.run()
+
+    assert kinds(facts) == {"orphan_stop": "amber", "set_aside": "amber"}
+
+
+def test_copies_in_dojot_are_a_finding_until_they_are_gone(facts: Facts):
+    cp = facts.charge_point()
+    facts.run()
+    facts.conn.execute(
+        "INSERT INTO reconciliation"
+        " (charge_point_id, window_start, window_end, duplicates, verdict)"
+        " VALUES (%s, %s, %s, 7, 'different')",
+        [cp, NOON, NOON + minutes(60)],
+    )
+    facts.run()
+    (row,) = facts.rows("SELECT kind, severity, value, unit FROM report.quality_finding")
+    assert tuple(row.values()) == ("duplicate", "amber", 7, "readings")
+
+    facts.conn.execute("UPDATE reconciliation SET duplicates = 0, checked_at = now()")
+    facts.run()
+
+    assert kinds(facts) == {}
+
+
 def test_readings_that_should_have_come(facts: Facts):
     """Every 10 s for 10 min are 60 readings; only 30 came."""
     cp = facts.charge_point()
