@@ -16,12 +16,12 @@ from uuid import UUID, uuid4
 import psycopg
 import uvloop
 from psycopg import AsyncConnection
-from psycopg_pool import AsyncConnectionPool
 
 from ingest.central_system import CentralSystem
 from ingest.certificate_authority import BadAuthority, load_authority
 from ingest.commands import Commands
 from ingest.configuring import Configuring, wishes
+from ingest.database import KEEPALIVE, OPTIONS, Pool
 from ingest.health import serve_health
 from ingest.metrics import Metrics
 from ingest.operations import Operations
@@ -37,7 +37,8 @@ from sql.migrations import MigrationError, migrate
 logger = logging.getLogger("ingest")
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
-_OPTIONS = "-c role=eletroposto_ingest -c statement_timeout=10000 -c timezone=UTC"
+_LISTEN_S = 30.0  # then we ask whether anybody is still there
+_ANSWER_S = 10.0
 
 
 @dataclass(slots=True)
@@ -58,9 +59,7 @@ class Ingest:
         unknown = "Accepted" if self.settings.unknown_id_tags == "accept" else "Invalid"
         store = Store(self.replica_id, unknown)
         self.writer = Writer(url, store, self.replica_id, socket.gethostname())
-        pool = AsyncConnectionPool(
-            url, min_size=1, max_size=4, timeout=10, open=False, kwargs={"options": _OPTIONS}
-        )
+        pool = Pool(url)
         accept = self.settings.unknown_charge_points == "accept"
         self.registry = Registry(pool, accept)
         self.central_system = CentralSystem(self.settings, self.writer, self.registry, self.metrics)
@@ -119,18 +118,23 @@ class Ingest:
         while True:
             try:
                 await self._follow()
-            except psycopg.Error as exc:
-                logger.warning("not listening: %s", str(exc).strip())
+            except (psycopg.Error, TimeoutError) as exc:
+                logger.warning("not listening: %s", str(exc).strip() or "no answer in time")
                 await asyncio.sleep(1)
 
     async def _follow(self) -> None:
         url = self.settings.database_url.get_secret_value()
-        async with await AsyncConnection.connect(url, autocommit=True, options=_OPTIONS) as conn:
+        async with await AsyncConnection.connect(
+            url, autocommit=True, options=OPTIONS, connect_timeout=10, **KEEPALIVE
+        ) as conn:
             for channel in ("charge_point", "command", "replaced"):
                 await conn.execute(f"LISTEN eletroposto_{channel}")
             await self._catch_up()
-            async for notice in conn.notifies():
-                await self._heed(notice.channel, notice.payload)
+            while True:
+                async for notice in conn.notifies(timeout=_LISTEN_S):
+                    await self._heed(notice.channel, notice.payload)
+                async with asyncio.timeout(_ANSWER_S):
+                    await conn.execute("SELECT 1")
 
     async def _heed(self, channel: str, payload: str) -> None:
         match channel, payload.split():
@@ -158,7 +162,7 @@ class Ingest:
 
 
 def _operations(
-    settings: Settings, pool: AsyncConnectionPool, central_system: CentralSystem, replica_id: UUID
+    settings: Settings, pool: Pool, central_system: CentralSystem, replica_id: UUID
 ) -> Operations:
     """Build what works beside the answers. Raises BadAuthority."""
     asks = settings.configure_on_boot

@@ -14,13 +14,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 import psycopg
 from psycopg import Connection, errors
 
 import sql
+from ingest.database import KEEPALIVE
 from ingest.facts import Meaning, TransactionStart
 from ingest.frames import error_text
 from ingest.readings import SetAside
@@ -47,13 +48,6 @@ _THEIRS = (
 )
 _QUERIES = sql.load("ingest")
 _OPTIONS = "-c role=eletroposto_ingest -c statement_timeout=15000 -c timezone=UTC"
-# A server whose machine or network is gone says nothing: TCP is asked to notice.
-_KEEPALIVE: dict[str, Any] = {
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 20000,
-}
 
 _T = TypeVar("_T")
 
@@ -164,7 +158,7 @@ class Writer:
 
     def _open_connection(self) -> None:
         conn = Connection.connect(
-            self.url, autocommit=True, connect_timeout=5, options=self.options, **_KEEPALIVE
+            self.url, autocommit=True, connect_timeout=5, options=self.options, **KEEPALIVE
         )
         self._conn = conn  # from here on it can be hung up on
         try:
