@@ -43,7 +43,6 @@ _MEASURE_EVERY_S = 10.0
 _LISTEN_EVERY_S = 5.0
 _FRAMES_EVERY_S = 1.0
 _RETRY_S = 1.0
-_REFUSED_S = 60.0
 _DRAIN_S = 5.0
 _ORDERS_AT_MOST = 1000
 
@@ -77,7 +76,7 @@ class Relay:
             self.relay_id,
             self.metrics,
             on_config=self._on_config,
-            on_refused=lambda charge_point_id: self.registrar.block(charge_point_id, _REFUSED_S),
+            on_refused=lambda number, seconds: self.registrar.block(number, seconds),
         )
         self.registrar = Registrar(
             self._api,
@@ -97,7 +96,7 @@ class Relay:
             settings.dojot_retention,
             settings.dojot_rate,
             shards=lambda: self._claims.shards,
-            unavailable=self.registrar.unavailable,
+            unavailable=self._unavailable,
         )
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -125,7 +124,7 @@ class Relay:
             "ok": self._database_ok,
             "database": "connected" if self._database_ok else "away",
             "broker": "away" if self.sessions.broker_is_away else "not known to be away",
-            "unavailable_charge_points": len(self.registrar.unavailable()),
+            "unavailable_charge_points": len(self._unavailable()),
             "in_flight": self._in_flight(),
             "shards": sorted(self._claims.shards),
             "relay": str(self.relay_id),
@@ -147,7 +146,7 @@ class Relay:
                 self._settings.dojot_rate,
                 self.metrics,
                 shards=lambda: self._claims.shards,
-                unavailable=self.registrar.unavailable,
+                unavailable=self._unavailable,
                 deliver=self._deliver,
             )
             repeated += [
@@ -177,6 +176,9 @@ class Relay:
                 self.metrics.error("database_refuses")
                 rest_s = _RETRY_S
             await asyncio.sleep(rest_s)
+
+    def _unavailable(self) -> list[int]:
+        return [*self.registrar.unavailable(), *self.sessions.stalled]
 
     def _deliver(self, message: Message) -> None:
         if device := self.registrar.devices.get(message.charge_point_id):
@@ -292,7 +294,7 @@ class Relay:
         self.registrar.give_back()
         clock = asyncio.get_running_loop().time
         patience = clock() + (0 if self.sessions.broker_is_away else _DRAIN_S)
-        while self._in_flight() and clock() < patience:  # noqa: ASYNC110
+        while any(outbox.in_flight for outbox in self._outboxes) and clock() < patience:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
         for task in settling:
             task.cancel()

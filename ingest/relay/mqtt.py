@@ -11,8 +11,15 @@ _TIMEOUT_S = 10
 _KEEPALIVE_S = 60
 
 
+_SERVER_UNAVAILABLE = 136  # CONNACK 3, as paho numbers it: the only refusal that is not about us
+
+
 class ConnectFailed(OSError):
-    """The broker cannot be reached, or does not want us."""
+    """The broker cannot be reached."""
+
+
+class ConnectRefused(ConnectFailed):
+    """The broker answered, and does not want this device."""
 
 
 class Listener(Protocol):
@@ -75,7 +82,7 @@ class Connection:
         self._client = client
 
     async def open(self, host: str, port: int) -> None:
-        """Raises ConnectFailed."""
+        """Raises ConnectFailed, or ConnectRefused if it is this device that is not wanted."""
         try:
             async with asyncio.timeout(_TIMEOUT_S):
                 self._client.connected_socket = await self._dial(host, port)
@@ -90,7 +97,8 @@ class Connection:
             raise
         if code.is_failure:
             self.close()
-            raise ConnectFailed(f"{host}:{port}: {code}")
+            kind = ConnectFailed if code.value == _SERVER_UNAVAILABLE else ConnectRefused
+            raise kind(f"{host}:{port}: {code}")
         self._open = True
         self._client.subscribe(self._config_topic, qos=1)
 

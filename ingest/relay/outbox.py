@@ -38,6 +38,7 @@ class Row:
     Attributes:
         since, until: Bounds of its readings in seconds since 1970.
         left: Messages not settled yet.
+        load: How many of the messages in flight are of this row.
         back: Positions of readings that could not be sent and stay in the row.
     """
 
@@ -49,15 +50,25 @@ class Row:
     lane: str
     outbox: "Outbox"
     left: int = 0
+    load: int = 0
     back: list[int] = field(default_factory=list)
 
     def settle(self, back: int | None = None) -> None:
         """One message less to wait for; ``back`` is the position of one that was not sent."""
-        self.left -= 1
+        self.weigh(self.load - 1)
         if back is not None:
             self.back.append(back)
+        self.one_less()
+
+    def one_less(self) -> None:
+        self.left -= 1
         if not self.left:
             self.outbox.settled(self)
+
+    def weigh(self, load: int) -> None:
+        """One that is not acknowledged keeps its row in flight, but not the room of the others."""
+        self.outbox.loads[self.lane] += load - self.load
+        self.load = load
 
 
 @dataclass(slots=True, eq=False)
@@ -142,19 +153,20 @@ class Outbox:
         for message in messages:
             message.row.left += 1
         for row in rows:
-            row.settle()
+            row.weigh(row.left - 1)
+            row.one_less()
         return messages
 
     def _put_in_flight(self, rows: Iterable[Row]) -> None:
         for row in rows:
             row.left = 1  # until all its messages are counted, so that it settles once
             self.in_flight[row.row_id] = row
-            self.loads[row.lane] += row.readings
+            row.weigh(row.readings)
 
     def _take_out(self, rows: Iterable[Row]) -> None:
         for row in rows:
             del self.in_flight[row.row_id]
-            self.loads[row.lane] -= row.readings
+            row.weigh(0)
 
     def _messages(
         self, by_id: dict[int, Row], found: Iterable[tuple[Any, ...]]

@@ -6,10 +6,11 @@ import random
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import count
 from uuid import UUID
 
 from ingest.relay.metrics import Metrics
-from ingest.relay.mqtt import ConnectFailed, Connection
+from ingest.relay.mqtt import ConnectFailed, Connection, ConnectRefused
 from ingest.relay.outbox import Message
 from ingest.relay.pacing import Backoff
 
@@ -19,7 +20,12 @@ _IN_FLIGHT = 20  # per device, as the bridge behind the broker has it
 _DIALLING = 64  # at one time
 _REST_S = 2.0  # longest pause before a device that was cut comes back
 _FRUITLESS = 3  # closed so often with messages and no acknowledgement: it is refused
-_KEEPALIVE_EVERY_S = 5.0
+_STALLED_S = 3.0  # without an acknowledgement: it holds no more than what is in flight
+_DEADLINE_S = 30.0  # for an acknowledgement: the connection is given up
+_PAUSE_S = 10.0  # of a device that failed, for each failure
+_REFUSED_S = 60.0
+_WATCH_EVERY_S = 1.0
+_PING_EVERY = 5  # times of watching
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +42,17 @@ class Device:
 
 
 class Session:
-    """Messages of one device wait here until the broker has acknowledged them."""
+    """Messages of one device wait here until the broker has acknowledged them.
+
+    Attributes:
+        unacknowledged: By message id, oldest first: the message and when it was published.
+        fruitless: Failures in a row, without any acknowledgement between them.
+    """
 
     def __init__(self, device: Device, sessions: "Sessions") -> None:
         self.device = device
         self.queue: deque[Message] = deque()
-        self.unacknowledged: dict[int, Message] = {}
+        self.unacknowledged: dict[int, tuple[Message, float]] = {}
         self.connection: Connection | None = None
         self.opening: asyncio.Task[None] | None = None
         self.fruitless = 0
@@ -49,6 +60,7 @@ class Session:
         self._pumping = False
         self._is_old = False
         self._ageing: asyncio.TimerHandle | None = None
+        self._heard_at = 0.0  # the last acknowledgement, or the first message that waits for one
 
     @property
     def is_idle(self) -> bool:
@@ -63,9 +75,12 @@ class Session:
             if not self.unacknowledged:
                 self._sessions.renew(self)
             return
+        now = asyncio.get_running_loop().time()
+        if not self.unacknowledged:
+            self._heard_at = now
         while self.queue and len(self.unacknowledged) < _IN_FLIGHT:
             message = self.queue.popleft()
-            self.unacknowledged[self.connection.publish(message.payload)] = message
+            self.unacknowledged[self.connection.publish(message.payload)] = message, now
         if self.is_idle:
             self._sessions.rests(self)
 
@@ -89,9 +104,10 @@ class Session:
             asyncio.get_running_loop().call_soon(self.pump)
 
     def acknowledged(self, message_id: int) -> None:
-        if message := self.unacknowledged.pop(message_id, None):
+        if found := self.unacknowledged.pop(message_id, None):
             self.fruitless = 0
-            message.sent()
+            self._heard_at = self._sessions.heard(self)
+            found[0].sent()
         self.pump_soon()
 
     def received(self, payload: bytes) -> None:
@@ -101,15 +117,29 @@ class Session:
         """What was not acknowledged is sent again: it may arrive twice, but it arrives."""
         self._forget_connection()
         self.fruitless += bool(self.unacknowledged)
-        self.queue.extendleft(reversed(self.unacknowledged.values()))
+        self.queue.extendleft(message for message, _ in reversed(self.unacknowledged.values()))
         self.unacknowledged.clear()
         self._sessions.closed(self)
 
+    def is_stalled(self, now: float) -> bool:
+        return bool(self.unacknowledged) and now - self._heard_at > _STALLED_S
+
+    def is_overdue(self, now: float) -> bool:
+        """Whether the broker forgot the oldest of the messages that it has."""
+        _, published_at = next(iter(self.unacknowledged.values()), (None, now))
+        return now - published_at > _DEADLINE_S
+
     def give_back(self) -> None:
         """Return every message to the database."""
-        for message in [*self.unacknowledged.values(), *self.queue]:
+        self.give_back_queued()
+        for message, _ in self.unacknowledged.values():
             message.give_back()
         self.unacknowledged.clear()
+
+    def give_back_queued(self) -> None:
+        """Return those that were never published."""
+        for message in self.queue:
+            message.give_back()
         self.queue.clear()
 
     def end(self) -> None:
@@ -133,7 +163,12 @@ class Sessions:
     Args:
         longest_s: Age at which a connection is renewed at the latest.
         on_config: Called with each message of a device's config topic.
-        on_refused: Called with a charge point whose connection the broker keeps closing.
+        on_refused: Called with a charge point that cannot be served just now, and for how many
+            seconds; its messages have gone back to the database.
+
+    Attributes:
+        stalled: Charge points whose messages the broker does not acknowledge; they hold no more
+            than what is in flight, or one of them could hold up all the others.
     """
 
     def __init__(
@@ -144,9 +179,10 @@ class Sessions:
         relay_id: UUID,
         metrics: Metrics,
         on_config: Callable[[Device, bytes], None],
-        on_refused: Callable[[int], None],
+        on_refused: Callable[[int, float], None],
     ) -> None:
         self.on_config = on_config
+        self.stalled: set[int] = set()
         self.broker_is_away = False
         self._address = address
         self._limit = limit
@@ -160,9 +196,13 @@ class Sessions:
         self._dialling = asyncio.Semaphore(_DIALLING)
         self._gate = Backoff(first_s=1, longest_s=15)
         self._not_before = 0.0
+        self._heard_at = 0.0  # the broker, by any session
 
     def send(self, device: Device, message: Message) -> None:
         session = self._session(device)
+        if device.charge_point_id in self.stalled:
+            message.give_back()
+            return
         session.queue.append(message)
         if session.connection is not None:
             self._open.move_to_end(session)
@@ -183,11 +223,12 @@ class Sessions:
             session.end()
             self._leave(session)
             session.give_back()
+            self.stalled.discard(charge_point_id)
 
-    def keep_only(self, shards: frozenset[int], count: int) -> None:
+    def keep_only(self, shards: frozenset[int], of: int) -> None:
         """Close idle sessions of charge points that other relays serve."""
         for charge_point_id, session in list(self._sessions.items()):
-            if charge_point_id % count not in shards and session.is_idle:
+            if charge_point_id % of not in shards and session.is_idle:
                 self.drop(charge_point_id)
 
     def close(self) -> None:
@@ -195,12 +236,43 @@ class Sessions:
             session.end()
 
     async def keep_alive(self) -> None:
-        """Ping and notice silent brokers; runs for ever."""
-        while True:
-            await asyncio.sleep(_KEEPALIVE_EVERY_S)
+        """Ping, and notice silent brokers and messages that they forgot; runs for ever."""
+        loop = asyncio.get_running_loop()
+        for turn in count():
+            await asyncio.sleep(_WATCH_EVERY_S)
+            now = loop.time()
             for session in list(self._open):
-                if session.connection is not None:
+                if session.connection is not None and turn % _PING_EVERY == 0:
                     session.connection.keep_alive()
+                self._watch(session, now)
+
+    def _watch(self, session: Session, now: float) -> None:
+        if session.is_overdue(now):
+            self._fail(session, "no_acknowledgement")
+        elif session.is_stalled(now):
+            self.stalled.add(session.device.charge_point_id)
+            session.give_back_queued()
+
+    def heard(self, session: Session) -> float:
+        """The broker acknowledged something; return when."""
+        self._heard_at = asyncio.get_running_loop().time()
+        self.stalled.discard(session.device.charge_point_id)
+        return self._heard_at
+
+    def _fail(self, session: Session, error: str) -> None:
+        """Leave a device alone for a while, whose fault it seems to be; the others go on."""
+        number = session.device.charge_point_id
+        session.fruitless += 1
+        self._metrics.error(error)
+        logger.warning("%s: %s, %d in a row", session.device.user, error, session.fruitless)
+        if session.fruitless >= _FRUITLESS:
+            self._refuse(session)
+            return
+        session.end()
+        self._leave(session)
+        session.give_back()
+        self.stalled.discard(number)
+        self._on_refused(number, _PAUSE_S * session.fruitless)
 
     def _session(self, device: Device) -> Session:
         session = self._sessions.get(device.charge_point_id)
@@ -259,14 +331,14 @@ class Sessions:
 
     def _refuse(self, session: Session) -> None:
         self._metrics.error("device_refused")
-        logger.error("%s: the broker closes whenever we publish", session.device.user)
+        logger.error("%s: the broker takes nothing from this device", session.device.user)
         self.drop(session.device.charge_point_id)
-        self._on_refused(session.device.charge_point_id)
+        self._on_refused(session.device.charge_point_id, _REFUSED_S)
 
     async def _keep_opening(self, session: Session, pause_s: float = 0) -> None:
         """Try until it is open; while the broker is away all sessions wait for one gate."""
         loop = asyncio.get_running_loop()
-        while session.connection is None:
+        while session.opening is not None and session.connection is None:
             if (closed_for_s := self._not_before - loop.time()) > 0:
                 pause_s = closed_for_s + random.uniform(0, _REST_S)
             if pause_s:
@@ -279,13 +351,19 @@ class Sessions:
         session.pump()
 
     async def _open_once(self, session: Session) -> None:
+        began = asyncio.get_running_loop().time()
         client_id = client_id_of(self._relay, session.device)
         connection = Connection(session.device.user, client_id, session)
         try:
             await connection.open(*self._address)
         except ConnectFailed as error:
-            self._gate_closes(error)
+            if isinstance(error, ConnectRefused) or self._heard_at > began:
+                session.opening = None  # this very task, which ends by itself
+                self._fail(session, "connect_refused")
+            else:
+                self._gate_closes(error)
         else:
+            self._heard_at = asyncio.get_running_loop().time()
             session.opened(connection, self._longest_s * random.uniform(2 / 3, 1))
             self._gate_opens()
 

@@ -23,6 +23,8 @@ class Faults(BaseModel):
     duplicate_rate: Rate = 0  # stored twice (producer retries)
     delay_s: Seconds = 0  # from broker to history
     refuse_publishes: bool = False  # as if every device published to another one's topic
+    silent_for: str = ""  # user name of a device, * for all: its publications vanish unanswered
+    refuse_connect_of: str = ""  # the same: CONNECT is answered with "not authorized"
     cut_after_s: Seconds | None = 1800  # age at which a connection is cut; None = never
     kafka_retention_s: Seconds = 1800  # how long the persister may be down
     retention_s: Seconds | None = WEEK_S  # from the timestamp of the row; None = 0.7.0, for ever

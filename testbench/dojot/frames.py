@@ -8,6 +8,7 @@ MQTT_3_1, MQTT_3_1_1, MQTT_5 = 3, 4, 5
 
 UNSUPPORTED_VERSION = bytes([0x20, 3, 0, 0x84, 0])  # an MQTT 5 CONNACK, readable to its sender
 IDENTIFIER_REJECTED = bytes([0x20, 2, 0, 2])
+NOT_AUTHORIZED = bytes([0x20, 2, 0, 5])
 
 
 class Malformed(ValueError):

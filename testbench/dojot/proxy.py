@@ -176,6 +176,9 @@ class Connection(asyncio.Protocol):
             self._refuse(frames.IDENTIFIER_REJECTED, "client_id_refused")
             return False
         self._version, self.username = connect.version, connect.username
+        if self._is_meant(self._proxy.faults.refuse_connect_of):
+            self._refuse(frames.NOT_AUTHORIZED, "connects_refused")
+            return False
         self._proxy.counters["connects"] += 1
         return True
 
@@ -184,7 +187,14 @@ class Connection(asyncio.Protocol):
         self.transport.write(answer)
         self.transport.close()
 
+    def _is_meant(self, user: str) -> bool:
+        """Whether a fault is for this device."""
+        return user == "*" or (bool(user) and user.encode() == self.username)
+
     def _allows_publish(self, packet: frames.Packet) -> bool:
+        if self._is_meant(self._proxy.faults.silent_for):
+            self._proxy.counters["unanswered"] += 1
+            return False
         # Under 3.1 the publish is acknowledged and dropped, which Mosquitto does by itself.
         topic = frames.publish_topic(self._buffer, packet)
         own = b"%s/attrs" % self.username if self.username else None
