@@ -18,9 +18,12 @@ app = typer.Typer(
 app.add_typer(database.app, name="db", help="The database: start, stop, migrate.")
 app.command("send")(operate.send)
 app.add_typer(
-    operate.charge_point_app, name="charge-point", help="Charge points: add, list, approve, refuse."
+    operate.charge_point_app,
+    name="charge-point",
+    help="Charge points: add, list, set, approve, refuse.",
 )
 app.add_typer(operate.id_tag_app, name="id-tag", help="Who may charge: add, list.")
+app.add_typer(operate.vehicle_app, name="vehicle", help="Vehicles behind tags: add, list, remove.")
 
 
 @app.command()

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 from zoneinfo import available_timezones
 
@@ -22,6 +23,7 @@ from eletroposto.database import require_url
 
 charge_point_app = typer.Typer(no_args_is_help=True)
 id_tag_app = typer.Typer(no_args_is_help=True)
+vehicle_app = typer.Typer(no_args_is_help=True)
 
 _QUERIES = sql.load("operate")
 _GRACE_S = 6.0  # the central system looks for expired commands every few seconds
@@ -30,6 +32,7 @@ _LONGEST_IDENTITY = 255
 _SHORTEST_KEY, _LONGEST_KEY = 16, 20
 
 Identity = Annotated[str, typer.Argument(metavar="CHARGE_POINT", help="Its identity.")]
+Tag = Annotated[str, typer.Argument(help="As the reader reads it; case does not matter.")]
 
 
 class TagStatus(StrEnum):
@@ -39,6 +42,11 @@ class TagStatus(StrEnum):
     BLOCKED = "Blocked"
     EXPIRED = "Expired"
     INVALID = "Invalid"
+
+
+class CurrentType(StrEnum):
+    AC = "AC"
+    DC = "DC"
 
 
 # ---------------------------------------------------------------- commands
@@ -141,7 +149,14 @@ def _show(action: str, identity: str, command: dict[str, Any]) -> None:
 @charge_point_app.command("add")
 def add_charge_point(
     charge_point: Identity,
-    password: Annotated[str | None, typer.Option(help="Its AuthorizationKey: text or hex.")] = None,
+    password: Annotated[
+        str | None,
+        typer.Option(help="Its AuthorizationKey, for all who can list processes to see."),
+    ] = None,
+    password_file: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="A file with its AuthorizationKey, text or hex; - asks."),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="The name to show.")] = None,
     site: Annotated[str | None, typer.Option(help="Where it stands, in words.")] = None,
     latitude: Annotated[float | None, typer.Option(min=-90, max=90)] = None,
@@ -164,6 +179,7 @@ def add_charge_point(
         _misused(f"{charge_point!r:.80} can be no identity: it ends the address of the websocket")
     if time_zone is not None and time_zone not in available_timezones():
         _misused(f"--time-zone {time_zone!r}: no such zone")
+    hashed = _hashed(password, password_file)
     given = {
         "identity": charge_point,
         "name": name,
@@ -175,7 +191,6 @@ def add_charge_point(
         "approve": approve,
     }
     with _connected() as conn, conn.transaction():
-        hashed = _hashed(password)
         row = conn.execute(
             _QUERIES["add_charge_point"], {**given, "password_hash": hashed}
         ).fetchone()
@@ -183,7 +198,7 @@ def add_charge_point(
         if rated_power_w is not None:
             rating = {"charge_point_id": row["charge_point_id"], "rated_power_w": rated_power_w}
             conn.execute(_QUERIES["rate_connectors"], rating)
-        details = {**given, "rated_power_w": rated_power_w, "password": password is not None}
+        details = {**given, "rated_power_w": rated_power_w, "password": hashed is not None}
         _note(conn, "add_charge_point", charge_point, details)
     typer.echo(f"{charge_point}: {row['registration']}")
 
@@ -214,13 +229,50 @@ def _decide(identity: str, decision: str) -> None:
     typer.echo(f"{identity}: {decision}")
 
 
-def _hashed(password: str | None) -> str | None:
+@charge_point_app.command("set")
+def set_charge_point(
+    charge_point: Identity,
+    energy_factor: Annotated[
+        float | None,
+        typer.Option(help="Multiplies its energy readings: 1000 if it labels kWh as Wh."),
+    ] = None,
+    connector: Annotated[
+        int | None, typer.Option(min=1, help="The connector the next two speak of.")
+    ] = None,
+    current_type: Annotated[CurrentType | None, typer.Option(case_sensitive=False)] = None,
+    rated_power_w: Annotated[
+        float | None, typer.Option(min=1, help="Rated power of the connector, in W.")
+    ] = None,
+) -> None:
+    """Say what a charge point does not tell. Its sessions are computed anew at the next run."""
+    about_connector = current_type is not None or rated_power_w is not None
+    if about_connector != (connector is not None):
+        _misused("--connector goes with --current-type or --rated-power-w")
+    if energy_factor is None and connector is None:
+        _misused("nothing to set")
+    if energy_factor is not None and not 0 < energy_factor < math.inf:
+        _misused(f"--energy-factor {energy_factor:g}: more than 0")
+    said = {"identity": charge_point, "who": _who()}
+    with _connected() as conn, conn.transaction():
+        if energy_factor is not None:
+            conn.execute(_QUERIES["set_energy_factor"], {**said, "energy_factor": energy_factor})
+        if connector is not None:
+            about = {"current_type": current_type, "rated_power_w": rated_power_w}
+            conn.execute(_QUERIES["set_connector"], {**said, "connector_id": connector, **about})
+    typer.echo(f"{charge_point}: set")
+
+
+def _hashed(password: str | None, password_file: str | None) -> str | None:
+    if password is not None and password_file is not None:
+        _misused("--password and --password-file: one of them")
+    if password_file is not None:
+        password = _read_password(password_file)
     if password is None:
         return None
     from ingest.credentials import hash_password, key_of
 
     if not password:
-        _misused("--password is empty")
+        _misused("--password is empty" if password_file is None else "the password is empty")
     if not _SHORTEST_KEY <= len(key_of(password.encode())) <= _LONGEST_KEY:
         typer.echo(
             f"note: an AuthorizationKey has {_SHORTEST_KEY} to {_LONGEST_KEY} bytes; charge points"
@@ -230,12 +282,24 @@ def _hashed(password: str | None) -> str | None:
     return hash_password(password)
 
 
+def _read_password(path: str) -> str:
+    """Read a password from a file, from standard input (-), or without an echo from a person."""
+    try:
+        if path != "-":
+            return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+        if sys.stdin.isatty():
+            return getpass.getpass("AuthorizationKey: ")
+        return sys.stdin.readline().rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as exc:
+        _misused(f"--password-file {path}: {exc}")
+
+
 # ---------------------------------------------------------------- id_tags
 
 
 @id_tag_app.command("add")
 def add_id_tag(
-    tag: Annotated[str, typer.Argument(help="As the reader reads it; case does not matter.")],
+    tag: Tag,
     status: Annotated[TagStatus, typer.Option(case_sensitive=False)] = TagStatus.ACCEPTED,
     expiry: Annotated[
         str | None, typer.Option(help="When it ends: ISO 8601, UTC where no zone is given.")
@@ -278,6 +342,56 @@ def _instant(text: str | None) -> datetime | None:
     except ValueError:
         _misused(f"--expiry {text!r}: no time, such as 2027-01-31 or 2027-01-31T18:00:00-03:00")
     return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+# ---------------------------------------------------------------- vehicles
+
+
+@vehicle_app.command("add")
+def add_vehicle(
+    tag: Tag,
+    name: Annotated[str | None, typer.Option(help="The name to show.")] = None,
+    capacity_kwh: Annotated[
+        float | None, typer.Option(help="What its battery can use, in kWh.")
+    ] = None,
+    consumption_kwh_per_km: Annotated[float | None, typer.Option(help="In kWh per km.")] = None,
+) -> None:
+    """Say which vehicle a tag stands for, or replace what is known of it."""
+    for option, value in (
+        ("--capacity-kwh", capacity_kwh),
+        ("--consumption-kwh-per-km", consumption_kwh_per_km),
+    ):
+        if value is not None and not 0 < value < math.inf:
+            _misused(f"{option} {value:g}: more than 0")
+    parameters = {
+        "id_tag": tag,
+        "name": name,
+        "usable_capacity_wh": None if capacity_kwh is None else capacity_kwh * 1000,
+        "consumption_wh_per_km": (
+            None if consumption_kwh_per_km is None else consumption_kwh_per_km * 1000
+        ),
+        "who": _who(),
+    }
+    with _connected() as conn:
+        conn.execute(_QUERIES["save_vehicle"], parameters)
+    typer.echo(f"{tag.strip()}: {name or 'saved'}")
+
+
+@vehicle_app.command("list")
+def list_vehicles() -> None:
+    """List the vehicles behind tags."""
+    with _connected() as conn:
+        _print_table(conn.execute(_QUERIES["list_vehicles"]).fetchall())
+
+
+@vehicle_app.command("remove")
+def remove_vehicle(tag: Tag) -> None:
+    """Forget the vehicle behind a tag."""
+    with _connected() as conn:
+        row = conn.execute(_QUERIES["remove_vehicle"], {"id_tag": tag, "who": _who()}).fetchone()
+    if row is None or not row["remove_vehicle"]:
+        _failed(f"no vehicle behind {tag.strip()!r}")
+    typer.echo(f"{tag.strip()}: removed")
 
 
 # ---------------------------------------------------------------- around them

@@ -6,7 +6,7 @@ INSERT INTO charge_point AS cp (
     identity, password_hash, name, site, latitude, longitude, time_zone, security_profile
 )
 VALUES (
-    %(identity)s, %(password_hash)s, %(name)s, %(site)s, %(latitude)s, %(longitude)s,
+    %(identity)s, %(password_hash)s, %(name)s, nullif(btrim(%(site)s), ''), %(latitude)s, %(longitude)s,
     coalesce(%(time_zone)s, 'UTC'), coalesce(%(security_profile)s, 0)
 )
 ON CONFLICT (identity) DO UPDATE SET
@@ -41,6 +41,12 @@ SELECT operation.note(%(who)s, %(what)s, %(subject)s, %(details)s);
 -- name: decide_registration
 SELECT operation.register_charge_point(%(identity)s, %(decision)s, %(who)s);
 
+-- name: set_energy_factor
+SELECT operation.set_energy_factor(%(identity)s, %(energy_factor)s, %(who)s);
+
+-- name: set_connector
+SELECT operation.set_connector(%(identity)s, %(connector_id)s, %(current_type)s, %(rated_power_w)s, %(who)s);
+
 -- name: list_charge_points
 SELECT
     pub.charge_point,
@@ -66,6 +72,21 @@ SELECT operation.save_id_tag(
 SELECT id_tag, status, expiry_at, parent_id_tag, max_active, id_tag_alias AS alias
 FROM report.id_tag
 ORDER BY id_tag;
+
+-- name: save_vehicle
+SELECT operation.save_vehicle(%(id_tag)s, %(name)s, %(usable_capacity_wh)s, %(consumption_wh_per_km)s, %(who)s);
+
+-- name: list_vehicles
+SELECT
+    car.id_tag,
+    car.name,
+    car.usable_capacity_wh / 1000 AS capacity_kwh,
+    car.consumption_wh_per_km / 1000 AS consumption_kwh_per_km
+FROM report.vehicle AS car
+ORDER BY car.name, car.id_tag;
+
+-- name: remove_vehicle
+SELECT operation.remove_vehicle(%(id_tag)s, %(who)s);
 
 -- name: queue_command
 SELECT operation.queue_command(%(identity)s, %(action)s, %(payload)s, %(who)s, %(seconds)s);
