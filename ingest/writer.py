@@ -3,7 +3,8 @@
 While one commit runs, the next batch gathers; a frame is confirmed only after the commit that
 holds it. Bad data that got past the readers is set aside, one frame at a time, and confirmed. A
 hiccup of ours fails the frames of its batch, so that their charge points repeat them. When the
-database is away everything waiting fails and ``available`` is false until a probe succeeds.
+database is away, or contention lasts, everything waiting fails and ``available`` is false until a
+probe succeeds, which really writes.
 """
 
 import asyncio
@@ -39,6 +40,7 @@ _TRANSIENT = (
     errors.LockNotAvailable,
     errors.QueryCanceled,
 )
+_CONTENDED_IS_AWAY = 2  # so many batches in a row
 # Data the database refuses: theirs, whatever our readers thought of it.
 _THEIRS = (
     psycopg.DataError,
@@ -102,6 +104,7 @@ class Writer:
     _stopping: bool = False
     _away_since: datetime = field(default_factory=lambda: datetime.now(UTC))
     _conn: Connection | None = None
+    _contended: int = 0
     _thread: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="writer")
     )
@@ -127,9 +130,10 @@ class Writer:
     async def run(self) -> None:
         """Commit batches until ``stop`` was called and the queue is empty."""
         while not self._stopping or (self._queue and self.available):
-            if self._conn is None and not await self._connect():
-                await asyncio.sleep(_PROBE_EVERY_S)
-                continue
+            if self._conn is None:
+                if not await self._connect():
+                    await asyncio.sleep(_PROBE_EVERY_S)
+                continue  # ``stop`` may have been called meanwhile
             if not self._queue:
                 self._wake.clear()
                 await self._wake.wait()
@@ -170,6 +174,8 @@ class Writer:
 
     def _prepare(self, conn: Connection) -> None:
         self.store.prepare(conn)
+        with conn.transaction(force_rollback=True):
+            conn.execute(_QUERIES["probe_writing"])
         conn.execute(
             _QUERIES["announce_replica"], {"replica_id": self.replica_id, "host": self.host}
         )
@@ -194,8 +200,7 @@ class Writer:
         try:
             await self._save(batch)
         except _TRANSIENT as exc:
-            logger.warning("batch of %d not stored: %s", len(batch), exc)
-            self._fail(batch, NotStored(str(exc)))
+            self._meet_contention(batch, exc)
         except Exception as exc:
             if not _is_of_the_data(exc):
                 self._lose_database(batch, exc)
@@ -208,7 +213,20 @@ class Writer:
             self.tally.items += len(batch)
             self.tally.largest_batch = max(self.tally.largest_batch, len(batch))
             self.tally.last_commit_s = asyncio.get_running_loop().time() - started
+            self._contended = 0
             _resolve(batch)
+
+    def _meet_contention(self, batch: list[_Waiting], exc: Exception) -> None:
+        """Let the frames come again; where it lasts, let them wait at the charge points.
+
+        Each refusal costs one of the few attempts a charge point makes (OCPP 1.6 3.7.1).
+        """
+        self._contended += 1
+        if self._contended >= _CONTENDED_IS_AWAY:
+            self._lose_database(batch, exc)
+            return
+        logger.warning("batch of %d not stored: %s", len(batch), exc)
+        self._fail(batch, NotStored(str(exc)))
 
     async def _commit_apart(self, batch: list[_Waiting]) -> None:
         """Find the item that cannot be stored by halves, so that its neighbours are stored."""

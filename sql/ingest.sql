@@ -4,6 +4,19 @@
 -- Readings of a batch are copied here, then moved in one idempotent statement.
 CREATE TEMPORARY TABLE IF NOT EXISTS incoming_reading (LIKE meter_value) ON COMMIT DELETE ROWS;
 
+-- name: probe_writing
+-- Whether every table that frames go to can be written to now. It is rolled back.
+SET LOCAL lock_timeout = '1s';
+LOCK TABLE ONLY transaction IN ROW EXCLUSIVE MODE;
+LOCK TABLE ONLY charge_point IN ROW EXCLUSIVE MODE;
+LOCK TABLE ONLY connector IN ROW EXCLUSIVE MODE;
+LOCK TABLE ONLY connection IN ROW EXCLUSIVE MODE;
+LOCK TABLE ONLY status_notification IN ROW EXCLUSIVE MODE;
+LOCK TABLE ONLY touched_window IN ROW EXCLUSIVE MODE;
+LOCK TABLE ONLY dojot_outbox IN ROW EXCLUSIVE MODE;
+INSERT INTO ocpp_message (received_at, charge_point_id, direction, raw) VALUES (now(), 0, 'i', '');
+INSERT INTO meter_value (sampled_at, charge_point_id, connector_id, context) VALUES (now(), 0, 0, 0);
+
 -- name: copy_messages
 COPY ocpp_message (
     received_at, charge_point_id, message_type, direction, action, message_id, raw, answer, answered_at

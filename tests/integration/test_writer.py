@@ -171,26 +171,57 @@ async def test_without_a_database_nothing_is_confirmed_and_everybody_is_told() -
     assert [row[0] for row in rows] == [1, 4]
 
 
-async def test_contention_that_lasts_is_a_hiccup_and_costs_no_socket(db, database_url: str) -> None:
+@contextlib.asynccontextmanager
+async def writing_impatiently(url: str, **attributes: object) -> AsyncIterator[Writer]:
+    options = "-c role=eletroposto_ingest -c statement_timeout=300"
+    async with writing(url, options=options, **attributes) as writer:
+        yield writer
+
+
+async def test_contention_is_a_hiccup_and_costs_no_socket(db, database_url: str) -> None:
     """A lock held longer than the statement's time: a CALLERROR, and the frame comes again."""
-    options = {"options": "-c role=eletroposto_ingest -c statement_timeout=300"}
-    replica = uuid4()
-    writer = Writer(
-        psycopg.conninfo.make_conninfo(database_url), Store(replica, "Invalid"), replica, "test"
-    )
-    writer.options = options["options"]
-    task = asyncio.create_task(writer.run())
-    while not writer.available:  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
-    with psycopg.connect(database_url) as other:
-        other.execute("LOCK TABLE meter_value")
-        with pytest.raises(NotStored):
-            await writer.submit(meter_values(1, energy_wh=1))
-    assert writer.available
-    await writer.submit(meter_values(1, energy_wh=1))
-    writer.stop()
-    await task
-    assert db.execute("SELECT count(*) FROM meter_value").fetchone() == (1,)
+    async with writing_impatiently(database_url) as writer:
+        for second in (1, 2):
+            with psycopg.connect(database_url) as other:
+                other.execute("LOCK TABLE meter_value")
+                with pytest.raises(NotStored) as refused:
+                    await writer.submit(meter_values(second, energy_wh=1))
+            assert writer.available and refused.type is NotStored
+            await writer.submit(meter_values(second, energy_wh=1))
+    assert db.execute("SELECT count(*) FROM meter_value").fetchone() == (2,)
+
+
+@pytest.mark.parametrize("table", ["meter_value", "transaction"])
+async def test_contention_that_lasts_is_a_database_that_is_away(
+    db, database_url: str, table: str
+) -> None:
+    """Charge points keep what they could not deliver, and do not use up their attempts."""
+    told = []
+    async with writing_impatiently(database_url, on_away=lambda: told.append(1)) as writer:
+        with psycopg.connect(database_url) as other:
+            other.execute(f"LOCK TABLE {table}".encode())
+            with pytest.raises(NotStored):
+                await writer.submit(_of(table, 1))
+            assert not told
+            with pytest.raises(DatabaseAway):
+                await writer.submit(_of(table, 2))
+            assert told == [1] and not writer.available
+            await asyncio.sleep(1.5)
+            assert not writer.available, "the lock is still held"
+        async with asyncio.timeout(10):
+            while not writer.available:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        with psycopg.connect(database_url) as other:
+            other.execute(f"LOCK TABLE {table}".encode())
+            with pytest.raises(DatabaseAway):
+                await writer.submit(_of(table, 3))
+    assert db.execute("SELECT count(*) FROM ocpp_message").fetchone() == (0,)
+
+
+def _of(table: str, number: int) -> Message:
+    if table == "meter_value":
+        return meter_values(number, energy_wh=1)
+    return start(f"TAG-{number}")[0]
 
 
 async def test_a_socket_is_an_interval_and_a_newer_replica_ends_the_one_a_dead_replica_left(
