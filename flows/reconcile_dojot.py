@@ -57,6 +57,8 @@ class _Reconciliation:
 
     def carry_out(self, conn: Connection) -> Outcome:
         as_of, claimed_until = now(conn)
+        # An hour that was touched just now has readings that may be on their way.
+        claimed_until = min(claimed_until, self._settled(as_of))
         found = self._hours(conn, as_of, claimed_until)
         shares = [found[start::_THREADS] for start in range(_THREADS)]
         with ThreadPoolExecutor(_THREADS) as pool:
@@ -69,7 +71,7 @@ class _Reconciliation:
 
     def _hours(self, conn: Connection, as_of: datetime, claimed_until: datetime) -> list[DictRow]:
         oldest = self._oldest(as_of)
-        settled = as_of - timedelta(seconds=self._settings.dojot_settle_s)
+        settled = self._settled(as_of)
         mark = ask(conn, "watermark", flow="reconcile_dojot")
         since = self._scope.start or (mark[0]["done_until"] - 2 * _HOUR if mark else oldest)
         if self._scope.force and self._scope.is_incremental:
@@ -86,6 +88,9 @@ class _Reconciliation:
             claimed_until=claimed_until,
             with_unsettled=self._scope.is_incremental,
         )
+
+    def _settled(self, as_of: datetime) -> datetime:
+        return as_of - timedelta(seconds=self._settings.dojot_settle_s)
 
     def _oldest(self, as_of: datetime) -> datetime:
         """Return from when on DOJOT may hold something, as far as it is worth asking."""
@@ -147,6 +152,8 @@ class _Reconciliation:
             except HistoryError as exc:
                 return self._keep(conn, device, _unreachable(hour, str(exc)))
             row["republished"] = _send_again(conn, number, lacking.keys)
+        if row["republished"] or lacking.waiting:
+            row["awaited"] = row["republished"] or (earlier or row)["awaited"]
         row["verdict"], row["detail"] = _verdict(difference, lacking.waiting, row, earlier)
         return self._keep(conn, device, row)
 
@@ -265,6 +272,7 @@ def _row(hour: datetime, difference: Difference, missing_in_dojot: int) -> Row:
         "missing_in_database": sum(difference.missing_in_database.values()),
         "duplicates": difference.duplicates,
         "republished": 0,
+        "awaited": 0,
         "imported": 0,
         "energy_database_wh": difference.energy_database_wh,
         "energy_dojot_wh": difference.energy_dojot_wh,
@@ -279,6 +287,7 @@ def _unreachable(hour: datetime, problem: str) -> Row:
         "window_end": hour + _HOUR,
         **dict.fromkeys((*counts, *unknown)),
         "republished": 0,
+        "awaited": 0,
         "imported": 0,
         "verdict": "unreachable",
         "detail": problem[:500],
@@ -304,7 +313,7 @@ def _verdict(
 ) -> tuple[str, str | None]:
     if difference.changed:
         return "different", f"{difference.changed} readings with another energy in DOJOT"
-    if row["missing_in_dojot"] and earlier is not None and earlier["republished"]:
+    if row["missing_in_dojot"] and earlier is not None and earlier["awaited"]:
         return "different", "still missing in DOJOT after having been sent again"
     if row["missing_in_dojot"] > row["republished"]:
         return "different", "missing in DOJOT"

@@ -2,7 +2,8 @@
 
 -- name: hours_to_reconcile
 -- Per charge point that has a device: the hours since the last run, those touched since, and those that
--- were not found equal. Nothing older than DOJOT keeps, nothing that has not settled.
+-- were not found equal. Nothing older than DOJOT keeps, nothing that has not settled: what came late to an hour
+-- just now may be on its way, and its touch is kept for a later run.
 WITH device AS (
     SELECT DISTINCT ON (dev.charge_point_id)
         dev.charge_point_id, dev.device_id, cp.identity
@@ -33,7 +34,14 @@ SELECT
     array_agg(wanted.hour ORDER BY wanted.hour) AS hours
 FROM wanted
 INNER JOIN device ON wanted.charge_point_id = device.charge_point_id
-WHERE wanted.hour >= %(oldest)s AND wanted.hour + INTERVAL '1 hour' <= %(until)s
+WHERE
+    wanted.hour >= %(oldest)s AND wanted.hour + INTERVAL '1 hour' <= %(until)s
+    AND NOT (%(with_unsettled)s AND EXISTS (
+        SELECT FROM touched_work AS young
+        WHERE
+            young.flow = 'reconcile_dojot' AND young.claimed_at > %(claimed_until)s
+            AND young.charge_point_id = wanted.charge_point_id AND young.hour = wanted.hour
+    ))
 GROUP BY device.charge_point_id, device.identity, device.device_id
 ORDER BY device.charge_point_id;
 
@@ -112,7 +120,7 @@ WHERE
 ORDER BY is_waiting DESC, mv.sampled_at ASC, mv.context ASC;
 
 -- name: earlier_verdicts
-SELECT rec.window_start, rec.verdict, rec.republished
+SELECT rec.window_start, rec.verdict, rec.awaited
 FROM reconciliation AS rec
 WHERE rec.charge_point_id = %(charge_point_id)s AND rec.window_start = ANY(%(hours)s);
 
@@ -152,10 +160,10 @@ ON CONFLICT (flow, charge_point_id, hour) DO UPDATE SET claimed_at = clock_times
 -- name: store_reconciliation
 INSERT INTO reconciliation AS rec (
     charge_point_id, window_start, window_end, rows_database, rows_dojot, missing_in_dojot, missing_in_database,
-    duplicates, republished, imported, energy_database_wh, energy_dojot_wh, verdict, detail, flow_run_url
+    duplicates, republished, awaited, imported, energy_database_wh, energy_dojot_wh, verdict, detail, flow_run_url
 ) VALUES (
     %(charge_point_id)s, %(window_start)s, %(window_end)s, %(rows_database)s, %(rows_dojot)s, %(missing_in_dojot)s,
-    %(missing_in_database)s, %(duplicates)s, %(republished)s, %(imported)s, %(energy_database_wh)s,
+    %(missing_in_database)s, %(duplicates)s, %(republished)s, %(awaited)s, %(imported)s, %(energy_database_wh)s,
     %(energy_dojot_wh)s, %(verdict)s, %(detail)s, %(flow_run_url)s
 )
 ON CONFLICT (charge_point_id, window_start, window_end) DO UPDATE SET
@@ -165,6 +173,7 @@ ON CONFLICT (charge_point_id, window_start, window_end) DO UPDATE SET
     missing_in_database = excluded.missing_in_database,
     duplicates = excluded.duplicates,
     republished = rec.republished + excluded.republished,
+    awaited = CASE WHEN excluded.verdict = 'unreachable' THEN rec.awaited ELSE excluded.awaited END,
     imported = rec.imported + excluded.imported,
     energy_database_wh = excluded.energy_database_wh,
     energy_dojot_wh = excluded.energy_dojot_wh,

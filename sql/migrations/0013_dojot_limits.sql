@@ -1,4 +1,5 @@
--- What DOJOT can hold of a number; which rows of the queues are no news; how far the frame log was seen.
+-- What DOJOT can hold of a number; which rows of the queues are no news; how far the frame log was seen; what the
+-- reconciliation waits for.
 
 -- ---------------------------------------------------------------- numbers
 
@@ -139,3 +140,8 @@ END;
 ALTER TABLE dojot_frame_cursor ADD COLUMN snapshot pg_snapshot;
 COMMENT ON COLUMN dojot_frame_cursor.snapshot IS
 'What was committed at the last look: a frame that is older than received_at and not in it was stored late, and is still to be sent';
+
+-- ---------------------------------------------------------------- what was sent again
+
+ALTER TABLE reconciliation ADD COLUMN awaited integer NOT NULL DEFAULT 0;
+COMMENT ON COLUMN reconciliation.awaited IS 'Readings sent again of which some were missing in DOJOT at every look since';

@@ -63,8 +63,10 @@ async def hand_over(facts: Facts, dojot: StandIn, where: str = "TRUE") -> None:
     )
 
 
-async def reconcile(facts: Facts, dojot: StandIn, **parameters: Any) -> Outcome:
-    settings = Settings(facts.url, dojot.url, dojot.username, dojot.password)
+async def reconcile(facts: Facts, dojot: StandIn, settle_s: int = 0, **parameters: Any) -> Outcome:
+    settings = Settings(
+        facts.url, dojot.url, dojot.username, dojot.password, dojot_settle_s=settle_s
+    )
 
     def run() -> Outcome:
         ((_, outcome),) = carry_out(settings, "reconcile_dojot", Scope(**parameters))
@@ -120,6 +122,38 @@ async def test_what_stays_missing_after_being_sent_again_is_different(facts: Fac
         await reconcile(facts, dojot)
 
     assert verdicts(facts) == [(200, 199, 1, 0, "different")]
+
+
+async def test_what_was_repaired_once_and_lacks_something_new_is_sent_again(
+    facts: Facts, dojot: StandIn
+):
+    """Late readings get their chance, whatever was lacking in their hour before."""
+    store(facts, 200)
+    await hand_over(facts, dojot, "mv.energy_wh <> 1125")
+    await reconcile(facts, dojot)
+    facts.conn.execute("DELETE FROM dojot_outbox")
+    await hand_over(facts, dojot, "mv.energy_wh = 1125")
+    await reconcile(facts, dojot)
+    assert verdicts(facts) == [(200, 200, 0, 0, "ok")]
+    facts.reading(1, HOUR + timedelta(minutes=59), energy_wh=99_999)
+
+    await reconcile(facts, dojot)
+
+    assert verdicts(facts) == [(201, 200, 1, 0, "repaired")]
+
+
+async def test_what_was_lost_again_after_waiting_is_different(facts: Facts, dojot: StandIn):
+    store(facts, 200)
+    await hand_over(facts, dojot, "mv.energy_wh <> 1125")
+    await reconcile(facts, dojot)
+    await reconcile(facts, dojot)
+    assert verdicts(facts) == [(200, 199, 0, 0, "waiting")]
+    facts.conn.execute("DELETE FROM dojot_outbox")
+
+    for _ in range(2):
+        with pytest.raises(ThresholdBroken, match="still missing in DOJOT"):
+            await reconcile(facts, dojot)
+        facts.conn.execute("DELETE FROM dojot_outbox")
 
 
 async def test_what_only_dojot_has_is_imported_with_its_origin(facts: Facts, dojot: StandIn):
@@ -201,6 +235,25 @@ async def test_late_readings_have_their_hour_looked_at_again(facts: Facts, dojot
     assert verdicts(facts) == [(5, 5, 0, 0, "ok"), (30, 30, 0, 0, "ok")]
 
 
+async def test_what_came_late_just_now_is_not_sent_twice(facts: Facts, dojot: StandIn):
+    """It is on its way: in the relay, or between the broker and the history."""
+    early = HOUR - timedelta(hours=30)
+    store(facts, 30)
+    await hand_over(facts, dojot)
+    await reconcile(facts, dojot)
+    store(facts, 5, early)
+    store(facts, 5, HOUR + timedelta(minutes=30))  # an hour of the usual round
+
+    await reconcile(facts, dojot, settle_s=300)
+    on_its_way = (verdicts(facts), facts.rows("SELECT * FROM dojot_outbox"))
+    facts.conn.execute("UPDATE touched_work SET claimed_at = now() - INTERVAL '6 minutes'")
+    with pytest.raises(ThresholdBroken, match="10 of 40 readings were missing"):
+        await reconcile(facts, dojot, settle_s=300)
+
+    assert on_its_way == ([(30, 30, 0, 0, "ok")], [])
+    assert verdicts(facts) == [(5, 0, 5, 0, "repaired"), (35, 30, 5, 0, "repaired")]
+
+
 @pytest.mark.parametrize("fault", ["next_500", "next_html", "next_half_json", "next_403"])
 async def test_hiccups_of_dojot_are_asked_again(facts: Facts, dojot: StandIn, fault: str):
     store(facts, 5)
@@ -217,7 +270,7 @@ async def test_a_dojot_that_cannot_be_asked_is_named_and_asked_next_time(
 ):
     store(facts, 5)
     await hand_over(facts, dojot)
-    settings = Settings(facts.url, dojot.url, dojot.username, "wrong")
+    settings = Settings(facts.url, dojot.url, dojot.username, "wrong", dojot_settle_s=0)
     scope = Scope(start=HOUR, end=HOUR + timedelta(hours=1))
 
     with pytest.raises(ThresholdBroken, match="login refused: 403"):

@@ -56,7 +56,7 @@ async def test_no_number_keeps_a_reading_out_of_dojot(database_url: str, dojot: 
     put(database_url, charge_point)
     async with relaying(database_url, dojot):
         await all_there(database_url, dojot, 6)
-    settings = Settings(database_url, dojot.url, dojot.username, dojot.password)
+    settings = Settings(database_url, dojot.url, dojot.username, dojot.password, dojot_settle_s=0)
     ((_, outcome),) = await asyncio.to_thread(
         lambda: list(carry_out(settings, "reconcile_dojot", Scope()))
     )
