@@ -166,7 +166,8 @@ SELECT
     END,
     jsonb_build_object('transaction_ids', jsonb_agg(ses.transaction_id ORDER BY ses.transaction_id))
 FROM session AS ses
-CROSS JOIN LATERAL unnest(ses.flags) AS flag (name)
+-- A flag may be of the start and of the stop.
+CROSS JOIN LATERAL (SELECT DISTINCT told.name FROM unnest(ses.flags) AS told (name)) AS flag
 WHERE
     ses.charge_point_id = ANY(%(charge_point_ids)s)
     AND ses.started_at >= %(low)s AND ses.started_at < %(high)s
