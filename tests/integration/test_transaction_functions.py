@@ -79,3 +79,99 @@ def test_an_id_tag_that_never_expires_has_no_date(db):
     for id_tag, status in (("A", "Accepted"), ("B", "Expired")):
         verdict = db.execute("SELECT * FROM judge_id_tag(%s, 'Invalid')", [id_tag]).fetchone()
         assert verdict == (status, None, None)
+
+
+# ---------------------------------------------------------------- limits of an id_tag
+
+BEGIN = """
+    SELECT status FROM start_transaction(
+        %s, %s::smallint, 'A', %s, 100, NULL, '{}', 'Invalid'
+    )
+"""
+NOON, LATER = "2026-03-01T12:00:00Z", "2026-03-01T14:00:00Z"
+
+
+@pytest.fixture
+def limited(db):
+    db.execute("INSERT INTO id_tag (id_tag, max_active) VALUES ('A', 1)")
+    assert db.execute(BEGIN, [1, 1, NOON]).fetchone() == ("Accepted",)
+    return db
+
+
+def test_two_replicas_that_start_one_tag_at_once_let_it_begin_as_often_as_it_may(
+    db, database_url: str
+):
+    db.execute("INSERT INTO id_tag (id_tag, max_active) VALUES ('A', 1)")
+    answers = []
+
+    def start_elsewhere() -> None:
+        with psycopg.connect(database_url) as other:
+            answers.append(other.execute(BEGIN, [2, 1, NOON]).fetchone())
+
+    elsewhere = threading.Thread(target=start_elsewhere)
+    with psycopg.connect(database_url) as one:
+        answers.append(one.execute(BEGIN, [1, 1, NOON]).fetchone())
+        elsewhere.start()
+        elsewhere.join(0.3)
+    elsewhere.join()
+
+    assert answers == [("Accepted",), ("ConcurrentTx",)]
+
+
+@pytest.mark.parametrize(
+    ("connector", "status", "at", "verdict"),
+    [
+        (1, "Available", "2026-03-01T13:00:00Z", "Accepted"),
+        (1, "Available", "2026-03-01T11:59:00Z", "ConcurrentTx"),
+        (1, "Charging", "2026-03-01T13:00:00Z", "ConcurrentTx"),
+        (2, "Available", "2026-03-01T13:00:00Z", "ConcurrentTx"),
+    ],
+)
+def test_a_transaction_whose_connector_is_free_does_not_count(
+    limited, connector, status, at, verdict
+):
+    limited.execute(
+        "INSERT INTO status_notification (at, received_at, charge_point_id, connector_id, status)"
+        " VALUES (%s, now(), 1, %s, %s)",
+        [at, connector, status],
+    )
+    with limited.transaction():
+        limited.execute("SET LOCAL ROLE eletroposto_ingest")
+        assert limited.execute(BEGIN, [2, 1, LATER]).fetchone() == (verdict,)
+
+
+def test_a_transaction_whose_session_was_found_to_have_ended_does_not_count(limited):
+    limited.execute(
+        "INSERT INTO session (transaction_id, charge_point_id, connector_id, started_at, ended_at,"
+        " is_open, inferred_by, is_attempt, duration_s, energy_source, readings)"
+        " SELECT transaction_id, 1, 1, started_at, started_at, FALSE, 'silence', TRUE, 0, 'none', 0"
+        " FROM transaction"
+    )
+    assert limited.execute(BEGIN, [2, 1, LATER]).fetchone() == ("Accepted",)
+
+
+def test_an_operator_ends_a_transaction_whose_stop_is_lost(limited):
+    ((number,),) = limited.execute("SELECT transaction_id FROM transaction").fetchall()
+    with limited.transaction():
+        limited.execute("SET LOCAL ROLE eletroposto_operator")
+        end = "SELECT operation.end_transaction(%s, 'ana')"
+        assert limited.execute(end, [number]).fetchone() == (True,)
+        assert limited.execute(end, [number]).fetchone() == (False,)
+    assert limited.execute(BEGIN, [2, 1, LATER]).fetchone() == ("Accepted",)
+    log = "SELECT who, what, subject, details FROM operation_log"
+    assert limited.execute(log).fetchall() == [
+        ("ana", "end_transaction", "CP-1", {"transaction_id": number})
+    ]
+    stop = (
+        "SELECT number FROM stop_transaction(1, %s, NULL, %s, 900, 'Local', '{}', 'Invalid', now())"
+    )
+    assert limited.execute(stop, [number, LATER]).fetchone() == (number,), (
+        "its stop comes after all"
+    )
+
+
+@pytest.mark.parametrize("role", ["ingest", "flows", "dashboard"])
+def test_only_operators_end_transactions(limited, role):
+    limited.execute(f"SET ROLE eletroposto_{role}")
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        limited.execute("SELECT operation.end_transaction(1, 'x')")

@@ -1,0 +1,116 @@
+-- What is lost on the way: stops that never come, answers that do not arrive, times that are none.
+
+-- ---------------------------------------------------------------- how many transactions an id_tag has
+
+GRANT SELECT ON session TO eletroposto_ingest;
+
+CREATE OR REPLACE FUNCTION has_too_many_active(tag text) RETURNS boolean
+LANGUAGE sql STABLE
+RETURN EXISTS (
+    SELECT FROM id_tag AS known
+    WHERE
+        known.id_tag_key = upper(btrim(tag))
+        AND known.max_active <= (
+            SELECT count(*) FROM transaction AS tx
+            WHERE
+                upper(btrim(tx.id_tag)) = known.id_tag_key
+                AND tx.stopped_at IS NULL
+                AND tx.superseded_at IS NULL
+                AND tx.id_tag_status = 'Accepted'
+                AND NOT EXISTS (
+                    SELECT FROM status_notification AS seen
+                    WHERE
+                        seen.charge_point_id = tx.charge_point_id AND seen.connector_id = tx.connector_id
+                        AND seen.at > tx.started_at AND seen.status = 'Available'
+                )
+                AND NOT EXISTS (
+                    SELECT FROM session AS ses
+                    WHERE ses.transaction_id = tx.transaction_id AND ses.inferred_by IS NOT NULL
+                )
+        )
+);
+COMMENT ON FUNCTION has_too_many_active IS
+'Whether an id_tag has reached its max_active. A transaction whose connector was free since, or whose session was
+found to have ended, does not count: its stop is lost';
+
+CREATE OR REPLACE FUNCTION start_transaction(
+    cp integer, connector smallint, tag text, began timestamptz, register_wh double precision,
+    reservation integer, remarks text[], unknown_status text,
+    OUT number bigint, OUT status text, OUT expiry_at timestamptz, OUT parent_id_tag text
+)
+LANGUAGE plpgsql AS $$
+DECLARE
+    verdict id_tag_verdict := judge_id_tag(tag, unknown_status);
+    read_tag text := without_serial(tag);
+    known transaction := repeated_start(cp, connector, read_tag, began, register_wh, remarks);
+BEGIN
+    expiry_at := verdict.expiry_at;
+    parent_id_tag := verdict.parent_id_tag;
+    status := verdict.status;
+    IF known.transaction_id IS NULL THEN
+        IF status = 'Accepted' THEN
+            -- Whoever counts waits for whoever is counting: another replica may start this tag too.
+            PERFORM FROM id_tag AS limited
+            WHERE limited.id_tag_key = upper(btrim(read_tag)) AND limited.max_active IS NOT NULL
+            FOR UPDATE;
+            IF has_too_many_active(read_tag) THEN
+                status := 'ConcurrentTx';
+            END IF;
+        END IF;
+        INSERT INTO transaction AS tx (
+            charge_point_id, connector_id, id_tag, id_tag_status, reservation_id, started_at, meter_start_wh,
+            flags, superseded_at
+        )
+        SELECT
+            cp, connector, read_tag, status, reservation, began, register_wh, remarks,
+            (
+                SELECT min(later.started_at) FROM transaction AS later
+                WHERE later.charge_point_id = cp AND later.connector_id = connector AND later.started_at > began
+            )
+        ON CONFLICT ON CONSTRAINT transaction_start DO NOTHING
+        RETURNING tx.transaction_id INTO number;
+        IF number IS NOT NULL THEN
+            UPDATE transaction AS earlier SET superseded_at = began, changed_at = now()
+            WHERE
+                earlier.charge_point_id = cp AND earlier.connector_id = connector
+                AND earlier.stopped_at IS NULL AND earlier.superseded_at IS NULL
+                AND earlier.started_at <= began AND earlier.transaction_id <> number;
+            RETURN;
+        END IF;
+        -- Another replica stored the same start in this moment.
+        known := repeated_start(cp, connector, read_tag, began, register_wh, remarks);
+    END IF;
+    number := known.transaction_id;
+    status := known.id_tag_status;
+END;
+$$;
+
+CREATE FUNCTION operation.end_transaction(number bigint, who text) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    charge_point text;
+BEGIN
+    UPDATE transaction AS tx
+    SET superseded_at = greatest(tx.started_at, now()), flags = tx.flags || 'ended by hand'::text, changed_at = now()
+    FROM charge_point AS cp
+    WHERE
+        tx.transaction_id = number AND tx.stopped_at IS NULL AND tx.superseded_at IS NULL
+        AND cp.charge_point_id = tx.charge_point_id
+    RETURNING cp.identity INTO charge_point;
+    IF charge_point IS NULL THEN
+        RETURN FALSE;
+    END IF;
+    PERFORM operation.note(
+        who, 'end_transaction', charge_point, jsonb_build_object('transaction_id', number)
+    );
+    RETURN TRUE;
+END;
+$$;
+COMMENT ON FUNCTION operation.end_transaction IS
+'Count a transaction as ended whose stop is lost; FALSE: it was not open. Its stop is still taken when it comes';
+REVOKE EXECUTE ON FUNCTION operation.end_transaction FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION operation.end_transaction TO eletroposto_operator;
+
+COMMENT ON COLUMN transaction.superseded_at IS
+'Start of the next transaction of this connector, when that began before any stop was received: this one had ended.
+Or when an operator ended it (then flags has "ended by hand")';
