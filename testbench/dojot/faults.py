@@ -26,6 +26,7 @@ class Faults(BaseModel):
     silent_for: str = ""  # user name of a device, * for all: its publications vanish unanswered
     refuse_connect_of: str = ""  # the same: CONNECT is answered with "not authorized"
     cut_after_s: Seconds | None = 1800  # age at which a connection is cut; None = never
+    commit_every_s: Seconds = 5  # what was stored since comes again after a poison
     kafka_retention_s: Seconds = 1800  # how long the persister may be down
     retention_s: Seconds | None = WEEK_S  # from the timestamp of the row; None = 0.7.0, for ever
     sweep_every_s: Seconds = 60

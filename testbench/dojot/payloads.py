@@ -10,6 +10,8 @@ from typing import Any
 _LARGEST_SECONDS = 2147483647
 _EXACT_IN_JAVASCRIPT = 2**53
 _INT64 = 2**63
+_EXACT_DIGITS = 17  # more are certainly beyond 2**53
+_DEEPEST = 100  # levels that MongoDB nests
 
 
 class Lost(ValueError):
@@ -43,10 +45,7 @@ def bridge(topic: str, payload: bytes, arrived_ms: int) -> DeviceData:
     tenant, colon, device_id = topic.removesuffix("/attrs").partition(":")
     if not colon:
         raise Lost(f"topic {topic!r} names no device")
-    try:
-        attrs = json.loads(payload, parse_constant=_no_constant)
-    except ValueError:
-        raise Lost("not JSON") from None
+    attrs = _parsed(payload)
     if attrs is None:
         raise Lost("null")
     timestamp: float = arrived_ms
@@ -54,11 +53,28 @@ def bridge(topic: str, payload: bytes, arrived_ms: int) -> DeviceData:
         usable = _timestamp(attrs["timestamp"])
         timestamp = arrived_ms if usable is None else usable
         attrs.pop("payload", None)  # meant to delete "timestamp": a bug others depend on
-    return DeviceData(tenant, device_id, timestamp, _through_javascript(attrs))
+    return DeviceData(tenant, device_id, timestamp, attrs)
+
+
+def _parsed(payload: bytes) -> Any:
+    """What JSON.parse and JSON.stringify leave of a payload."""
+    try:
+        return _through_javascript(
+            json.loads(payload, parse_constant=_no_constant, parse_int=_integer)
+        )
+    except ValueError:
+        raise Lost("not JSON") from None
+    except RecursionError:
+        raise Lost("nested too deeply") from None
 
 
 def _no_constant(name: str) -> None:
     raise ValueError(name)
+
+
+def _integer(digits: str) -> float:
+    """JavaScript has one kind of number: a large integer is rounded, a huge one infinite."""
+    return int(digits) if len(digits) <= _EXACT_DIGITS else float(digits)
 
 
 def _timestamp(value: object) -> float | None:
@@ -75,16 +91,18 @@ def _parsed_date(text: str) -> float | None:
     for parse in (datetime.fromisoformat, parsedate_to_datetime):
         try:
             instant = parse(text)
-        except ValueError:
+            zoned = instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+            return math.floor(zoned.timestamp() * 1000)
+        except (ValueError, OverflowError):
             continue
-        zoned = instant if instant.tzinfo else instant.replace(tzinfo=UTC)
-        return math.floor(zoned.timestamp() * 1000)
     return None
 
 
 def _through_javascript(value: Any) -> Any:
-    """What JSON.parse and JSON.stringify leave of a value: 7.0 becomes 7."""
+    """7.0 becomes 7, and what is too large for a number null."""
     if isinstance(value, float):
+        if math.isinf(value):
+            return None
         return int(value) if value.is_integer() and abs(value) < 1e21 else value
     if isinstance(value, int) and not isinstance(value, bool):
         return value if abs(value) <= _EXACT_IN_JAVASCRIPT else _through_javascript(float(value))
@@ -115,18 +133,31 @@ def check_storable(attrs: Any) -> None:
     """Raises Lost if MongoDB or the persister refuses the message."""
     if not isinstance(attrs, dict):
         raise Lost("the payload is no object")
-    for value in attrs.values():
-        _check_value(value)
+    for name, value in attrs.items():
+        _check_text(name)
+        _check_value(value, 1)
 
 
-def _check_value(value: Any) -> None:
+def _check_value(value: Any, depth: int) -> None:
+    if depth > _DEEPEST:
+        raise Lost("nested too deeply")
     if isinstance(value, dict):
         for name, item in value.items():
             if "." in name or name.startswith("$"):
                 raise Lost(f"nested key {name!r}")
-            _check_value(item)
+            _check_text(name)
+            _check_value(item, depth + 1)
     elif isinstance(value, list):
         for item in value:
-            _check_value(item)
+            _check_value(item, depth + 1)
+    elif isinstance(value, str):
+        _check_text(value)
     elif isinstance(value, int) and not -_INT64 <= value < _INT64:
         raise Lost(f"{value} needs more than 64 bits")
+
+
+def _check_text(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can spell
+        raise Lost("text that is no Unicode") from None

@@ -33,6 +33,8 @@ class Persister:
         self._counters = counters
         self._dice = Dice()
         self._kafka: deque[_Queued] = deque()
+        self._uncommitted: list[_Queued] = []  # dealt with since the consumer last said so
+        self._committed_at = time.monotonic()
         self.alive = True
 
     @property
@@ -58,6 +60,11 @@ class Persister:
             self._kafka = deque(item for item in self._kafka if not _is_poison(item.data))
         self.alive = True
 
+    def commit(self) -> None:
+        """What was dealt with does not come again."""
+        self._uncommitted.clear()
+        self._committed_at = time.monotonic()
+
     async def run(self) -> None:
         swept = float("-inf")
         while True:
@@ -70,6 +77,8 @@ class Persister:
 
     def _store_due(self) -> None:
         now = time.monotonic()
+        if now >= self._committed_at + self._faults.commit_every_s:
+            self.commit()
         batch: list[tuple[str, str, int, Any]] = []
         while self._kafka and self._kafka[0].due <= now and len(batch) < _BATCH:
             data = self._kafka[0].data
@@ -80,13 +89,19 @@ class Persister:
                 self._counters["unstorable"] += 1
                 logger.warning("%s:%s: lost: %s", data.tenant, data.device_id, lost)
             except Poison as poison:
-                self.alive = False
-                logger.error("persister ended: %s", poison)
+                self._end(poison)
                 break
-            self._kafka.popleft()
+            self._uncommitted.append(self._kafka.popleft())
         if batch:
             self._store.add_messages(batch)
             self._counters["stored"] += len(batch)
+
+    def _end(self, poison: Poison) -> None:
+        """What was stored and not committed comes again, in front of the poison."""
+        self.alive = False
+        logger.error("persister ended: %s", poison)
+        self._kafka.extendleft(reversed(self._uncommitted))
+        self.commit()
 
     def _sweep(self) -> None:
         """Retention counts from the timestamp of the row, not from its arrival."""

@@ -25,11 +25,11 @@ DOJOT_BREAKAGES: dict[str, Breakage] = {}
 LOSE_IN_DOJOT = {"broker killed", "stand in killed", "dojot drops", "dojot forgets"}
 
 # Where neither relay nor broker nor database breaks, DOJOT must get everything once. Elsewhere what
-# was on its way is sent again; and DOJOT has a switch to double by itself.
+# was on its way is sent again; DOJOT doubles by a switch, and after a poison.
 NEVER_DOUBLE_IN_DOJOT = {
     *("ingest killed", "ingest killed twice", "ingest restarted", "ingest stopped and continued"),
     *("network cut", "network torn mid frame", "network half open", "network slow"),
-    *("dojot drops", "dojot forgets", "dojot poisoned"),
+    *("dojot drops", "dojot forgets"),
 }
 
 

@@ -1,12 +1,23 @@
 """What the stand-in makes of payloads; the lines cited are those of DOJOT 0.7's behaviour."""
 
+import contextlib
+import json
+from typing import Any
+
+import orjson
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from testbench.dojot.faults import Faults
 from testbench.dojot.history import shown_ts
 from testbench.dojot.payloads import DeviceData, Lost, Poison, bridge, check_storable, stored_ms
 
 ARRIVED_MS = 1_795_329_000_111
+
+
+def _nested(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.lists(inner) | st.dictionaries(st.text(), inner)
 
 
 def read(payload: bytes) -> DeviceData:
@@ -86,6 +97,20 @@ def test_the_persister_cannot_store_every_json(payload: bytes) -> None:
 
 def test_dots_in_the_first_level_are_no_obstacle() -> None:
     check_storable(read(b'{"a.b": {"c": [1, "x", null, true]}}').attrs)
+
+
+@given(st.recursive(st.none() | st.floats() | st.integers() | st.text(), _nested, max_leaves=20))
+@example("0001-01-01T00:00:00+23:59")
+@example("9999-12-31T23:59:59-23:59")
+@example(10**400)
+@example(-(10**400))
+def test_whatever_is_sent_is_stored_lost_or_poison(value: Any) -> None:
+    for sent in ({"a": value}, {"a": 1, "timestamp": value}):
+        with contextlib.suppress(Lost, Poison):
+            data = read(json.dumps(sent).encode())
+            check_storable(data.attrs)
+            assert isinstance(stored_ms(data.timestamp), int)
+            orjson.dumps(data.attrs)
 
 
 def test_whole_numbers_lose_their_fraction_on_the_way() -> None:

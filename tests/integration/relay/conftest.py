@@ -38,3 +38,4 @@ async def _quiet(stand_in: StandIn) -> None:
     while seen != dict(stand_in.counters) or stand_in.persister.waiting:
         seen = dict(stand_in.counters)
         await asyncio.sleep(0.05)
+    stand_in.persister.commit()

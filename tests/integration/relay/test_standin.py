@@ -450,19 +450,45 @@ async def test_any_device_id_is_accepted_and_a_deeper_topic_is_lost(
 async def test_poison_stops_all_storage_until_the_persister_is_restarted(
     dojot: StandIn, api: httpx.AsyncClient
 ) -> None:
-    """Contract section 7.5: the poison comes again after a restart."""
+    """Contract section 7.5: what was not committed comes again after a restart, poison included."""
     async with connected(dojot, "admin:d1") as device:
-        device.publish({"power": 1, "timestamp": time.time_ns() // 1000})
-        await until(lambda: not dojot.persister.alive)
-        device.publish({"power": 2})
-        await until(lambda: dojot.persister.waiting == 2)
-        await api.post("/_standin/restart-persister")
-        await until(lambda: not dojot.persister.alive)
-        still = dojot.counters["stored"]
-        await api.post("/_standin/restart-persister?skip_poison=true")
+        device.publish({"power": 1})
         await until(lambda: dojot.counters["stored"] == 1)
+        device.publish({"power": 2, "timestamp": time.time_ns() // 1000})
+        await until(lambda: not dojot.persister.alive)
+        device.publish({"power": 3})
+        await until(lambda: dojot.persister.waiting == 3)
+        await api.post("/_standin/restart-persister")
+        await until(lambda: not dojot.persister.alive and dojot.counters["stored"] == 2)
+        await api.post("/_standin/restart-persister?skip_poison=true")
+        await until(lambda: dojot.counters["stored"] == 4)
+    found = (await history(api, "d1", "attr=power")).json()
 
-    assert still == 0
+    assert sorted(entry["value"] for entry in found) == [1, 1, 1, 3]
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"a": %s}' % (b"[" * 90_000 + b"]" * 90_000),
+        b'{"a": %s}' % (b"[" * 150 + b"]" * 150),
+        b'{"a": "\\ud800"}',
+        b'{"a": {"\\udfff": 1}}',
+        b'{"a": %s}' % (b"9" * 20),
+    ],
+)
+async def test_no_payload_ends_the_stand_in(
+    dojot: StandIn, api: httpx.AsyncClient, payload: bytes
+) -> None:
+    """Contract section 4b: what cannot be stored is lost, with a line in a log."""
+    async with connected(dojot, "admin:d1") as device:
+        device.client.publish("admin:d1/attrs", payload, qos=1)
+        device.client.publish("admin:d1/attrs", b'{"b": %s, "c": 1e400}' % (b"9" * 5000), qos=1)
+        await until(lambda: dojot.counters["stored"] == 1)
+    found = (await history(api, "d1", "attr=a,b,c")).json()
+
+    assert dojot.counters["unreadable"] + dojot.counters["unstorable"] == 1
+    assert [entry["value"] for name in "abc" for entry in found[name]] == [None, None]
 
 
 @pytest.mark.parametrize(
