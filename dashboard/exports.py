@@ -4,6 +4,9 @@ import io
 from collections.abc import Mapping
 
 import pandas as pd
+from openpyxl import Workbook
+from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
+from openpyxl.utils import get_column_letter
 
 from dashboard.formats import ZONE
 
@@ -27,14 +30,28 @@ def csv_international(frame: pd.DataFrame) -> bytes:
 
 def xlsx(frame: pd.DataFrame, labels: Mapping[str, str], sheet: str) -> bytes:
     """A workbook with one sheet, local time, true numbers."""
-    out = io.BytesIO()
-    with pd.ExcelWriter(out, engine="openpyxl") as writer:
-        readable(frame, labels).to_excel(writer, sheet_name=sheet[:31] or "1", index=False)
-        page = writer.sheets[sheet[:31] or "1"]
+    return workbook({sheet: readable(frame, labels)})
+
+
+def workbook(sheets: Mapping[str, pd.DataFrame]) -> bytes:
+    """A workbook written row by row: it never stands in memory as cells."""
+    book = Workbook(write_only=True)
+    for title, frame in sheets.items():
+        page = book.create_sheet(title[:31] or "1")
         page.freeze_panes = "A2"
-        for column in page.columns:
-            page.column_dimensions[column[0].column_letter].width = 20
+        for number in range(1, len(frame.columns) + 1):
+            page.column_dimensions[get_column_letter(number)].width = 20
+        page.append(list(frame.columns))
+        for row in frame.astype(object).where(frame.notna(), None).itertuples(index=False):
+            page.append([_cell(value) for value in row])
+    out = io.BytesIO()
+    book.save(out)
     return out.getvalue()
+
+
+def _cell(value: object) -> object:
+    """Without the control characters no workbook may hold."""
+    return ILLEGAL_CHARACTERS_RE.sub("", value) if isinstance(value, str) else value
 
 
 def parquet(frame: pd.DataFrame) -> bytes:

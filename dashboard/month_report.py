@@ -1,6 +1,5 @@
 """The report of a month: a page to print and a workbook. Pure: frames in, bytes out."""
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -47,7 +46,7 @@ def html(month: Month, words: Words, made_at: str) -> bytes:
     title = words("report.of", month=month_name(month.first, words))
     facts = "".join(
         f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
-        for name, value in figures(month, words).items()
+        for name, value in figures(month.totals, words).items()
     )
     return (
         f'<!doctype html><html lang="{words.language}"><meta charset="utf-8">'
@@ -61,21 +60,19 @@ def html(month: Month, words: Words, made_at: str) -> bytes:
 
 def workbook(month: Month, words: Words) -> bytes:
     """Sheets: days, stations, sessions; base units, the names of the report views."""
-    out = io.BytesIO()
     sheets = {
         "column.day": month.daily,
         "stations.title": month.stations,
         "sessions.title": month.sessions,
     }
-    with pd.ExcelWriter(out, engine="openpyxl") as writer:
-        for key, frame in sheets.items():
-            exports.readable(frame, {}).to_excel(writer, sheet_name=words(key)[:31], index=False)
-    return out.getvalue()
+    return exports.workbook(
+        {words(key): exports.readable(frame, {}) for key, frame in sheets.items()}
+    )
 
 
-def figures(month: Month, words: Words) -> dict[str, str]:
-    """The figures of the month as people read them."""
-    language, totals = words.language, month.totals
+def figures(totals: Mapping[str, Any], words: Words) -> dict[str, str]:
+    """The figures of a month as people read them. Totals as of ``data.energy.totals``."""
+    language = words.language
     return {
         words("kpi.energy"): formats.energy(totals["energy_wh"], language, 0),
         words("kpi.sessions"): formats.number(totals["sessions"], language, 0),

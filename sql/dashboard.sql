@@ -1005,7 +1005,7 @@ ORDER BY by_id_tag.energy_wh DESC NULLS LAST
 LIMIT 100;
 
 -- name: tariffs
--- Tariffs with their periods, newest first.
+-- Tariffs with their periods, newest first. valid_to: the last day.
 SELECT
     tar.tariff_id,
     tar.name,
@@ -1013,13 +1013,14 @@ SELECT
     tar.modality,
     tar.site,
     tar.valid_from,
-    tar.valid_to,
+    tar.valid_to - 1 AS valid_to,
     tar.posto,
     to_char(tar.from_time, 'HH24:MI') AS from_time,
     to_char(tar.to_time, 'HH24:MI') AS to_time,
     tar.price_per_kwh,
     tar.full_price_per_kwh,
     tar.contracted_demand_kw,
+    tar.demand_price_per_kw,
     tar.source,
     tar.author
 FROM report.tariff AS tar
@@ -1050,7 +1051,7 @@ FROM report.setting
 ORDER BY setting.name;
 
 -- name: reports
--- Reports made by the flow, without their content.
+-- Reports of a month and of the quarter it lies in, without their content; charge_point NULL: of the network.
 SELECT
     rep.report_file_id,
     rep.kind,
@@ -1062,8 +1063,18 @@ SELECT
     rep.bytes,
     rep.created_at
 FROM report.monthly_report AS rep
-ORDER BY rep.period_start DESC, rep.kind, rep.charge_point NULLS FIRST, rep.language, rep.format
-LIMIT 200;
+WHERE
+    (
+        (rep.kind = 'monthly' AND rep.period_start = %(month)s::date)
+        OR (rep.kind <> 'monthly' AND rep.period_start = date_trunc('quarter', %(month)s::date)::date)
+    )
+    AND rep.charge_point IS NOT DISTINCT FROM %(charge_point)s::text
+ORDER BY rep.kind, rep.language DESC, rep.format;
+
+-- name: oldest_report
+-- The first month there is a report of; NULL: there is none.
+SELECT min(rep.period_start) AS month
+FROM report.monthly_report AS rep;
 
 -- name: report_content
 -- One report file.
@@ -1432,10 +1443,41 @@ SELECT
     cp.latitude,
     cp.longitude,
     cp.security_profile,
+    setup.energy_factor,
     cp.created_at
 FROM report.charge_point AS cp
+INNER JOIN report.charge_point_setup AS setup ON cp.charge_point = setup.charge_point
 WHERE cp.registration = 'registered'
 ORDER BY cp.name;
+
+-- name: connectors_known
+-- What is known of the connectors of a charge point.
+SELECT
+    con.connector_id,
+    con.current_type,
+    con.rated_power_w
+FROM report.connector AS con
+WHERE con.charge_point = %(charge_point)s AND con.connector_id > 0
+ORDER BY con.connector_id;
+
+-- name: holidays
+SELECT
+    hol.day,
+    hol.name
+FROM report.holiday AS hol
+ORDER BY hol.day DESC
+LIMIT 300;
+
+-- name: vehicles
+SELECT
+    car.id_tag,
+    car.id_tag_alias,
+    car.name,
+    car.usable_capacity_wh,
+    car.consumption_wh_per_km / 1000 AS consumption_kwh_per_km
+FROM report.vehicle AS car
+ORDER BY car.name, car.id_tag_alias
+LIMIT 1000;
 
 -- name: id_tags
 -- Identifiers that may charge.
@@ -1507,10 +1549,29 @@ SELECT report.withdraw_downtime_exclusion(%(exclusion)s, %(who)s);
 SELECT report.add_tariff(%(tariff)s::jsonb, %(periods)s::jsonb, %(who)s);
 
 -- name: act_remove_tariff
-SELECT report.remove_tariff(%(tariff_id)s);
+SELECT report.remove_tariff(%(tariff_id)s, %(who)s);
+
+-- name: act_end_tariff
+-- last_day is the last one it holds; NULL: until further notice.
+SELECT report.end_tariff(%(tariff_id)s, %(last_day)s::date + 1, %(who)s);
 
 -- name: act_add_holiday
-SELECT report.add_holiday(%(day)s, %(name)s);
+SELECT report.add_holiday(%(day)s, %(name)s, %(who)s);
+
+-- name: act_remove_holiday
+SELECT report.remove_holiday(%(day)s, %(who)s);
+
+-- name: act_set_energy_factor
+SELECT operation.set_energy_factor(%(charge_point)s, %(factor)s, %(who)s);
+
+-- name: act_set_connector
+SELECT operation.set_connector(%(charge_point)s, %(connector_id)s, %(current_type)s, %(rated_power_w)s, %(who)s);
+
+-- name: act_save_vehicle
+SELECT operation.save_vehicle(%(tag)s, %(name)s, %(usable_capacity_wh)s, %(consumption_wh_per_km)s, %(who)s);
+
+-- name: act_remove_vehicle
+SELECT operation.remove_vehicle(%(tag)s, %(who)s);
 
 -- name: act_set_setting
 SELECT report.set_setting(%(name)s, %(value)s, %(source)s, %(source_year)s, %(who)s);

@@ -22,6 +22,8 @@ from testbench.live import live as run_live
 from testbench.memory import Memory
 from testbench.network import SITES
 from testbench.quirks import NAMES
+from testbench.seed import Plan, stored
+from testbench.seed.large import Large, make
 from testbench.session import Visit
 from testbench.socket import to_json
 
@@ -214,3 +216,27 @@ def live(
         interval_s=interval,
     )
     _run(work)
+
+
+@app.command()
+def seed(
+    database: Annotated[
+        str, typer.Option(envvar="ELETROPOSTO_DATABASE_URL", help="Empty and migrated.")
+    ],
+    charge_points: Annotated[int, typer.Option(min=1)] = 3,
+    days: Annotated[int, typer.Option(min=1, help="Of sessions and aggregates.")] = 30,
+    raw_days: Annotated[int, typer.Option(min=0, help="Of them with readings.")] = 30,
+    sample: Annotated[int, typer.Option(min=1, help="Seconds between readings.")] = 60,
+    large: Annotated[
+        bool, typer.Option(help="Made inside the database: 1,000 charge points in minutes.")
+    ] = False,
+    log_days: Annotated[int, typer.Option(min=0, help="Days with frames, if large.")] = 1,
+) -> None:
+    """Put a network with a past straight into a database, for development and timings."""
+    until = datetime.now(UTC).replace(second=0, microsecond=0)
+    if large:
+        make(database, Large(until, charge_points, days, raw_days, log_days, sample), typer.echo)
+        return
+    plan = Plan(until, charge_points, days, raw_days, sample)
+    counts = [len(made.sessions) for made in stored(database, plan)]
+    typer.echo(f"{len(counts)} charge points, {sum(counts)} sessions over {days} days")

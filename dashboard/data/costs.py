@@ -1,5 +1,6 @@
 """Costs, tariffs, the factors of the CO2 estimate, and reports."""
 
+from datetime import date
 from typing import Any
 
 import pandas as pd
@@ -34,9 +35,15 @@ def settings() -> pd.DataFrame:
     return asking.live("settings")
 
 
-def reports() -> pd.DataFrame:
-    """Reports made by the flow, newest month first."""
-    return asking.recent("reports")
+def reports(month: date, charge_point: str | None) -> pd.DataFrame:
+    """Reports the flow made of a month and its quarter; of the network where no charge point."""
+    return asking.recent("reports", month=month, charge_point=charge_point)
+
+
+def oldest_report() -> date | None:
+    """The first month there is a report of."""
+    month: date | None = asking.recent("oldest_report")["month"].iloc[0]
+    return month
 
 
 def report_content(report_file_id: int) -> bytes:

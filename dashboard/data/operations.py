@@ -100,12 +100,62 @@ def add_tariff(tariff: Mapping[str, Any], periods: list[dict[str, Any]]) -> None
     _act("act_add_tariff", tariff=json.dumps(tariff), periods=json.dumps(periods))
 
 
+def end_tariff(tariff_id: int, last_day: date | None) -> None:
+    """Say which day is the last one a tariff holds; None: until further notice."""
+    _act("act_end_tariff", tariff_id=tariff_id, last_day=last_day)
+
+
 def remove_tariff(tariff_id: int) -> None:
     _act("act_remove_tariff", tariff_id=tariff_id)
 
 
 def add_holiday(day: date, name: str) -> None:
     _act("act_add_holiday", day=day, name=name)
+
+
+def holidays() -> pd.DataFrame:
+    """day, name; newest first."""
+    return asking.live("holidays")
+
+
+def remove_holiday(day: date) -> None:
+    _act("act_remove_holiday", day=day)
+
+
+def connectors_known(charge_point: str) -> pd.DataFrame:
+    """connector_id, current_type, rated_power_w."""
+    return asking.live("connectors_known", charge_point=charge_point)
+
+
+def set_energy_factor(charge_point: str, factor: float) -> None:
+    _act("act_set_energy_factor", charge_point=charge_point, factor=factor)
+
+
+def set_connector(
+    charge_point: str, connector_id: int, current_type: str | None, rated_power_w: float | None
+) -> None:
+    """None: as it was."""
+    about = {"current_type": current_type, "rated_power_w": rated_power_w}
+    _act("act_set_connector", charge_point=charge_point, connector_id=connector_id, **about)
+
+
+def vehicles() -> pd.DataFrame:
+    """id_tag, id_tag_alias, name, usable_capacity_wh, consumption_kwh_per_km."""
+    return asking.live("vehicles")
+
+
+def save_vehicle(
+    tag: str, name: str, usable_capacity_kwh: float | None, consumption_kwh_per_km: float | None
+) -> None:
+    values = {
+        "usable_capacity_wh": usable_capacity_kwh and usable_capacity_kwh * 1000,
+        "consumption_wh_per_km": consumption_kwh_per_km and consumption_kwh_per_km * 1000,
+    }
+    _act("act_save_vehicle", tag=tag, name=name, **values)
+
+
+def remove_vehicle(tag: str) -> None:
+    _act("act_remove_vehicle", tag=tag)
 
 
 def set_setting(name: str, value: float | None, source: str, source_year: int | None) -> None:

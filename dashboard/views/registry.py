@@ -1,6 +1,6 @@
 """What people keep: charge points, id tags, tariffs, holidays, settings; and who changed what."""
 
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 import pandas as pd
@@ -29,6 +29,16 @@ POINTS = (
     Column("latitude", "registry.latitude", "number", 5),
     Column("longitude", "registry.longitude", "number", 5),
     Column("security_profile", "registry.security", "integer"),
+    Column("energy_factor", "registry.energy_factor", "number", 3),
+)
+CURRENTS = ("AC", "DC")
+HOLIDAYS = (Column("day", "column.day", "day"), Column("name", "registry.holiday_name"))
+VEHICLES = (
+    Column("name", "registry.vehicle"),
+    Column("id_tag_alias", "registry.alias"),
+    Column("id_tag", "registry.tag", "code"),
+    Column("usable_capacity_wh", "registry.capacity", "kwh"),
+    Column("consumption_kwh_per_km", "registry.consumption", "number", 2),
 )
 LOG = (
     Column("at", "column.at", "second"),
@@ -78,6 +88,7 @@ def points() -> None:
     st.caption(t("registry.select_to_edit"))
     if chosen is not None:
         _describe(frame.iloc[chosen])
+        _equip(frame.iloc[chosen])
 
 
 def _describe(row: Any) -> None:
@@ -96,6 +107,54 @@ def _describe(row: Any) -> None:
             return
     with blocks.acting(t("registry.saved")):
         operations.describe(identity, name, site, latitude, longitude)
+
+
+def _equip(row: Any) -> None:
+    """What the charge point itself does not tell: its factor, and what its connectors are."""
+    identity, before = str(row["charge_point"]), float(row["energy_factor"])
+    known = operations.connectors_known(identity)
+    with st.form(f"equip_{identity}", border=True):
+        st.markdown(f"**{t('registry.equipment')}**")
+        factor = st.number_input(
+            t("registry.energy_factor"),
+            0.000001,
+            value=before,
+            format="%.6f",
+            help=t("registry.energy_factor_help"),
+        )
+        with st.grid(min_column_width=190):
+            said = [(con, *_connector_fields(con)) for _, con in known.iterrows()]
+        if not st.form_submit_button(t("registry.save"), type="primary"):
+            return
+    with blocks.acting(t("registry.saved")):
+        if factor != before:
+            operations.set_energy_factor(identity, factor)
+        for con, current_type, power_kw in said:
+            if (current_type, power_kw) != (con["current_type"], _kilowatts(con)):
+                power_w = power_kw and power_kw * 1000
+                operations.set_connector(identity, int(con["connector_id"]), current_type, power_w)
+
+
+def _connector_fields(con: Any) -> tuple[str | None, float | None]:
+    number, current_type = int(con["connector_id"]), con["current_type"]
+    kind = st.selectbox(
+        t("registry.connector_kind", number=number),
+        CURRENTS,
+        index=CURRENTS.index(current_type) if current_type in CURRENTS else None,
+        key=f"current_{number}",
+    )
+    power = st.number_input(
+        t("registry.connector_power", number=number),
+        0.001,
+        value=_kilowatts(con),
+        key=f"power_{number}",
+    )
+    return kind, power
+
+
+def _kilowatts(con: Any) -> float | None:
+    watts = _known(con["rated_power_w"])
+    return None if watts is None else watts / 1000
 
 
 def _known(value: Any) -> float | None:
@@ -170,10 +229,20 @@ def tariffs() -> None:
             prices = ", ".join(_price(row) for row in part.itertuples() if row.posto)
             name = f"**{blocks.plain(first['name'])}**"
             st.markdown(f"{name} · {blocks.plain(first['modality'])} · {span} · {prices}")
+            _end(int(str(number)), first["valid_to"])
             if st.button(t("tariff.remove"), key=f"tariff_{number}", type="tertiary"):
                 with blocks.acting(t("registry.saved")):
                     operations.remove_tariff(int(str(number)))
     _tariff_form()
+
+
+def _end(number: int, last_day: Any) -> None:
+    """Let a tariff end; what overlaps with another one is refused by the database."""
+    with st.popover(t("tariff.end"), key=f"end_{number}_popover"):
+        day = _day(t("tariff.last_day"), last_day, f"end_day_{number}")
+        if st.button(t("registry.save"), key=f"end_{number}", type="primary"):
+            with blocks.acting(t("registry.saved")):
+                operations.end_tariff(number, day)
 
 
 def _price(row: Any) -> str:
@@ -185,6 +254,7 @@ def _price(row: Any) -> str:
 def _tariff_form() -> None:
     with st.form("new_tariff", border=True):
         st.markdown(f"**{t('tariff.new')}**")
+        st.caption(t("tariff.follows"))
         with st.grid(min_column_width=190):
             tariff = _tariff_fields()
             prices = {
@@ -206,15 +276,20 @@ def _tariff_form() -> None:
 
 def _tariff_fields() -> dict[str, Any]:
     modality = st.selectbox(t("tariff.modality"), MODALITIES)
+    last_day = _day(t("tariff.last_day"), None, "tariff_last_day")
     return {
         "name": st.text_input(t("tariff.name"), max_chars=120).strip(),
         "modality": modality,
         "consumer_group": "A" if modality in ("azul", "verde") else "B",
         "site": st.text_input(t("tariff.site"), max_chars=120).strip() or None,
-        "valid_from": str(_day(t("tariff.from"))),
+        "valid_from": str(_day(t("tariff.from"), today(), "tariff_first_day")),
+        "valid_to": str(last_day + timedelta(days=1)) if last_day else None,
         "tax_percent": st.number_input(t("tariff.tax"), 0.0, 100.0, value=0.0),
         "surcharge_per_kwh": st.number_input(t("tariff.surcharge"), 0.0, value=0.0, format="%.5f"),
         "contracted_demand_kw": st.number_input(t("tariff.demand"), 0.0, value=0.0) or None,
+        "demand_price_per_kw": st.number_input(
+            t("tariff.demand_price"), 0.0, value=None, format="%.5f"
+        ),
         "source": st.text_input(t("column.source"), max_chars=300).strip() or None,
     }
 
@@ -240,19 +315,68 @@ def _clock(seconds: int | None) -> str | None:
     return None if seconds is None else f"{seconds // 3600:02d}:{seconds % 3600 // 60:02d}"
 
 
-def _day(label: str) -> Any:
-    return st.date_input(label, today(), format=formats.date_field(visitor.language()))
+def _day(label: str, day: date | None, key: str) -> Any:
+    return st.date_input(label, day, format=formats.date_field(visitor.language()), key=key)
 
 
 def holidays() -> None:
+    frame = operations.holidays()
+    if frame.empty:
+        st.caption(t("registry.no_holidays"))
+    else:
+        chosen = blocks.table(frame, HOLIDAYS, "holidays_table", select=True)
+        if chosen is not None and st.button(t("registry.remove"), key="remove_holiday"):
+            with blocks.acting(t("registry.saved")):
+                operations.remove_holiday(frame.iloc[chosen]["day"])
+    _holiday_form()
+
+
+def _holiday_form() -> None:
     with st.form("holiday", border=True):
-        day = _day(t("column.day"))
+        day = _day(t("column.day"), today(), "holiday_day")
         name = st.text_input(t("registry.holiday_name"), max_chars=120)
         if not st.form_submit_button(t("registry.add_holiday")):
             return
     if isinstance(day, date) and name.strip():
         with blocks.acting(t("registry.saved")):
             operations.add_holiday(day, name.strip())
+
+
+def vehicles() -> None:
+    frame = operations.vehicles()
+    chosen = None
+    if frame.empty:
+        st.caption(t("registry.no_vehicles"))
+    else:
+        chosen = blocks.table(frame, VEHICLES, "vehicles_table", select=True, height=300)
+        st.caption(t("registry.select_to_edit"))
+    _vehicle_form(None if chosen is None else frame.iloc[chosen])
+
+
+def _vehicle_form(row: Any) -> None:
+    """A new vehicle, or the chosen one."""
+    tag = "" if row is None else str(row["id_tag"])
+    capacity_wh = None if row is None else _known(row["usable_capacity_wh"])
+    with st.form(f"vehicle_{tag}", border=True):
+        st.markdown(f"**{t('registry.new_vehicle') if row is None else blocks.plain(tag)}**")
+        if row is None:
+            tag = st.text_input(t("registry.tag"), max_chars=255)
+        name = st.text_input(t("registry.vehicle"), _text(row, "name"), max_chars=120)
+        capacity = st.number_input(
+            t("registry.capacity"), 0.001, value=None if capacity_wh is None else capacity_wh / 1000
+        )
+        consumption = st.number_input(
+            t("registry.consumption"),
+            0.001,
+            value=None if row is None else _known(row["consumption_kwh_per_km"]),
+        )
+        saved = st.form_submit_button(t("registry.save"), type="primary")
+    if saved:
+        with blocks.acting(t("registry.saved")):
+            operations.save_vehicle(tag, name, capacity, consumption)
+    if row is not None and st.button(t("registry.remove"), key="remove_vehicle"):
+        with blocks.acting(t("registry.saved")):
+            operations.remove_vehicle(tag)
 
 
 def settings() -> None:
@@ -287,7 +411,7 @@ header.title(t("registry.title"))
 blocks.needs("operator")
 PARTS = {
     "knocking": knocking, "points": points, "tags": tags, "tariffs": tariffs,
-    "holidays": holidays, "settings": settings, "log": log,
+    "holidays": holidays, "vehicles": vehicles, "settings": settings, "log": log,
 }  # fmt: skip
 part = blocks.choose(t("registry.title"), "parte", list(PARTS), "registry.part_", "knocking")
 with blocks.card():

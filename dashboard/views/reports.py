@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 
+import pandas as pd
 import streamlit as st
 
 from dashboard import addresses, blocks, data, formats, header, month_report, visitor
@@ -16,9 +17,10 @@ _MONTHS = 24
 
 
 def months() -> list[str]:
-    """The last months as texts of an address, newest first."""
+    """The last months, and all since the first report, as texts of an address, newest first."""
     first, found = today().replace(day=1), []
-    for _ in range(_MONTHS):
+    oldest = costs.oldest_report() or first
+    while len(found) < _MONTHS or first >= oldest:
         found.append(f"{first:%Y-%m}")
         first = (first - timedelta(days=1)).replace(day=1)
     return found
@@ -43,31 +45,34 @@ def _first(text: str) -> date:
     return date.fromisoformat(f"{text}-01")
 
 
-def gathered(first: date) -> month_report.Month:
+def selection_of(first: date) -> Selection:
     last = (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
-    selection = Selection(Period(first, last), None)
-    every = session_data.Wanted()
+    return Selection(Period(first, last), None)
+
+
+def gathered(first: date) -> month_report.Month:
+    """Everything of the month; costs too much for a page that is only looked at."""
+    selection = selection_of(first)
     return month_report.Month(
         first,
         energy.totals(selection).to_dict(),
         energy.daily(selection),
         station_data.stations(selection),
-        session_data.sessions(selection, every, session_data.EXPORTED),
+        session_data.sessions(selection, session_data.Wanted(), session_data.EXPORTED),
     )
 
 
 def made_now(first: date) -> None:
-    """The report of the chosen month, made when asked for."""
-    words = visitor.words()
-    month = gathered(first)
-    if month.sessions.empty:
+    """The figures of the chosen month; its report is made when asked for."""
+    words, totals = visitor.words(), energy.totals(selection_of(first))
+    if pd.isna(totals["sessions"]):
         st.info(t("report.nothing"), icon=":material/search_off:")
         return
-    blocks.facts(month_report.figures(month, words))
+    blocks.facts(month_report.figures(totals.to_dict(), words))
     at = formats.instant(datetime.now(UTC), words.language)
     ways: dict[str, Callable[[], bytes]] = {
-        "html": lambda: month_report.html(month, words, at),
-        "xlsx": lambda: month_report.workbook(month, words),
+        "html": lambda: month_report.html(gathered(first), words, at),
+        "xlsx": lambda: month_report.workbook(gathered(first), words),
     }
     with st.container(horizontal=True):
         for way, make in ways.items():
@@ -80,16 +85,22 @@ def made_now(first: date) -> None:
                 on_click="ignore",
                 icon=":material/download:",
             )
+    if totals["sessions"] + totals["attempts"] > session_data.EXPORTED:
+        limit = formats.number(session_data.EXPORTED, words.language, 0)
+        st.caption(t("report.cut", count=limit))
 
 
-def earlier() -> None:
-    """What the flow made; each file as it was made then."""
-    frame = costs.reports()
-    if frame.empty:
+def earlier(first: date) -> None:
+    """What the flow made of the month and its quarter; each file as it was made then."""
+    if costs.oldest_report() is None:
         st.info(t("report.none_yet"), icon=":material/schedule:")
         return
+    frame = costs.reports(first, _whose())
+    if frame.empty:
+        st.info(t("report.none_of_month"), icon=":material/search_off:")
+        return
     with st.grid(min_column_width=280):
-        for row in frame.head(60).itertuples():
+        for row in frame.itertuples():
             number = int(row.report_file_id)
             st.download_button(
                 blocks.plain(row.file_name),
@@ -103,11 +114,28 @@ def earlier() -> None:
             )
 
 
+def _whose() -> str | None:
+    """The charge point whose report is wanted; None: of the whole network."""
+    known = data.charge_point_names()
+    addresses.take("de_quem", addresses.one_of(list(known), ""), "")
+    st.selectbox(
+        t("report.whose"),
+        ["", *known],
+        format_func=lambda identity: known.get(identity, t("report.network")),
+        key="de_quem",
+        width=320,
+        persist_state="session",
+    )
+    addresses.show("de_quem", st.session_state["de_quem"], "")
+    return st.session_state["de_quem"] or None
+
+
 header.title(t("reports.title"))
 if not data.charge_point_names():
     blocks.first_run()
     st.stop()
 with blocks.card():
-    made_now(chosen())
+    month = chosen()
+    made_now(month)
 with blocks.card(t("report.earlier"), help_=t("report.earlier_help")):
-    earlier()
+    earlier(month)

@@ -5,7 +5,6 @@ rows. The demo does not use it: there, every reading comes through the websocket
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 import psycopg
 
@@ -39,12 +38,3 @@ def stored(url: str, plan: Plan, aggregates: bool = True) -> Iterator[ChargePoin
             rows.store_watermarks(conn, plan)
     with psycopg.connect(url, autocommit=True) as conn:
         conn.execute("ANALYZE")
-
-
-def main(url: str, charge_points_: int = 3, days: int = 30, raw_days: int = 30) -> None:
-    """Seed up to the present minute and say what was stored."""
-    until = datetime.now(UTC).replace(second=0, microsecond=0)
-    counts = [
-        len(made.sessions) for made in stored(url, Plan(until, charge_points_, days, raw_days))
-    ]
-    print(f"{len(counts)} charge points, {sum(counts)} sessions over {days} days")

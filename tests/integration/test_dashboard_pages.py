@@ -365,6 +365,18 @@ def test_the_last_known_data_stay_when_the_database_goes_away(monkeypatch, postg
     assert page.button(key="retry_kept")
 
 
+def test_the_figures_of_a_month_do_not_wait_for_its_sessions(monkeypatch, seeded):
+    """The sessions of a month are many; only its report needs them, and only when asked for."""
+    url, _ = seeded
+    with psycopg.connect(url) as holder:
+        holder.execute("LOCK TABLE session IN ACCESS EXCLUSIVE MODE")
+        page = opened(monkeypatch, url, "reports")
+
+    assert not page.exception
+    assert Words("pt")("failure.slow") not in said(page)
+    assert "kWh" in "".join(element.proto.body for element in page.get("html"))
+
+
 def test_a_slow_question_costs_its_card_only(monkeypatch, seeded, postgres_server):
     """Somebody holds a lock on the tariffs: the page stands, the card says why it is empty."""
     url, _ = seeded

@@ -11,7 +11,7 @@ import streamlit as st
 from psycopg.types.json import Jsonb
 
 from dashboard import db, formats
-from dashboard.data import energy, live, operations
+from dashboard.data import costs, energy, live, operations
 from dashboard.data import stations as station_data
 from dashboard.filters import Period, Selection
 
@@ -225,3 +225,29 @@ def test_a_period_that_is_over_is_compared_with_the_whole_one_before(conn):
     before = energy.totals_before(EVERYTHING, NOON + timedelta(days=3))
 
     assert before["energy_wh"] == 99_000
+
+
+def test_every_report_that_was_kept_can_be_found(conn):
+    """By month, quarter and charge point, however many there are."""
+    conn.execute(
+        "INSERT INTO report_file"
+        " (kind, period_start, charge_point_id, language, format, file_name, content)"
+        " SELECT 'monthly', month, charge_point_id, language, format,"
+        "   concat_ws('-', to_char(month, 'YYYY-MM'), charge_point_id, language, format), 'x'"
+        " FROM generate_series('2022-01-01'::date, '2026-10-01', '1 month') AS month,"
+        "   unnest(ARRAY[NULL, 1, 2, 3]) AS charge_point_id,"
+        "   unnest(ARRAY['pt', 'en']) AS language, unnest(ARRAY['html', 'xlsx']) AS format"
+    )
+    conn.execute(
+        "INSERT INTO report_file (kind, period_start, language, format, file_name, content)"
+        " VALUES ('quarterly_ports', '2022-01-01', 'en', 'csv', '2022-Q1-ports', 'x')"
+    )
+
+    assert costs.oldest_report() == date(2022, 1, 1)
+    assert set(costs.reports(date(2022, 3, 1), None)["file_name"]) == {
+        "2022-03-pt-html", "2022-03-pt-xlsx", "2022-03-en-html", "2022-03-en-xlsx",
+        "2022-Q1-ports",
+    }  # fmt: skip
+    assert set(costs.reports(date(2022, 3, 1), "S1")["file_name"]) == {
+        "2022-03-3-pt-html", "2022-03-3-pt-xlsx", "2022-03-3-en-html", "2022-03-3-en-xlsx",
+    }  # fmt: skip

@@ -37,6 +37,12 @@ def test_the_international_csv_has_utc_and_the_names_of_the_views():
     ]
 
 
+def test_a_control_character_does_not_break_a_workbook():
+    reopened = pd.read_excel(io.BytesIO(exports.xlsx(pd.DataFrame({"a": ["x\x07y"]}), {}, "x")))
+
+    assert list(reopened["a"]) == ["xy"]
+
+
 def test_the_workbook_reopens_equal_and_without_formulas():
     reopened = pd.read_excel(io.BytesIO(exports.xlsx(FRAME, LABELS, "x")))
 
