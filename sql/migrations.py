@@ -3,7 +3,8 @@
 A file runs in one transaction, unless its first line says ``-- no-transaction``: then the
 statements between lines ``-- statement`` run one by one (libpq would otherwise wrap them).
 ``-- edition: community`` on a line of its own keeps a file for servers that have
-TimescaleDB's community edition. A released file is never edited: its checksum is kept.
+TimescaleDB's community edition. A released file is never edited: its checksum is kept. After
+each upgrade ``sql/comments.sql`` hands the comments of columns on to the views.
 """
 
 import hashlib
@@ -14,6 +15,7 @@ from importlib.resources import files
 from typing import LiteralString
 
 import psycopg
+from psycopg import errors
 
 _LOCK = 0x656C6574  # any constant that is ours: "elet"
 _LEDGER = """
@@ -74,16 +76,40 @@ def pending(url: str) -> list[str]:
 def migrate(url: str) -> list[str]:
     """Apply what is missing and return the names; safe to call from several processes at once.
 
+    Where nothing is missing it only reads, so a login without the rights of the owner will do.
+
     Raises:
-        MigrationError: If the server has no TimescaleDB, a file fails, or an applied file was
-            changed afterwards. Files before the failing one stay applied.
+        MigrationError: If the server has no TimescaleDB, the login is not the owner's, a file
+            fails, or an applied file was changed afterwards. Files before the failing one stay
+            applied.
     """
-    with _connect(url) as conn, _alone(conn):
-        _prepare(conn)
-        missing = _pending(conn)
-        for migration in missing:
-            _apply(conn, migration)
-        return [migration.name for migration in missing]
+    with _connect(url) as conn:
+        if not (missing := _pending(conn)):
+            return []
+        with _alone(conn):
+            try:
+                return _apply_missing(conn)
+            except errors.InsufficientPrivilege as exc:
+                raise MigrationError(
+                    f"{missing[0].name} is missing and this login may not apply it;"
+                    " `eletroposto db migrate` does, as the owner of the database"
+                ) from exc
+
+
+def _apply_missing(conn: psycopg.Connection) -> list[str]:
+    _prepare(conn)
+    missing = _pending(conn)  # another process may have been quicker
+    for migration in missing:
+        _apply(conn, migration)
+    if missing:
+        _pass_comments_on(conn)
+    return [migration.name for migration in missing]
+
+
+def _pass_comments_on(conn: psycopg.Connection) -> None:
+    """Have the columns of views say what those of their tables say, whatever came last."""
+    # The text comes from our own files and never from outside.
+    conn.execute(files(__package__).joinpath("comments.sql").read_text(encoding="utf-8"))
 
 
 def _connect(url: str) -> psycopg.Connection:
@@ -103,6 +129,8 @@ def _alone(conn: psycopg.Connection) -> Iterator[None]:
 def _prepare(conn: psycopg.Connection) -> None:
     try:
         conn.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
+    except errors.InsufficientPrivilege:
+        raise
     except psycopg.Error as exc:
         raise MigrationError(f"this server cannot give us TimescaleDB: {exc}") from exc
     conn.execute(_LEDGER)
@@ -143,5 +171,7 @@ def _apply(conn: psycopg.Connection, migration: Migration) -> None:
         with conn.transaction():
             conn.execute(migration.text)
             conn.execute(record, [migration.name, migration.checksum])
+    except errors.InsufficientPrivilege:
+        raise
     except psycopg.Error as exc:
         raise MigrationError(f"{migration.name} failed: {exc}") from exc

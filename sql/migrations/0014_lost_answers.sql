@@ -114,3 +114,8 @@ GRANT EXECUTE ON FUNCTION operation.end_transaction TO eletroposto_operator;
 COMMENT ON COLUMN transaction.superseded_at IS
 'Start of the next transaction of this connector, when that began before any stop was received: this one had ended.
 Or when an operator ended it (then flags has "ended by hand")';
+
+-- ---------------------------------------------------------------- rights
+
+-- Given by mistake with those on all tables: what is applied is the owner's to write.
+REVOKE INSERT, UPDATE ON eletroposto_migration FROM eletroposto_ingest;

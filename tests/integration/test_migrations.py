@@ -98,3 +98,35 @@ def test_every_column_and_table_of_the_facts_has_a_comment_or_a_plain_name() -> 
     made = {line.split()[2] for line in text.splitlines() if line.startswith("CREATE TABLE")}
     told = {line.split()[3] for line in text.splitlines() if line.startswith("COMMENT ON TABLE")}
     assert made == told
+
+
+def meanings(url: str) -> dict[str, str | None]:
+    """The comment of every column that the public face shows."""
+    query = """
+        SELECT table_name || '.' || column_name,
+            col_description(format('report.%I', table_name)::regclass, ordinal_position)
+        FROM information_schema.columns WHERE table_schema = 'report'
+    """
+    with psycopg.connect(url) as conn:
+        return dict(conn.execute(query).fetchall())
+
+
+def test_a_schema_in_steps_says_the_same_as_one_in_one_go(
+    empty_database_url: str, database_url: str, only
+) -> None:
+    """The present files in the order of their release: 04.. came before those from 0011 on."""
+    every = [migration for migration in available() if migration.wanted("apache")]
+    first = [one for one in every if one.name < "0010" or one.name >= "0400"]
+    only(*first)
+    migrate(empty_database_url)
+    only(*every)
+    migrate(empty_database_url)
+
+    fresh, upgraded = meanings(database_url), meanings(empty_database_url)
+
+    assert {
+        name: (fresh[name], upgraded.get(name))
+        for name in fresh
+        if fresh[name] != upgraded.get(name)
+    } == {}
+    assert fresh.keys() == upgraded.keys()

@@ -1,8 +1,15 @@
 """Least privilege, tried: what each role of the database must not be able to do."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import psycopg
 import pytest
 from psycopg import errors
+
+from sql import migrations
+from testbench.embedded import EmbeddedPostgres
+from tests.acceptance.conftest import CentralSystem
 
 
 def connect(url: str, role: str) -> psycopg.Connection:
@@ -58,3 +65,41 @@ def test_no_view_shows_a_password(database_url: str) -> None:
             " WHERE table_schema = 'report' AND column_name ~ 'password|secret'"
         ).fetchall()
     assert columns == []
+
+
+@pytest.fixture
+def login_url(postgres_server: EmbeddedPostgres, database_url: str) -> Iterator[str]:
+    """The URL of a login that is a member of eletroposto_ingest and nothing more."""
+    with psycopg.connect(database_url, autocommit=True) as owner:
+        owner.execute("CREATE ROLE ingest_1 LOGIN PASSWORD 'x' IN ROLE eletroposto_ingest")
+        owner.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+        yield psycopg.conninfo.make_conninfo(database_url, user="ingest_1", password="x")
+        owner.execute("DROP ROLE ingest_1")
+
+
+def test_the_central_system_starts_with_a_login_of_its_own(login_url: str, tmp_path: Path) -> None:
+    settings = {"unknown_charge_points": "accept", "configure_on_boot": "false"}
+    central_system = CentralSystem(login_url, tmp_path / "ingest.log", settings)
+    try:
+        central_system.start()
+    finally:
+        central_system.stop()
+    assert "Traceback" not in central_system.log
+
+
+def test_a_login_that_may_not_apply_what_is_missing_is_told_so(
+    login_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    further = migrations.Migration("9001_further.sql", "CREATE TABLE further (x int)")
+    every = [*migrations.available(), further]
+    monkeypatch.setattr(migrations, "available", lambda: every)
+    with pytest.raises(
+        migrations.MigrationError, match=r"9001_further.sql is missing .* db migrate"
+    ):
+        migrations.migrate(login_url)
+
+
+def test_the_central_system_may_not_write_what_was_applied(database_url: str) -> None:
+    statement = "INSERT INTO eletroposto_migration (name, checksum) VALUES ('x', 'x')"
+    with connect(database_url, "ingest") as conn, pytest.raises(errors.InsufficientPrivilege):
+        conn.execute(statement)
