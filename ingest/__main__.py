@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import resource
 import signal
 import socket
@@ -182,30 +181,27 @@ def _operations(
 
 def _show(ingest: Ingest) -> None:
     """Put the writer's figures into /metrics; they are read when somebody asks."""
-    tally, door = ingest.writer.tally, ingest.central_system.door
-    for name, help_text, read in (
-        (
-            "connected_charge_points",
-            "Open websockets",
-            lambda: len(ingest.central_system.connected),
-        ),
-        ("queued_frames", "Frames waiting for the next commit", lambda: ingest.writer.queued),
-        ("database_available", "1 while commits succeed", lambda: int(ingest.writer.available)),
-        ("commits", "Batches committed", lambda: tally.batches),
-        ("stored_items", "Frames and connection changes committed", lambda: tally.items),
-        ("set_aside_frames", "Frames the database refused", lambda: tally.set_aside),
-        ("unconfirmed_items", "Items that failed and were not confirmed", lambda: tally.failed),
-        ("database_outages", "Times the database was lost", lambda: tally.outages),
-        ("last_commit_seconds", "Duration of the last batch", lambda: tally.last_commit_s),
-        ("largest_batch", "Most items in one commit", lambda: tally.largest_batch),
-        (
-            "reset_handshakes",
+    tally, writer = ingest.writer.tally, ingest.writer
+    door, connected = ingest.central_system.door, ingest.central_system.connected
+    ingest.metrics.gauges |= {
+        "connected_charge_points": ("Open websockets", lambda: len(connected)),
+        "queued_frames": ("Frames waiting for the next commit", lambda: writer.queued),
+        "database_available": ("1 while commits succeed", lambda: int(writer.available)),
+        "last_commit_seconds": ("Duration of the last batch", lambda: tally.last_commit_s),
+        "largest_batch": ("Most items in one commit", lambda: tally.largest_batch),
+    }
+    ingest.metrics.counters |= {
+        "commits": ("Batches committed", lambda: tally.batches),
+        "stored_items": ("Frames and connection changes committed", lambda: tally.items),
+        "set_aside_frames": ("Frames the database refused", lambda: tally.set_aside),
+        "unconfirmed_items": ("Items that failed and were not confirmed", lambda: tally.failed),
+        "database_outages": ("Times the database was lost", lambda: tally.outages),
+        "reset_handshakes": (
             "Connections reset: too many unfinished handshakes",
             lambda: door.refused,
         ),
-        ("slowed_reads", "Times a socket sent too much and was not read", lambda: door.slowed),
-    ):
-        ingest.metrics.gauges[name] = (help_text, read)
+        "slowed_reads": ("Times a socket sent too much and was not read", lambda: door.slowed),
+    }
 
 
 async def _first_end(stop: asyncio.Event, *tasks: asyncio.Task[None]) -> None:
@@ -232,12 +228,6 @@ async def _main(settings: Settings) -> None:
     await Ingest(settings).run(stop)
 
 
-def _allow_many_sockets() -> None:
-    """Lift the limit of open files to what we may: its default is that of a desktop program."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
 def _is_noise(record: logging.LogRecord) -> bool:
     """Port scans, clients that do not verify, clients gone before they were answered.
 
@@ -252,20 +242,22 @@ def _is_noise(record: logging.LogRecord) -> bool:
     return traceback.extract_tb(error.__traceback__)[-1].name in ("send_eof", "send_response")
 
 
-def main() -> int:
-    """Run the central system; the exit code is 2 for settings, 1 for a schema that will not do."""
-    logging.basicConfig(
-        level=os.environ.get("ELETROPOSTO_LOG_LEVEL", "INFO"),
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-    )
+def _start_logging(level: str) -> None:
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("websockets").setLevel(logging.WARNING)
     logging.getLogger("websockets.server").addFilter(lambda record: not _is_noise(record))
+
+
+def main() -> int:
+    """Run the central system; the exit code is 2 for settings, 1 for a schema that will not do."""
     try:
         settings = from_environment()
-        applied = migrate(settings.database_url.get_secret_value())
     except BadSettings as exc:
         print(f"ingest: {exc}", file=sys.stderr)
         return 2
+    _start_logging(settings.log_level)
+    try:
+        applied = migrate(settings.database_url.get_secret_value())
     except (MigrationError, psycopg.Error) as exc:
         print(f"ingest: the database is not ready: {exc}", file=sys.stderr)
         return 1

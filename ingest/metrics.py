@@ -24,11 +24,12 @@ class Metrics(Collector):
     """Plain counts, turned into metrics when somebody asks: the hot path only adds.
 
     Attributes:
-        gauges: Name, help text and how to read it, of what others keep.
+        gauges, counters: Name, help text and how to read it, of what others keep.
     """
 
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     gauges: dict[str, tuple[str, Callable[[], float]]] = field(default_factory=dict)
+    counters: dict[str, tuple[str, Callable[[], float]]] = field(default_factory=dict)
     unreadable: int = 0
     refused: Counter[int] = field(default_factory=Counter)
     commands: Counter[str] = field(default_factory=Counter)
@@ -74,6 +75,8 @@ class Metrics(Collector):
         yield self._confirmation_seconds()
         for name, (help_text, read) in self.gauges.items():
             yield GaugeMetricFamily(f"eletroposto_{name}", help_text, read())
+        for name, (help_text, read) in self.counters.items():
+            yield CounterMetricFamily(f"eletroposto_{name}", help_text, read())
 
     def _confirmation_seconds(self) -> Metric:
         buckets, total = [], 0

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ingest.tls import CIPHERS, TlsFiles
@@ -14,9 +14,12 @@ class BadSettings(ValueError):
 
 
 class Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="ELETROPOSTO_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="ELETROPOSTO_", env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
     database_url: SecretStr = Field(min_length=1)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
     ocpp_host: str = "127.0.0.1"
     ocpp_port: int = Field(9000, ge=0, le=65535)
     health_port: int = Field(9464, ge=0, le=65535)
@@ -41,6 +44,11 @@ class Settings(BaseSettings):
     tls_ciphers: str = CIPHERS
     authority_certificate: Path | None = None
     authority_key: Path | None = None
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _in_capitals(cls, value: object) -> object:
+        return value.strip().upper() if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _come_in_pairs(self) -> Self:

@@ -34,7 +34,9 @@ class Settings(BaseSettings):
     days: Of sessions to replay before the live charging.
     """
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
     days: Annotated[int, Field(ge=1, le=365)] = 30
     dashboard_port: Port = 8501

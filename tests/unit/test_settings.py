@@ -1,6 +1,11 @@
+import os
+import subprocess
+import sys
+
 import pytest
 
-from ingest.settings import BadSettings, from_environment
+from ingest.settings import BadSettings, Settings, from_environment
+from testbench.demo.settings import read_settings
 
 
 @pytest.fixture(autouse=True)
@@ -17,6 +22,7 @@ def database(monkeypatch: pytest.MonkeyPatch) -> None:
         ("TLS_CLIENT_AUTHORITY", "a.pem", "ELETROPOSTO_TLS_CERTIFICATE is not"),
         ("OCPP_PORT", "many", "ELETROPOSTO_OCPP_PORT='many'"),
         ("OCPP_TLS_PORT", "70000", "ELETROPOSTO_OCPP_TLS_PORT='70000'"),
+        ("LOG_LEVEL", "loud", "ELETROPOSTO_LOG_LEVEL='LOUD'"),
         ("METER_VALUE_INTERVAL", "0", "ELETROPOSTO_METER_VALUE_INTERVAL='0'"),
     ],
 )
@@ -30,3 +36,34 @@ def test_what_does_not_fit_is_named(
 
 def test_tls_is_off_unless_asked_for() -> None:
     assert from_environment().tls_files is None
+
+
+@pytest.mark.parametrize("name", sorted(Settings.model_fields.keys() - {"database_url"}))
+def test_an_empty_variable_is_the_default(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    default = getattr(from_environment(), name)
+    monkeypatch.setenv(f"ELETROPOSTO_{name.upper()}", "")
+    assert getattr(from_environment(), name) == default
+
+
+def test_a_log_level_may_be_written_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ELETROPOSTO_LOG_LEVEL", "debug")
+    assert from_environment().log_level == "DEBUG"
+
+
+def test_settings_that_do_not_fit_end_the_process_with_a_sentence() -> None:
+    environment = os.environ | {"ELETROPOSTO_LOG_LEVEL": "loud"}
+    ended = subprocess.run(
+        [sys.executable, "-m", "ingest"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("ingest: ELETROPOSTO_LOG_LEVEL='LOUD'")
+    assert "Traceback" not in ended.stderr
+
+
+def test_an_empty_variable_of_the_demo_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ELETROPOSTO_DEMO_OCPP_PORT", "")
+    assert read_settings().ocpp_port == 9000
