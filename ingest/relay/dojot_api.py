@@ -22,6 +22,7 @@ _TIMEOUT_S = 30  # the device manager gives up after as much
 _PAGE_SIZE = 500
 _RENEW_AT = 0.8  # of a token's life
 _USUAL_LIFE_S = 420
+_LONGEST_WAIT_S = 3600  # the longest period that DOJOT counts logins over
 _LOGIN_PAUSE_S = 300  # after a refusal: 40 logins an hour are all that an address has
 
 
@@ -270,7 +271,8 @@ def _following(page: int, pagination: _Pagination) -> int | None:
 
 
 def _seconds(text: str) -> float:
+    """What Retry-After says, within reason: its form with a date is not read."""
     try:
-        return max(0.0, float(text))
+        return min(_LONGEST_WAIT_S, max(0.0, float(text)))
     except ValueError:
         return 60.0

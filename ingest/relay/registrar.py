@@ -28,6 +28,10 @@ _GATHER_S = 0.2  # charge points that come together are looked up together
 _CHECK_EVERY_S = 3600
 _PENDING_AT_MOST = 20  # messages of one charge point; the others stay in the database
 _LOOK_UP_AT_MOST = 20  # one by one; more are found in a list of all
+_REFUSED_IN_A_ROW = 3  # so many devices: it is not about them
+_LONGEST_REFUSED_S = 300
+# Answers that may be about the one device that was asked about.
+_ABOUT_ONE = {"refused", "not_found", "server_error", "not_json", "unexpected_shape"}
 
 
 class Registrar:
@@ -63,6 +67,7 @@ class Registrar:
         self._template: Template | None = None
         self._pending: defaultdict[int, list[Message]] = defaultdict(list)
         self._backoff = Backoff()
+        self._refused: dict[int, Backoff] = {}  # by charge point whose device DOJOT will not give
         self._check_at: float | None = None
         self._wake = asyncio.Event()
 
@@ -113,9 +118,8 @@ class Registrar:
         while True:
             await self._work_to_do()
             try:
-                await self._pass()
+                self.problem = await self._pass()
                 self._backoff.succeeded()
-                self.problem = None
             except (DojotError, psycopg.Error) as error:
                 await self._fail(error)
 
@@ -151,11 +155,14 @@ class Registrar:
                 message.give_back()
         return list(waiting)
 
-    async def _pass(self) -> None:
-        """Find or create the devices of all pending charge points."""
+    async def _pass(self) -> str | None:
+        """Find or create the devices of all pending charge points.
+
+        Returns the name of what stood in the way of some of them.
+        """
         is_check = asyncio.get_running_loop().time() >= (self._check_at or 0)
         if not self._pending and not is_check:
-            return
+            return self.problem
         async with self._alone() as conn:
             await self._learn_tenant(conn)
             if is_check:
@@ -167,13 +174,45 @@ class Registrar:
                 self._is_new_tenant = not known
             if is_check and known is not None:
                 await self._check(conn, known)
-            for charge_point_id, label in await self._labels(conn):
-                found = (known or {}).get(label)
-                if found is None and known is None:
-                    found = await self._look_up(label)
-                if found is None:
-                    found = await self._create(label, template)
+            return await self._provide(conn, template, known)
+
+    async def _provide(
+        self, conn: AsyncConnection, template: Template, known: dict[str, FoundDevice] | None
+    ) -> str | None:
+        """One that DOJOT refuses stays behind; the others get their devices."""
+        problem, in_a_row = None, 0
+        for charge_point_id, label in await self._labels(conn):
+            try:
+                found = await self._device(label, template, known)
+            except DojotError as error:
+                in_a_row += 1
+                if error.name not in _ABOUT_ONE:
+                    raise
+                self._leave_out(charge_point_id, label, error)
+                if in_a_row == _REFUSED_IN_A_ROW:
+                    raise
+                problem = error.name
+            else:
+                in_a_row = 0
+                self._refused.pop(charge_point_id, None)
                 await self._remember(conn, charge_point_id, found, template)
+        return problem
+
+    def _leave_out(self, charge_point_id: int, label: str, error: DojotError) -> None:
+        refused = self._refused.setdefault(charge_point_id, Backoff(longest_s=_LONGEST_REFUSED_S))
+        wait_s = refused.failed(error.retry_after_s)
+        logger.warning("%s: no device: %s; again in %.0f s", label, error, wait_s)
+        self._metrics.error(error.name)
+        self.block(charge_point_id, wait_s)
+        for message in self._pending.pop(charge_point_id, []):
+            message.give_back()
+
+    async def _device(
+        self, label: str, template: Template, known: dict[str, FoundDevice] | None
+    ) -> FoundDevice:
+        """Find it in the list of all, if there is one, or by its label; or make it."""
+        found = known.get(label) if known is not None else await self._look_up(label)
+        return found or await self._create(label, template)
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[AsyncConnection]:

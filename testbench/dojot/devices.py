@@ -18,6 +18,7 @@ from testbench.dojot.answers import (
     refusal,
     strict_json,
 )
+from testbench.dojot.faults import Faults
 from testbench.dojot.store import Store, now_text
 from testbench.dojot.templates import LABEL_LIMIT, Templates, attribute_filter
 
@@ -28,8 +29,9 @@ Event = Callable[[str, str, dict[str, Any]], None]
 
 
 class Devices:
-    def __init__(self, store: Store, changed: Event, actuated: Event) -> None:
+    def __init__(self, store: Store, faults: Faults, changed: Event, actuated: Event) -> None:
         self._store = store
+        self._faults = faults
         self._changed = changed
         self._actuated = actuated
         self._templates = Templates(store, self._template_changed)
@@ -57,12 +59,13 @@ class Devices:
     def _read(self, tenant: str, body: dict[str, Any]) -> tuple[str, list[int]]:
         if "label" not in body:
             raise bad_input("input", label=["Missing data for required field."])
-        if len(str(body["label"])) > LABEL_LIMIT:
+        label = str(body["label"])
+        if len(label) > LABEL_LIMIT or label == self._faults.refuse_label:
             raise internal_error()
         template_ids = [number(item) for item in body.get("templates", [])]
         for template_id in template_ids:
             self._templates.describe(tenant, template_id)
-        return str(body["label"]), template_ids
+        return label, template_ids
 
     def _insert(
         self, tenant: str, label: str, template_ids: list[int], overrides: list[dict[str, Any]]

@@ -46,6 +46,7 @@ class Faults(BaseModel):
     next_half_json: Answers = 0
     next_wrong_types: Answers = 0  # valid JSON of another shape
     http_delay_s: Seconds = 0
+    refuse_label: str | None = None  # a device with this label is answered 500 and never made
 
     # History
     ts_form: str = Field(default="real", pattern="^(real|fraction)$")  # fraction: six digits always

@@ -47,7 +47,7 @@ class StandIn:
         self.bridge = Bridge(self.persister, self.counters)
         self.broker = broker_in(folder, broker_port)
         self.auth = Auth(store, self.faults)
-        self.devices = Devices(store, self.bridge.send_config, self.bridge.actuate)
+        self.devices = Devices(store, self.faults, self.bridge.send_config, self.bridge.actuate)
         self.history = History(store, self.devices, self.faults)
         self.url = ""
         self.mqtt = ""

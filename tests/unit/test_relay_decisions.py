@@ -1,5 +1,6 @@
 """What the relay decides without a database or a broker: shares, paces, orders, settings."""
 
+import asyncio
 import contextlib
 from datetime import timedelta
 from typing import Any
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from flows.settings import Settings, SettingsError
+from ingest.relay.dojot_api import DojotApi, DojotError
 from ingest.relay.orders import NotAnOrder, UnusableOrder, read_orders
 from ingest.relay.pacing import Backoff, Pace
 from ingest.relay.sessions import Device, client_id_of
@@ -192,6 +194,34 @@ def test_the_broker_needs_a_port() -> None:
     assert settings.mqtt_address == ("::1", 1884)
     with pytest.raises(ValidationError):
         RelaySettings(**A_DATABASE, dojot_mqtt="broker")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("header", "wait_s"),
+    [("7", 7), ("0", 0), ("-3", 0), ("1e300", 3600), ("inf", 3600), ("Wed, 21 Oct", 60), ("", 60)],
+)
+async def test_nobody_makes_us_wait_for_ever(header: str, wait_s: float) -> None:
+    """Some proxies say Retry-After in days, or as a date."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 429 No\r\nretry-after: %s\r\n" % header.encode())
+        writer.write(b"connection: close\r\ncontent-length: 0\r\n\r\n")
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    api = DojotApi(f"http://127.0.0.1:{port}", "admin", "admin")
+    try:
+        with pytest.raises(DojotError) as raised:
+            await api.tenant()
+    finally:
+        await api.close()
+        server.close()
+        await server.wait_closed()
+
+    assert (raised.value.name, raised.value.retry_after_s) == ("rate_limited", wait_s)
 
 
 def test_client_ids_are_short_and_tell_devices_apart() -> None:

@@ -104,6 +104,29 @@ async def test_what_the_api_does_wrong_has_a_name_and_is_tried_again(
     assert dojot.store.count("SELECT count(*) FROM template") == 1
 
 
+async def test_a_device_that_dojot_refuses_keeps_none_from_the_others(
+    database_url: str, dojot: StandIn
+) -> None:
+    charge_points = add_charge_points(database_url, 6)  # CP-1 to CP-6
+    stored = samples(charge_points, 2)
+    refused = charge_points[2]
+    start_feed(database_url)
+    store(database_url, stored)
+    dojot.faults.change({"refuse_label": "CP-3"})
+    async with relaying(database_url, dojot) as relay:
+        await until(lambda: dojot.counters["stored"] == 10)
+        others = dict(found(database_url, dojot))
+        await until(lambda: relay.registrar.problem == "server_error")
+        left = "SELECT sum(cardinality(charge_point_ids)) FROM dojot_outbox"
+        await until(lambda: ask(database_url, left) == 2)
+        dojot.faults.change({"refuse_label": None})
+        await all_there(database_url, dojot, len(stored))
+        await until(lambda: relay.registrar.problem is None)
+
+    assert set(others) == expected([it for it in stored if it.charge_point_id != refused])
+    assert set(found(database_url, dojot)) == expected(stored)
+
+
 async def test_an_expired_token_is_renewed_once(database_url: str, dojot: StandIn) -> None:
     """401: log in once and try again."""
     dojot.faults.change({"enforce_exp": True, "token_lifetime_s": 1})
