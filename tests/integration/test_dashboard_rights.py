@@ -19,7 +19,13 @@ ACTS = (
     "operation.describe_charge_point('CP', 'x', 'y', 0, 0, 'ana')",
     "operation.save_id_tag('T', 'Accepted', NULL, NULL, NULL, NULL, 'ana')",
     "report.remove_tariff(1)",
+    "report.end_tariff(1, NULL, 'ana')",
     "report.add_holiday('2026-12-25', 'Natal')",
+    "report.remove_holiday('2026-12-25', 'ana')",
+    "operation.set_energy_factor('CP', 1000, 'ana')",
+    "operation.set_connector('CP', 1, 'DC', 50000, 'ana')",
+    "operation.save_vehicle('T', 'Bus', 1, 1, 'ana')",
+    "operation.remove_vehicle('T', 'ana')",
     "report.set_setting('power_threshold_w', 60, 'x', 2026, 'ana')",
     "report.withdraw_downtime_exclusion(1, 'ana')",
 )
@@ -34,6 +40,10 @@ def network(database_url, monkeypatch) -> Iterator[str]:
             " VALUES ('CP', 'registered'), ('KNOCKS', 'pending')"
         )
         conn.execute("INSERT INTO connector (charge_point_id, connector_id) VALUES (1, 1)")
+        conn.execute(
+            "INSERT INTO tariff (name, consumer_group, modality, valid_from, author)"
+            " VALUES ('x', 'B', 'branca', '2026-01-01', 'ana')"
+        )
     monkeypatch.setenv("ELETROPOSTO_DATABASE_URL", database_url)
     yield database_url
     db.close_all()
@@ -88,6 +98,13 @@ def test_an_operator_reaches_tables_through_the_functions_only(network, statemen
         "operation.save_id_tag(' ', 'Accepted', NULL, NULL, NULL, NULL, 'ana')",
         "operation.save_id_tag('T', 'Maybe', NULL, NULL, NULL, NULL, 'ana')",
         "operation.describe_charge_point('CP', 'x', 'y', 91, 0, 'ana')",
+        "operation.set_energy_factor('CP', 0, 'ana')",
+        "operation.set_energy_factor('nobody', 1000, 'ana')",
+        "operation.set_connector('CP', 0, 'DC', NULL, 'ana')",
+        "operation.set_connector('CP', 1, 'XC', NULL, 'ana')",
+        "operation.save_vehicle(' ', 'Bus', 1, 1, 'ana')",
+        "operation.save_vehicle('T', 'Bus', -1, 1, 'ana')",
+        "report.end_tariff(99, NULL, 'ana')",
     ],
 )
 def test_the_database_refuses_nonsense_from_operators_too(network, call):
