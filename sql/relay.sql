@@ -319,8 +319,18 @@ FROM dojot_template(ARRAY(
 )) AS t;
 
 -- name: insert_command
-INSERT INTO command (charge_point_id, action, payload, requested_by)
-VALUES (%(charge_point_id)s, %(action)s, %(payload)s, %(requested_by)s);
+-- Once, also if the answer of an earlier attempt was lost.
+INSERT INTO command (charge_point_id, action, payload, requested_by, requested_at, expires_at)
+SELECT
+    %(charge_point_id)s, %(action)s, %(payload)s, %(requested_by)s, %(requested_at)s,
+    now() + make_interval(secs => %(left_s)s)
+WHERE
+    NOT EXISTS (
+        SELECT FROM command AS cmd
+        WHERE
+            cmd.charge_point_id = %(charge_point_id)s AND cmd.requested_at = %(requested_at)s
+            AND cmd.action = %(action)s AND cmd.requested_by = %(requested_by)s
+    );
 
 -- name: queue_frames
 -- Move the frame log on by a window that no transaction can still be writing to; two seconds is far above a commit.

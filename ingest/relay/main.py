@@ -13,7 +13,6 @@ from uuid import uuid4
 
 import psycopg
 import uvloop
-from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
 from pydantic import ValidationError
 
@@ -24,7 +23,7 @@ from ingest.relay.dojot_api import DojotApi
 from ingest.relay.feed import Backfill
 from ingest.relay.lanes import Lanes
 from ingest.relay.metrics import Metrics
-from ingest.relay.orders import NotAnOrder, UnusableOrder, read_orders
+from ingest.relay.order_desk import OrderDesk
 from ingest.relay.outbox import Message, Outbox
 from ingest.relay.registrar import Registrar
 from ingest.relay.sessions import Device, Sessions
@@ -44,7 +43,6 @@ _LISTEN_EVERY_S = 5.0
 _FRAMES_EVERY_S = 1.0
 _RETRY_S = 1.0
 _DRAIN_S = 5.0
-_ORDERS_AT_MOST = 1000
 
 
 class Relay:
@@ -55,7 +53,6 @@ class Relay:
         self.metrics = Metrics()
         self._settings = settings
         self._database_ok = False
-        self._orders: asyncio.Queue[tuple[Device, bytes]] = asyncio.Queue(_ORDERS_AT_MOST)
         self._pool = AsyncConnectionPool(
             settings.database_url.get_secret_value(),
             min_size=1,
@@ -64,6 +61,7 @@ class Relay:
             open=False,
             kwargs={"autocommit": True, "options": _OPTIONS},
         )
+        self._orders = OrderDesk(self._pool, self.metrics)
         self._claims = Claims(self._pool, self.relay_id, self._is_empty, self._figures)
         self._told = (0, time.monotonic())  # messages sent, and when, at the last renewal
         self._api = DojotApi(
@@ -75,7 +73,7 @@ class Relay:
             settings.dojot_session_s,
             self.relay_id,
             self.metrics,
-            on_config=self._on_config,
+            on_config=self._orders.take,
             on_refused=lambda number, seconds: self.registrar.block(number, seconds),
         )
         self.registrar = Registrar(
@@ -136,7 +134,7 @@ class Relay:
             ("measure", self._measure),
             ("listen", self._listen),
             ("backfill", self._backfill.step),
-            ("orders", self._pass_on_orders),
+            ("orders", self._orders.step),
         ]
         if self._settings.dojot_frame_log:
             repeated.append(("frames", self._queue_frames))
@@ -190,12 +188,6 @@ class Relay:
         for message in messages:
             self.sessions.send(device, message)
 
-    def _on_config(self, device: Device, payload: bytes) -> None:
-        try:
-            self._orders.put_nowait((device, payload))
-        except asyncio.QueueFull:
-            self.metrics.commands.labels("too many").inc()
-
     def _is_empty(self, shard: int) -> bool:
         return all(
             row.shard != shard for outbox in self._outboxes for row in outbox.in_flight.values()
@@ -239,35 +231,6 @@ class Relay:
             if number % SHARDS in shards and number not in unavailable
         )
         return _LISTEN_EVERY_S if shards else _RETRY_S
-
-    async def _pass_on_orders(self) -> float:
-        device, payload = await self._orders.get()
-        try:
-            orders = read_orders(payload)
-        except NotAnOrder:
-            self.metrics.commands.labels("ignored").inc()
-            return 0
-        except UnusableOrder as error:
-            self.metrics.commands.labels("unusable").inc()
-            logger.warning("%s: %s", device.user, error)
-            return 0
-        await self._insert_commands(device, orders)
-        return 0
-
-    async def _insert_commands(
-        self, device: Device, orders: list[tuple[str, dict[str, Any]]]
-    ) -> None:
-        async with self._pool.connection() as conn, conn.transaction():
-            for action, payload in orders:
-                values = {
-                    "charge_point_id": device.charge_point_id,
-                    "action": action,
-                    "payload": Jsonb(payload),
-                    "requested_by": f"dojot:{device.tenant}",
-                }
-                await conn.execute(_QUERIES["insert_command"], values)
-                logger.info("%s: DOJOT asks for %s", device.user, action)
-        self.metrics.commands.labels("queued").inc(len(orders))
 
     async def _queue_frames(self) -> float:
         if shards := self._claims.shards:

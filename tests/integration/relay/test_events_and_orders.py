@@ -3,14 +3,21 @@
 import json
 import re
 import socket
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import psycopg
 import pytest
+import pytest_asyncio
 from psycopg.rows import dict_row
+from psycopg_pool import AsyncConnectionPool
 
+from ingest.relay import order_desk
 from ingest.relay.main import Relay
+from ingest.relay.metrics import Metrics
+from ingest.relay.order_desk import OrderDesk
+from ingest.relay.sessions import Device
 from testbench.dojot import StandIn
 from tests.relaying import (
     add_charge_points,
@@ -30,9 +37,12 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 def counted(relay: Relay, outcome: str) -> float | None:
-    return relay.metrics.registry.get_sample_value(
-        "eletroposto_relay_commands_total", {"outcome": outcome}
-    )
+    return counted_in(relay.metrics, outcome)
+
+
+def counted_in(metrics: Metrics, outcome: str) -> float | None:
+    name = "eletroposto_relay_commands_total"
+    return metrics.registry.get_sample_value(name, {"outcome": outcome})
 
 
 async def test_orders_of_dojot_become_commands(database_url: str, dojot: StandIn) -> None:
@@ -64,6 +74,67 @@ async def test_orders_of_dojot_become_commands(database_url: str, dojot: StandIn
         (charge_point, "RemoteStopTransaction", {"transactionId": 7}, "dojot:admin"),
         (charge_point, "Reset", {"type": "Soft"}, "dojot:admin"),
     ]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def pool(database_url: str) -> AsyncIterator[AsyncConnectionPool]:
+    options = "-c role=eletroposto_ingest -c lock_timeout=300"
+    kwargs = {"autocommit": True, "options": options}
+    async with AsyncConnectionPool(database_url, min_size=1, max_size=2, kwargs=kwargs) as opened:
+        yield opened
+
+
+async def test_an_order_waits_for_the_database_and_is_done_once(
+    database_url: str, pool: AsyncConnectionPool
+) -> None:
+    """Here it is the table that cannot be written to; that is as short as an outage."""
+    (charge_point,) = add_charge_points(database_url, 1)
+    device, metrics = Device(charge_point, "admin", "d1"), Metrics()
+    desk = OrderDesk(pool, metrics)
+    desk.take(device, b'{"reset": "Soft", "remote_stop": 7}')
+    desk.take(device, b'{"reset": "Hard"}')
+    with psycopg.connect(database_url) as conn:
+        conn.execute("LOCK TABLE command IN ACCESS EXCLUSIVE MODE")
+        for _ in range(2):
+            with pytest.raises(psycopg.OperationalError):
+                await desk.step()
+    for _ in range(2):
+        await desk.step()
+
+    with psycopg.connect(database_url) as conn:
+        commands = conn.execute(
+            "SELECT action, payload, requested_by, expires_at - requested_at FROM command"
+            " ORDER BY command_id"
+        ).fetchall()
+    assert [command[:3] for command in commands] == [
+        ("Reset", {"type": "Soft"}, "dojot:admin"),
+        ("RemoteStopTransaction", {"transactionId": 7}, "dojot:admin"),
+        ("Reset", {"type": "Hard"}, "dojot:admin"),
+    ]
+    for command in commands:
+        assert abs(command[3].total_seconds() - 60) < 1
+    assert {name: counted_in(metrics, name) for name in ("queued", "failed", "expired")} == {
+        "queued": 2,
+        "failed": None,
+        "expired": None,
+    }
+
+
+async def test_an_order_that_can_no_longer_be_stored_is_counted(
+    database_url: str, pool: AsyncConnectionPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (charge_point,) = add_charge_points(database_url, 1)
+    metrics = Metrics()
+    desk = OrderDesk(pool, metrics)
+    desk.take(Device(charge_point + 1, "admin", "d2"), b'{"reset": "Soft"}')  # nobody any more
+    monkeypatch.setattr(order_desk, "_LIFE_S", 0.0)
+    desk.take(Device(charge_point, "admin", "d1"), b'{"reset": "Soft"}')
+    with pytest.raises(psycopg.IntegrityError):
+        await desk.step()
+    await desk.step()
+
+    assert (counted_in(metrics, "failed"), counted_in(metrics, "expired")) == (1, 1)
+    assert ask(database_url, "SELECT count(*) FROM command") == 0
 
 
 async def test_events_are_sent_flat_and_with_legal_names(database_url: str, dojot: StandIn) -> None:
