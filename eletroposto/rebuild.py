@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from flows.catalogue import FROM_OUTSIDE
+from flows.catalogue import DEPLOYED_BY, FROM_OUTSIDE
 from flows.commands import app
 from flows.rebuild import RawFrame, computer
 from ingest.frames import Call, read_frame
@@ -39,3 +39,4 @@ def _zone(name: str) -> ZoneInfo:
 
 
 FROM_OUTSIDE["rebuild"] = computer(readings_of)
+DEPLOYED_BY["rebuild"] = "eletroposto.rebuild_flow"

@@ -10,6 +10,7 @@ from flows.database import Connection, ask, ask_one, build, do, now, prepare
 from flows.dropped import dropped_before, note
 from flows.runs import Outcome
 from flows.scope import Scope, charge_point_ids
+from flows.turns import alone, lock_batch
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 # A connection may be found closed a little later than it was, also across midnight.
@@ -21,7 +22,7 @@ def compute(conn: Connection, scope: Scope) -> Outcome:
     """Compute the days the facts touched, and today; or the local days of the scope's window."""
     as_of, claimed_until = now(conn)
     if scope.is_incremental:
-        found = _touched(conn, scope, as_of, claimed_until)
+        found = _touched(conn, as_of, claimed_until)
     else:
         numbers = charge_point_ids(conn, scope)
         found = ask(
@@ -42,7 +43,8 @@ def compute(conn: Connection, scope: Scope) -> Outcome:
     if not scope.dry_run:
         _put_together(conn, found)
         if scope.is_incremental:
-            do(conn, "forget_windows", flow="availability", claimed_until=claimed_until)
+            with alone(conn):
+                do(conn, "forget_windows", flow="availability", claimed_until=claimed_until)
             do(conn, "move_watermark", flow="availability", done_until=as_of)
     return Outcome(
         {"days": len(found), "connector_days": rows, "beyond_retention": beyond},
@@ -50,11 +52,9 @@ def compute(conn: Connection, scope: Scope) -> Outcome:
     )
 
 
-def _touched(
-    conn: Connection, scope: Scope, as_of: datetime, claimed_until: datetime
-) -> list[DictRow]:
+def _touched(conn: Connection, as_of: datetime, claimed_until: datetime) -> list[DictRow]:
     mark = ask(conn, "watermark", flow="availability")
-    since = _LONG_AGO if scope.force or not mark else mark[0]["done_until"] - _LOOK_BACK
+    since = mark[0]["done_until"] - _LOOK_BACK if mark else _LONG_AGO
     return ask(conn, "availability_days", claimed_until=claimed_until, since=since, as_of=as_of)
 
 
@@ -81,6 +81,7 @@ def _compute_days(
     first_day, last_day = group[0], group[-1]
     low, high = days.midnight(first_day), days.midnight(last_day + timedelta(days=1))
     with conn.transaction(force_rollback=dry_run):
+        lock_batch(conn, numbers)
         prepare(conn)
         build(conn, "make_work_port", charge_point_ids=numbers)
         build(conn, "make_work_link", charge_point_ids=numbers, low=low, high=high, as_of=as_of)
@@ -112,6 +113,7 @@ def _put_together(conn: Connection, found: Sequence[DictRow]) -> None:
     if not pairs:
         return
     with conn.transaction():
+        lock_batch(conn, sorted({number for number, _ in pairs}))
         prepare(conn)
         build(
             conn,

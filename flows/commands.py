@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import psycopg
 import typer
@@ -37,7 +37,7 @@ def run(
     end: Annotated[str | None, typer.Option(help="exclusive")] = None,
     charge_point: Annotated[list[str] | None, typer.Option(help="may be repeated")] = None,
     dry_run: Annotated[bool, typer.Option(help="compute, keep nothing")] = False,
-    force: Annotated[bool, typer.Option(help="also what did not change")] = False,
+    force: Annotated[bool, typer.Option(help="also what did not change, or all")] = False,
 ) -> None:
     """Run a flow now: what is new, or the window from --start to --end.
 
@@ -50,7 +50,7 @@ def run(
         scope = Scope.read(moments[0], moments[1], charge_point, dry_run, force)
     except ScopeError as exc:
         _refuse(str(exc))
-    if os.environ.get("PREFECT_API_URL") and name != "rebuild":
+    if os.environ.get("PREFECT_API_URL") or (name == "backfill" and settings.dask is not None):
         _run_in_prefect(name, scope)
     else:
         _run_here(settings, name, scope)
@@ -84,9 +84,15 @@ def _run_here(settings: Settings, name: str, scope: Scope) -> None:
 def _run_in_prefect(name: str, scope: Scope) -> None:
     _check_name(name)
     _quieten()
-    from flows import deployments
+    from flows.catalogue import check
+    from flows.serve import find
 
-    state = getattr(deployments, name)(
+    try:
+        check(name, scope)
+        the_flow: Any = find(name)
+    except (ScopeError, SettingsError) as exc:
+        _refuse(str(exc))
+    state = the_flow(
         start=scope.start,
         end=scope.end,
         charge_points=list(scope.charge_points) or None,

@@ -8,6 +8,7 @@ from flows import days
 from flows.database import Connection, ask, ask_one, do, now
 from flows.runs import Outcome
 from flows.scope import Scope, charge_point_ids
+from flows.turns import alone, lock_batch
 
 
 def compute(conn: Connection, scope: Scope) -> Outcome:
@@ -26,7 +27,8 @@ def compute(conn: Connection, scope: Scope) -> Outcome:
         )
     rows = sum(_compute_day(conn, row, scope.dry_run) for row in found)
     if scope.is_incremental and not scope.dry_run:
-        do(conn, "forget_windows", flow="consumption", claimed_until=claimed_until)
+        with alone(conn):
+            do(conn, "forget_windows", flow="consumption", claimed_until=claimed_until)
         do(conn, "move_watermark", flow="consumption", done_until=as_of)
     return Outcome(
         {"days": len(found), "connector_days": rows},
@@ -39,6 +41,7 @@ def _compute_day(conn: Connection, row: DictRow, dry_run: bool) -> int:
     numbers: list[int] = row["charge_point_ids"]
     low, high = days.bounds(day)
     with conn.transaction(force_rollback=dry_run):
+        lock_batch(conn, None)
         do(conn, "price_buckets", day=day, charge_point_ids=numbers, low=low, high=high)
         priced = ask_one(conn, "priced_sessions", charge_point_ids=numbers, low=low, high=high)
         do(conn, "store_costs", **priced)

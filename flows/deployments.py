@@ -6,7 +6,7 @@ served flows, and fails on strings.
 
 import os
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import httpx
@@ -18,14 +18,17 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.runtime import flow_run
 from prefect.tasks import Task
 
-from flows.catalogue import UPDATE, carry_out
+from flows.catalogue import UPDATE, carry_out, check, compute_share
+from flows.dask_cluster import task_runner
 from flows.runs import Outcome, ThresholdBroken
 from flows.scope import Scope
-from flows.settings import Settings
+from flows.settings import Settings, read_dask
+from flows.spreading import Share
 
 _Moment = datetime | None
 _Identities = list[str] | None
 _TABLE_ROWS = 500
+_DASK = read_dask(os.environ)
 
 
 def _is_worth_another_try(_: Task[..., Any], __: TaskRun, state: State[Any]) -> bool:
@@ -34,22 +37,38 @@ def _is_worth_another_try(_: Task[..., Any], __: TaskRun, state: State[Any]) -> 
     return isinstance(failure, psycopg.OperationalError | httpx.TransportError)
 
 
-@task(
-    task_run_name="{name}",
-    retries=3,
-    retry_delay_seconds=[5, 30, 120],
-    retry_jitter_factor=0.3,
-    retry_condition_fn=_is_worth_another_try,
-    cache_policy=NO_CACHE,
-)
+_RETRIES: dict[str, Any] = {
+    "retries": 3,
+    "retry_delay_seconds": [5, 30, 120],
+    "retry_jitter_factor": 0.3,
+    "retry_condition_fn": _is_worth_another_try,
+}
+
+
+@task(task_run_name="{name}", cache_policy=NO_CACHE, **_RETRIES)
 def compute(name: str, scope: Scope) -> None:
     """Carry out one flow on the database and leave its table and verdict as artifacts.
 
     The task fails with a readable message when a threshold is broken.
     """
+    _carry_out(name, scope, None)
+
+
+@task(task_run_name="{name} of {scope.charge_points}", cache_policy=NO_CACHE, **_RETRIES)
+def compute_part(name: str, scope: Scope) -> Outcome:
+    """Compute one worker's share of a flow."""
+    return compute_share(Settings.from_env(os.environ), name, scope)
+
+
+def _share(name: str, scopes: Sequence[Scope]) -> list[Outcome]:
+    futures = [compute_part.submit(name, scope) for scope in scopes]
+    return [future.result() for future in futures]
+
+
+def _carry_out(name: str, scope: Scope, share: Share | None) -> None:
     settings = Settings.from_env(os.environ)
     try:
-        for part, outcome in carry_out(settings, name, scope, flow_run.ui_url):
+        for part, outcome in carry_out(settings, name, scope, flow_run.ui_url, share):
             _show(part, outcome)
     except ThresholdBroken as exc:
         _show(name, exc.outcome)
@@ -72,7 +91,7 @@ def _show(name: str, outcome: Outcome) -> None:
 
 def _plain(rows: Sequence[Any]) -> list[dict[str, Any]]:
     return [
-        {key: str(value) if isinstance(value, datetime) else value for key, value in row.items()}
+        {key: str(value) if isinstance(value, date) else value for key, value in row.items()}
         for row in rows[:_TABLE_ROWS]
     ]
 
@@ -95,13 +114,32 @@ def update(
     dry_run: bool = False,
     force: bool = False,
 ) -> None:
-    """Sessions, state of charge, consumption, availability and quality, in this order.
+    """What is new: sessions, state of charge, consumption, availability and quality, in this order.
 
-    Without a window: what is new. A backfill is this flow with ``start`` and ``end``.
+    For a window there is ``backfill``, which does not keep this one from its schedule.
     """
     scope = Scope.read(start, end, charge_points, dry_run, force)
+    check("update", scope)
     for name in UPDATE:
         compute(name, scope)
+
+
+@flow(flow_run_name=_run_name, task_runner=task_runner(_DASK))
+def backfill(
+    start: _Moment = None,
+    end: _Moment = None,
+    charge_points: _Identities = None,
+    dry_run: bool = False,
+    force: bool = False,
+) -> None:
+    """A window anew, or with ``force`` everything, beside what is new; on Dask where it is set."""
+    scope = Scope.read(start, end, charge_points, dry_run, force)
+    check("backfill", scope)
+    for name in UPDATE:
+        if _DASK is None:
+            compute(name, scope)
+        else:
+            _carry_out(name, scope, _share)
 
 
 @flow(flow_run_name=_run_name)

@@ -8,6 +8,7 @@ from flows import days
 from flows.database import Connection, ask, do, now
 from flows.runs import Outcome
 from flows.scope import Scope, charge_point_ids
+from flows.turns import alone, lock_batch
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _LOOK_BACK = timedelta(minutes=10)  # a fact is visible only some time after its received_at
@@ -37,7 +38,8 @@ def compute(conn: Connection, scope: Scope) -> Outcome:
         )
     rows = sum(_look_at_day(conn, row, scope.dry_run) for row in found)
     if scope.is_incremental and not scope.dry_run:
-        do(conn, "forget_windows", flow="quality", claimed_until=claimed_until)
+        with alone(conn):
+            do(conn, "forget_windows", flow="quality", claimed_until=claimed_until)
         do(conn, "move_watermark", flow="quality", done_until=as_of)
     return Outcome(
         {"days": len(found), "findings": rows},
@@ -57,6 +59,7 @@ def _look_at_day(conn: Connection, row: DictRow, dry_run: bool) -> int:
     numbers: list[int] = row["charge_point_ids"]
     low, high = days.bounds(day)
     with conn.transaction(force_rollback=dry_run):
+        lock_batch(conn, numbers)
         do(conn, "make_work_finding")
         for search in _SEARCHES:
             do(conn, search, day=day, charge_point_ids=numbers, low=low, high=high)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from flows.database import Connection, ask_one, connect, do
+from flows.database import Connection, ask, ask_one, connect, do
 from flows.scope import Scope
 
 logger = logging.getLogger(__name__)
@@ -40,15 +40,32 @@ class ThresholdBroken(RuntimeError):
 Compute = Callable[[Connection, Scope], Outcome]
 
 
-def run(url: str, flow: str, scope: Scope, compute: Compute, run_url: str | None = None) -> Outcome:
-    """Carry out one run and record it; a second run of the same flow waits for its turn.
+def run(
+    url: str,
+    flow: str,
+    scope: Scope,
+    compute: Compute,
+    run_url: str | None = None,
+    locks_batches: bool = False,
+) -> Outcome:
+    """Carry out one run and record it.
+
+    A run of what is new is skipped, and says so, while another is at it: the next one is due soon.
+    A run of a window waits for its turn.
+
+    Args:
+        locks_batches: Whether the flow locks what it writes batch by batch: then a window is
+            computed beside what is new, and holds it up for a batch at most.
 
     Raises:
         ThresholdBroken: If what was found is not acceptable. The work is done and kept.
     """
     with connect(url) as conn:
-        do(conn, "take_turn", flow=flow)
-        do(conn, "bury_runs", flow=flow)
+        if not _has_turn(conn, flow, scope, locks_batches):
+            logger.info("%s: skipped, another run is at it", flow)
+            return Outcome({}, "skipped: another run of it has not ended")
+        is_window = not scope.is_incremental if locks_batches else None
+        do(conn, "bury_runs", flow=flow, is_window=is_window)
         parameters = json.dumps(scope.as_parameters())
         number = ask_one(conn, "begin_run", flow=flow, parameters=parameters, url=run_url)
         try:
@@ -63,6 +80,13 @@ def run(url: str, flow: str, scope: Scope, compute: Compute, run_url: str | None
     if outcome.broken:
         raise ThresholdBroken(outcome)
     return outcome
+
+
+def _has_turn(conn: Connection, flow: str, scope: Scope, locks_batches: bool) -> bool:
+    if scope.is_incremental:
+        return bool(ask_one(conn, "try_turn", turn=flow)["is_taken"])
+    ask(conn, "take_turn", turn=f"{flow} window" if locks_batches else flow)
+    return True
 
 
 def _end(

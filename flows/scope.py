@@ -23,7 +23,7 @@ class Scope:
         start: With ``end``, a window to compute anew; without both, what is new since last time.
         charge_points: Identities; empty: all.
         dry_run: Compute, report, and keep nothing.
-        force: Also what did not change.
+        force: Without a window, also what did not change: everything since the beginning.
     """
 
     start: datetime | None = None

@@ -11,6 +11,7 @@ from flows.database import Connection, ask, ask_one, build, do, now, prepare
 from flows.dropped import note, sessions_beyond
 from flows.runs import Outcome
 from flows.scope import Scope, charge_point_ids
+from flows.turns import alone, lock_sessions
 
 logger = logging.getLogger(__name__)
 
@@ -22,10 +23,7 @@ _BATCH = 2000
 def compute(conn: Connection, scope: Scope) -> Outcome:
     """Compute sessions anew: those the facts changed, or those begun in the scope's window."""
     as_of, claimed_until = now(conn)
-    if scope.is_incremental:
-        rows = _changed(conn, scope, as_of, claimed_until)
-    else:
-        rows = _between(conn, scope)
+    rows = _changed(conn, as_of, claimed_until) if scope.is_incremental else _between(conn, scope)
     stored = beyond = 0
     for batch in _batches(rows):
         left = sessions_beyond(conn, batch)
@@ -34,18 +32,17 @@ def compute(conn: Connection, scope: Scope) -> Outcome:
         if wanted:
             stored += _compute_batch(conn, wanted, as_of, scope.dry_run)
     if scope.is_incremental and not scope.dry_run:
-        do(conn, "forget_windows", flow="sessions", claimed_until=claimed_until)
+        with alone(conn):
+            do(conn, "forget_windows", flow="sessions", claimed_until=claimed_until)
         do(conn, "move_watermark", flow="sessions", done_until=as_of)
     kept = "would be computed" if scope.dry_run else "computed"
     verdict = f"{stored} sessions {kept}{note('sessions', beyond)}"
     return Outcome({"sessions": stored, "beyond_retention": beyond}, verdict)
 
 
-def _changed(
-    conn: Connection, scope: Scope, as_of: datetime, claimed_until: datetime
-) -> list[DictRow]:
+def _changed(conn: Connection, as_of: datetime, claimed_until: datetime) -> list[DictRow]:
     mark = ask(conn, "watermark", flow="sessions")
-    since = _LONG_AGO if scope.force or not mark else mark[0]["done_until"] - _LOOK_BACK
+    since = mark[0]["done_until"] - _LOOK_BACK if mark else _LONG_AGO
     return ask(
         conn, "sessions_to_compute", changed_since=since, as_of=as_of, claimed_until=claimed_until
     )
@@ -70,6 +67,7 @@ def _compute_batch(
     conn: Connection, transaction_ids: list[int], as_of: datetime, dry_run: bool
 ) -> int:
     with conn.transaction(force_rollback=dry_run):
+        lock_sessions(conn, transaction_ids)
         prepare(conn)
         build(conn, "make_work_session", transaction_ids=transaction_ids, as_of=as_of)
         bounds = ask_one(conn, "work_bounds")

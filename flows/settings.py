@@ -1,5 +1,6 @@
 """Settings of the flows, from ``ELETROPOSTO_*`` environment variables only."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -33,6 +34,8 @@ class Settings:
             the reconciliation counts as failed, although it repairs them.
         dashboard_url: Where links of artifacts lead.
         parallel_runs: How many runs one ``flows serve`` executes at a time.
+        dask: Who computes backfills: the address of a Dask scheduler, a number of local workers,
+            or None: the process of the run.
     """
 
     database_url: str
@@ -44,6 +47,7 @@ class Settings:
     missing_tolerated_percent: float = 1.0
     dashboard_url: str = _DASHBOARD_URL
     parallel_runs: int = 2
+    dask: str | int | None = None
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str]) -> "Settings":
@@ -62,7 +66,24 @@ class Settings:
             ),
             dashboard_url=environment.get("ELETROPOSTO_DASHBOARD_URL", _DASHBOARD_URL),
             parallel_runs=_whole(environment, "ELETROPOSTO_PARALLEL_RUNS", 2),
+            dask=read_dask(environment),
         )
+
+
+def read_dask(environment: Mapping[str, str]) -> str | int | None:
+    """Read ``2`` (local workers) or ``tcp://scheduler:8786``; empty or 0: no Dask.
+
+    Raises:
+        SettingsError: If it is neither.
+    """
+    text = environment.get("ELETROPOSTO_FLOWS_DASK", "").strip()
+    if text.isdecimal():
+        return int(text) or None
+    if text and not re.fullmatch(r"(\w+://)?[^/\s]+:\d+", text):
+        raise SettingsError(
+            f"ELETROPOSTO_FLOWS_DASK={text!r} is neither a number of workers nor host:port"
+        )
+    return text or None
 
 
 def _days(environment: Mapping[str, str], name: str, default: float) -> timedelta:

@@ -4,6 +4,7 @@ from flows.database import Connection, ask, ask_one, do, now
 from flows.dropped import note, sessions_beyond
 from flows.runs import Outcome
 from flows.scope import Scope, charge_point_ids
+from flows.turns import alone, lock_sessions
 
 _BATCH = 2000
 
@@ -26,7 +27,8 @@ def compute(conn: Connection, scope: Scope) -> Outcome:
         for first in range(0, len(transaction_ids), _BATCH)
     )
     if scope.is_incremental and not scope.dry_run:
-        do(conn, "forget_sessions", flow="soc", claimed_until=claimed_until)
+        with alone(conn):
+            do(conn, "forget_sessions", flow="soc", claimed_until=claimed_until)
         do(conn, "move_watermark", flow="soc", done_until=claimed_until)
     verdict = f"state of charge in {stored} of {len(transaction_ids)} sessions"
     return Outcome(
@@ -38,6 +40,7 @@ def compute(conn: Connection, scope: Scope) -> Outcome:
 def _store(conn: Connection, transaction_ids: list[int], dry_run: bool) -> int:
     bounds = ask_one(conn, "soc_bounds", transaction_ids=transaction_ids)
     with conn.transaction(force_rollback=dry_run):
+        lock_sessions(conn, transaction_ids)
         return do(
             conn,
             "store_soc",

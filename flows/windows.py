@@ -1,6 +1,7 @@
 """Takes over the hours that ingest marked as touched, for the flows that follow them."""
 
 from flows.database import Connection, do
+from flows.turns import alone
 
 
 def claim(conn: Connection) -> int:
@@ -8,4 +9,5 @@ def claim(conn: Connection) -> int:
 
     One short statement; ingest only adds marks, so it is never held up.
     """
-    return do(conn, "claim_windows")
+    with alone(conn):
+        return do(conn, "claim_windows")

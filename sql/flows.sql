@@ -49,8 +49,42 @@ ON CONFLICT (flow) DO UPDATE SET done_until = greatest(wm.done_until, excluded.d
 SELECT now() AS now, clock_timestamp() AS claimed_until;
 
 -- name: take_turn
--- One run of a flow at a time: the second waits.
-SELECT pg_advisory_lock(hashtext('eletroposto flow ' || %(flow)s::text));
+-- One run at a time: the second waits.
+SELECT pg_advisory_lock(hashtext('eletroposto flow ' || %(turn)s::text));
+
+-- name: try_turn
+SELECT pg_try_advisory_lock(hashtext('eletroposto flow ' || %(turn)s::text)) AS is_taken;
+
+-- name: lock_batch
+-- Until the transaction ends nobody else writes what is computed of these charge points; NULL: of any.
+-- Stripes are taken in their order, so that two who want the same ones do not wait for each other.
+SELECT pg_advisory_xact_lock(hashtext('eletroposto flows'), stripe.number)
+FROM (
+    SELECT DISTINCT mod(asked.charge_point_id, 16) AS number
+    FROM unnest(
+        coalesce(%(charge_point_ids)s::integer[], ARRAY(SELECT generate_series(0, 15)))
+    ) AS asked (charge_point_id)
+    ORDER BY number
+) AS stripe;
+
+-- name: stripes
+-- Charge points in groups whose batches never wait for each other.
+SELECT array_agg(cp.identity ORDER BY cp.charge_point_id) AS identities
+FROM charge_point AS cp
+WHERE %(charge_point_ids)s::integer[] IS NULL OR cp.charge_point_id = ANY(%(charge_point_ids)s)
+GROUP BY mod(cp.charge_point_id, 16)
+ORDER BY min(cp.charge_point_id);
+
+-- name: everything
+-- A window that holds all facts the flows compute from.
+SELECT
+    least(
+        (SELECT min(tx.started_at) FROM transaction AS tx),
+        (SELECT min(sn.at) FROM status_notification AS sn),
+        (SELECT min(conn.opened_at) FROM connection AS conn),
+        now() - INTERVAL '1 day'
+    ) AS since,
+    now() + INTERVAL '1 day' AS until;
 
 -- name: charge_point_numbers
 SELECT cp.identity, cp.charge_point_id
@@ -61,7 +95,9 @@ WHERE %(identities)s::text[] IS NULL OR cp.identity = ANY(%(identities)s);
 -- Whoever has the turn knows that an earlier run that is still running was killed.
 UPDATE flow_run
 SET status = 'failed', finished_at = clock_timestamp(), message = 'ended without a word'
-WHERE flow = %(flow)s AND status = 'running';
+WHERE
+    flow = %(flow)s AND status = 'running'
+    AND (%(is_window)s::boolean IS NULL OR (parameters ->> 'start' IS NOT NULL) = %(is_window)s);
 
 -- name: begin_run
 INSERT INTO flow_run (flow, parameters, url) VALUES (%(flow)s, %(parameters)s::jsonb, %(url)s)

@@ -75,6 +75,11 @@ WHERE
     AND (%(charge_point_ids)s::integer[] IS NULL OR tx.charge_point_id = ANY(%(charge_point_ids)s))
 ORDER BY tx.started_at, tx.transaction_id;
 
+-- name: charge_points_of
+SELECT array_agg(DISTINCT tx.charge_point_id) AS charge_point_ids
+FROM transaction AS tx
+WHERE tx.transaction_id = ANY(%(transaction_ids)s);
+
 -- name: make_work_session
 CREATE TEMPORARY TABLE work_session ON COMMIT DROP AS
 SELECT

@@ -207,5 +207,26 @@ class Facts:
         return row
 
 
+def some_days(facts: Facts, charge_points: int = 3, days: int = 4) -> None:
+    """Three sessions a day on each charge point; the last of a day goes on over midnight."""
+    for number in range(charge_points):
+        cp = facts.charge_point(f"CP-{number}", site=f"site-{number % 2}")
+        facts.status(cp, NOON - timedelta(days=days), "Available")
+        for day in range(days):
+            for place in range(3):
+                begun = NOON - timedelta(days=day) + minutes(place * 415 + number)
+                tx = facts.transaction(cp, begun, begun + minutes(100), 0, 20_000)
+                facts.readings(
+                    cp,
+                    tx,
+                    begun,
+                    minutes(20),
+                    power_w=[12_000] * 5,
+                    soc_percent=[20, 30, 40, 50, 60],
+                )
+                facts.status(cp, begun + minutes(1), "Charging")
+                facts.status(cp, begun + minutes(110), "Available")
+
+
 def _without_times(row: DictRow) -> DictRow:
     return {key: value for key, value in row.items() if key not in ("computed_at", "found_at")}

@@ -3,7 +3,6 @@
 import io
 import json
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -266,17 +265,6 @@ def test_a_run_that_was_killed_is_not_shown_as_running(facts: Facts):
     rows = facts.rows("SELECT status, message FROM report.flow_run ORDER BY flow_run_id")
     assert [row["status"] for row in rows] == ["failed", "completed"]
     assert rows[0]["message"] == "ended without a word"
-
-
-def test_the_second_run_of_a_flow_waits_for_the_first(facts: Facts, database_url: str):
-    with psycopg.connect(database_url, autocommit=True) as first:
-        first.execute("SELECT pg_advisory_lock(hashtext('eletroposto flow soc'))")
-        with ThreadPoolExecutor(1) as pool:
-            second = pool.submit(facts.run, "soc")
-            with pytest.raises(TimeoutError):
-                second.result(0.5)
-            first.execute("SELECT pg_advisory_unlock_all()")
-            second.result(20)
 
 
 def test_a_mark_younger_than_two_minutes_is_used_but_kept(facts: Facts):

@@ -17,9 +17,10 @@ import yaml
 
 from flows.serve import SCHEDULES
 from flows.settings import QUIET_PREFECT
-from tests.flow_facts import NOON, Facts, minutes
+from tests.flow_facts import NOON, Facts, minutes, some_days
 
 _PATIENCE_S = 180
+DEPLOYED = {**SCHEDULES, "rebuild": None}
 
 
 @pytest.fixture
@@ -58,9 +59,9 @@ def api(environment: dict[str, str], tmp_path: Path) -> Iterator[httpx.Client]:
         httpx.Client(base_url=url, timeout=20) as client,
     ):
         _wait(lambda: _is_healthy(client), tmp_path / "server.log")
-        serve = ["-c", "from flows.commands import app; app()", "serve"]
+        serve = ["-c", "from eletroposto.rebuild import app; app()", "serve"]
         with _Process(serve, environment, tmp_path / "serve.log"):
-            _wait(lambda: len(_deployments(client)) == len(SCHEDULES), tmp_path / "serve.log")
+            _wait(lambda: len(_deployments(client)) == len(DEPLOYED), tmp_path / "serve.log")
             yield client
 
 
@@ -113,7 +114,7 @@ def test_a_served_deployment_computes_a_backfill(
     cp = facts.charge_point()
     tx = facts.transaction(cp, NOON, NOON + minutes(60), 0, 40_000)
     deployments = {row["name"]: row for row in _deployments(api)}
-    assert deployments.keys() == SCHEDULES.keys()
+    assert deployments.keys() == DEPLOYED.keys()
     assert deployments["update"]["concurrency_limit"] == 1 or deployments["update"].get(
         "global_concurrency_limit"
     )
@@ -153,6 +154,7 @@ def test_a_served_deployment_computes_a_backfill(
     assert [row["state"]["type"] for row in tasks] == ["COMPLETED"]
 
     _a_broken_threshold_fails_in_words(facts, api, environment)
+    _two_workers_compute_the_same_rows(facts, api, environment)
 
 
 def _a_broken_threshold_fails_in_words(
@@ -184,13 +186,40 @@ def _a_broken_threshold_fails_in_words(
     assert failed["id"] in row["url"]
 
 
+def _two_workers_compute_the_same_rows(
+    facts: Facts, api: httpx.Client, environment: dict[str, str]
+) -> None:
+    """A backfill on a Dask cluster of two processes, compared with that of one process."""
+    facts.forget()
+    some_days(facts, charge_points=4, days=2)
+    window = {"start": NOON - timedelta(days=4), "end": NOON + timedelta(days=2)}
+    facts.run("backfill", **window)
+    expected = facts.computed()
+    assert expected["session"] and expected["session_soc"] and expected["availability_day"]
+    facts.conn.execute(f"TRUNCATE {', '.join(expected)}")
+
+    done = _run(
+        facts.url,
+        "backfill",
+        *("--start", window["start"].isoformat(), "--end", window["end"].isoformat()),
+        **{**environment, "ELETROPOSTO_FLOWS_DASK": "2"},
+    )
+
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "Creating a new Dask cluster" in done.stdout + done.stderr
+    assert facts.computed() == expected
+    tasks = api.post("/task_runs/filter", json={}).json()
+    shares = [row["name"] for row in tasks if " of (" in row["name"]]
+    assert len(shares) == 4 * 4, "a share of each charge point for each of four flows"
+
+
 def test_the_work_pool_has_the_same_deployments_as_serve():
     text = (Path(__file__).parents[2] / "prefect.yaml").read_text(encoding="utf-8")
     crons = {
         row["name"]: row["schedules"][0]["cron"] if "schedules" in row else None
         for row in yaml.safe_load(text)["deployments"]
     }
-    assert crons == SCHEDULES
+    assert crons == DEPLOYED
 
 
 def test_run_without_a_server_prints_what_was_done(database_url: str, facts: Facts):

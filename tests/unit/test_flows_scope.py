@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from flows.scope import LOCAL, Scope, ScopeError, read_moment
-from flows.settings import Settings, SettingsError
+from flows.settings import Settings, SettingsError, read_dask
 
 DATABASE = {"ELETROPOSTO_DATABASE_URL": "postgresql:///x"}
 
@@ -86,3 +86,23 @@ def test_settings_come_from_the_environment_alone():
 
     assert settings.dojot_url == "http://dojot:8000"
     assert settings.missing_tolerated_percent == 0.5
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("", None),
+        ("0", None),
+        ("2", 2),
+        ("tcp://scheduler:8786", "tcp://scheduler:8786"),
+        ("10.0.0.1:8786", "10.0.0.1:8786"),
+    ],
+)
+def test_backfills_are_computed_here_by_workers_or_by_a_cluster(text: str, expected: object):
+    assert read_dask({"ELETROPOSTO_FLOWS_DASK": text}) == expected
+
+
+@pytest.mark.parametrize("text", ["two", "-1", "http://host", "host"])
+def test_what_is_no_cluster_is_named(text: str):
+    with pytest.raises(SettingsError, match="ELETROPOSTO_FLOWS_DASK"):
+        Settings.from_env({**DATABASE, "ELETROPOSTO_FLOWS_DASK": text})
