@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from html import escape
@@ -27,6 +27,7 @@ _TOTALS = (
     "fora_ponta_wh",
     "unpriced_wh",
     "cost",
+    "demand_cost",
     "sessions",
     "attempts",
     "idle_s",
@@ -34,6 +35,8 @@ _TOTALS = (
     "nevi_percent",
     "driver_success_percent",
     "occupancy_percent",
+    "utilisation_percent",
+    "energy_utilisation_percent",
     "peak_demand_w",
     "peak_demand_at",
     "faults",
@@ -62,9 +65,20 @@ class Month:
     connectors: Sequence[Row]
     sessions: Sequence[Row]
     outages: Sequence[Row]
+    demand: Sequence[Row] = ()
+
+    def summary(self) -> Iterator[tuple[str, Any]]:
+        """Yield the totals in their order; the cost of demand only where a tariff has one."""
+        priced = [row["demand_cost"] for row in self.demand if row["demand_cost"] is not None]
+        for name in _TOTALS:
+            if name != "demand_cost":
+                yield name, self.totals[name]
+            elif priced:
+                yield name, sum(priced)
 
     def tables(self) -> Sequence[tuple[str, Sequence[Row]]]:
         return (
+            *((("demand", self.demand),) if self.demand else ()),
             ("connectors", self.connectors),
             ("sessions", self.sessions),
             ("outages", self.outages),
@@ -79,7 +93,7 @@ def html_page(month: Month, language: str) -> str:
     parts = [
         f"<h1>{escape(words['title'])}: {escape(whose)}, {escape(when)}</h1>",
         f"<h2>{escape(words['summary'])}</h2>",
-        _summary(month.totals, language),
+        _summary(month, language),
         f"<h2>{escape(words['days'])}</h2>",
         _bars(month.days, language),
     ]
@@ -98,10 +112,10 @@ def _label(name: str, language: str) -> str:
     return WORDS[language].get(key, name)
 
 
-def _summary(totals: Row, language: str) -> str:
+def _summary(month: Month, language: str) -> str:
     rows = (
-        f"<tr><th>{escape(_label(name, language))}</th>{_cell(name, totals[name], language)}</tr>"
-        for name in _TOTALS
+        f"<tr><th>{escape(_label(name, language))}</th>{_cell(name, value, language)}</tr>"
+        for name, value in month.summary()
     )
     return f"<table>{''.join(rows)}</table>"
 
@@ -133,7 +147,9 @@ def shown_as(name: str, value: Any, language: str) -> str:
     value = in_unit(name, value)
     if name.endswith("_id") or not isinstance(value, int | float):
         return str(value)
-    pattern = "#,##0" if isinstance(value, int) else "#,##0.00" if name == "cost" else "#,##0.0"
+    pattern = (
+        "#,##0" if isinstance(value, int) else "#,##0.00" if name.endswith("cost") else "#,##0.0"
+    )
     return str(format_decimal(value, pattern, locale=_LOCALES[language]))
 
 
@@ -169,8 +185,8 @@ def workbook(month: Month, language: str) -> bytes:
     book = Workbook()
     book.remove(book.worksheets[0])
     summary: list[Row] = [
-        {WORDS[language]["summary"]: _label(name, language), "": in_unit(name, month.totals[name])}
-        for name in _TOTALS
+        {WORDS[language]["summary"]: _label(name, language), "": in_unit(name, value)}
+        for name, value in month.summary()
     ]
     _sheet(book, WORDS[language]["summary"], summary, language)
     _sheet(book, WORDS[language]["day"], month.days, language)
@@ -197,10 +213,14 @@ def _for_sheet(name: str, value: Any) -> Any:
     if isinstance(value, datetime):
         return value.astimezone(LOCAL).replace(tzinfo=None)
     if isinstance(value, str):
-        # What a charge point sent may hold what XLSX cannot, or look like a formula.
-        clean = ILLEGAL_CHARACTERS_RE.sub("", value)
-        return "'" + clean if clean.startswith(("=", "+", "-", "@")) else clean
+        return _harmless(ILLEGAL_CHARACTERS_RE.sub("", value))  # what XLSX cannot hold
     return in_unit(name, value)
+
+
+def _harmless(value: Any) -> Any:
+    """Keep what a charge point sent from being taken for a formula by a spreadsheet."""
+    is_formula = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return "'" + value if is_formula else value
 
 
 def csv_table(rows: Sequence[Row]) -> bytes:
@@ -209,5 +229,5 @@ def csv_table(rows: Sequence[Row]) -> bytes:
     if rows:
         writer = csv.DictWriter(text, fieldnames=list(rows[0]))
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({name: _harmless(value) for name, value in row.items()} for row in rows)
     return text.getvalue().encode()

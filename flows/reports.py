@@ -77,6 +77,7 @@ def _month(
         connectors=ask(conn, "report_connectors", **asked),
         sessions=ask(conn, "report_sessions", **asked),
         outages=ask(conn, "report_outages", **asked),
+        demand=ask(conn, "report_demand", **asked),
     )
 
 
@@ -97,12 +98,12 @@ def _file(
 
 
 def _quarter(conn: Connection, last: date) -> Iterator[dict[str, Any]]:
-    """The quarter that ends before ``last``: ports in the one file, sessions in the other."""
+    """The quarter that ends before ``last``: a file of ports, of sessions, and of outages."""
     first = last
     for _ in range(3):
         first = (first - timedelta(days=1)).replace(day=1)
     quarter = f"{first.year}-Q{(first.month + 2) // 3}"
-    for query, what in (("quarter_ports", "ports"), ("quarter_sessions", "sessions")):
+    for what in ("ports", "sessions", "outages"):
         yield {
             "kind": f"quarterly_{what}",
             "period_start": first,
@@ -110,5 +111,5 @@ def _quarter(conn: Connection, last: date) -> Iterator[dict[str, Any]]:
             "language": "en",
             "format": "csv",
             "file_name": f"eletroposto-{quarter}-{what}.csv",
-            "content": csv_table(ask(conn, query, first=first, last=last)),
+            "content": csv_table(ask(conn, f"quarter_{what}", first=first, last=last)),
         }

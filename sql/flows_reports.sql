@@ -67,6 +67,18 @@ peak AS (
     LIMIT 1
 ),
 
+busy AS (
+    SELECT
+        100 * sum(ut.charging_s) / nullif(sum(ut.up_s), 0) AS utilisation_percent,
+        100 * sum(ut.energy_wh) FILTER (WHERE ut.capacity_wh IS NOT NULL) / nullif(sum(ut.capacity_wh), 0)
+            AS energy_utilisation_percent
+    FROM report.utilisation AS ut
+    INNER JOIN charge_point AS cp ON ut.charge_point = cp.identity
+    WHERE
+        ut.day >= %(first)s AND ut.day < %(last)s
+        AND (%(charge_point_id)s::integer IS NULL OR cp.charge_point_id = %(charge_point_id)s)
+),
+
 fault AS (
     SELECT count(*) AS faults, sum(fe.faulted_s) AS faulted_s
     FROM fault_episode AS fe
@@ -87,12 +99,24 @@ SELECT
     fault.faults,
     there.up_s / nullif(fault.faults, 0) AS mtbf_s,
     fault.faulted_s / nullif(fault.faults, 0) AS mttr_s,
-    used.energy_wh / 1000 * co2.avoided_kg_per_kwh AS co2_avoided_kg
+    used.energy_wh / 1000 * co2.avoided_kg_per_kwh AS co2_avoided_kg,
+    busy.utilisation_percent,
+    busy.energy_utilisation_percent
 FROM used
+CROSS JOIN busy
 CROSS JOIN there
 CROSS JOIN fault
 CROSS JOIN report.co2
 LEFT JOIN peak ON TRUE;
+
+-- name: report_demand
+-- What the demand of the sites costs; charge points have no demand of their own to pay.
+SELECT
+    dm.site, dm.tariff, dm.modality, dm.days AS days_held, dm.contracted_demand_kw, dm.measured_demand_kw, dm.measured_at,
+    dm.billed_demand_kw, dm.full_price_per_kw, dm.demand_cost
+FROM report.demand_month AS dm
+WHERE dm.month >= %(first)s AND dm.month < %(last)s AND %(charge_point_id)s::integer IS NULL
+ORDER BY dm.site, dm.days DESC;
 
 -- name: report_days
 SELECT
@@ -202,6 +226,26 @@ FROM report.session AS ses
 INNER JOIN charge_point AS cp ON ses.charge_point = cp.identity
 WHERE ses.started_at >= local_midnight(%(first)s) AND ses.started_at < local_midnight(%(last)s)
 ORDER BY ses.started_at, ses.charge_point, ses.connector_id;
+
+-- name: quarter_outages
+-- The public-charging export: every outage of a port that reaches into the quarter, with its whole duration.
+SELECT
+    ou.charge_point,
+    ou.connector_id,
+    ou.started_at,
+    ou.ended_at,
+    ou.duration_s / 60 AS duration_min,
+    extract(
+        EPOCH FROM least(coalesce(ou.ended_at, now()), local_midnight(%(last)s)) - greatest(ou.started_at, local_midnight(%(first)s))
+    )::double precision / 60 AS in_quarter_min,
+    array_to_string(ou.states, ' ') AS states,
+    ou.error_code,
+    ou.excluded_for
+FROM report.outage AS ou
+WHERE
+    ou.started_at < local_midnight(%(last)s)
+    AND coalesce(ou.ended_at, 'infinity') > local_midnight(%(first)s)
+ORDER BY ou.charge_point, ou.connector_id, ou.started_at;
 
 -- name: store_report
 INSERT INTO report_file AS rf (kind, period_start, charge_point_id, language, format, file_name, content)

@@ -69,6 +69,26 @@ def test_what_a_charge_point_sent_cannot_become_markup_or_a_formula():
     assert cells == ["<script>", "'=HYPERLINK(1)", "ab"]
 
 
+def test_a_formula_cannot_come_by_csv_either():
+    text = csv_table([{"a": "=1+1", "b": "@x", "c": -1.5, "d": "a-b"}]).decode()
+
+    assert text.splitlines() == ["a,b,c,d", "'=1+1,'@x,-1.5,a-b"]
+
+
+def test_the_cost_of_demand_is_told_where_there_is_one():
+    demand = [
+        {"site": None, "demand_cost": 1000.0},
+        {"site": "A", "demand_cost": 234.5},
+        {"site": "B", "demand_cost": None},
+    ]
+
+    page = html_page(month(demand=demand), "pt")
+
+    assert "Custo da demanda</th><td" in page and "1.234,50" in page
+    assert "Demanda dos locais" in page
+    assert "Custo da demanda" not in html_page(month(), "pt")
+
+
 def test_a_table_as_csv_leaves_the_unknown_empty():
     text = csv_table([{"a": 1.5, "b": None}]).decode()
 
