@@ -18,7 +18,7 @@ from ingest.guard import Allowance
 
 _URN = "urn:ocpp:"
 _HASHES_AT_ONCE = 2  # they are slow on purpose; the rest of the machine has other things to do
-_MOST_ADDRESSES = 10_000
+_MOST_GUESSERS = 10_000
 
 
 class Refused(Exception):
@@ -61,14 +61,14 @@ class Admission:
     """Judges proofs; remembers which passwords were right, and where wrong ones come from.
 
     Attributes:
-        wrong_per_minute: Passwords that one address may guess; then it has to wait. What was right
-            before is not a guess.
+        wrong_per_minute: Passwords that one address may guess of one charge point; then this
+            charge point has to wait there. What was right before is not a guess.
     """
 
     wrong_per_minute: float = 60.0
     _checked: Checked = field(default_factory=Checked)
     _hashing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_HASHES_AT_ONCE))
-    _guesses: dict[str, Allowance] = field(default_factory=dict)
+    _guesses: dict[tuple[str, ...], Allowance] = field(default_factory=dict)
 
     async def admit(self, known: Registration, proof: Proof) -> Admitted:
         """Return how ``known`` comes in.
@@ -93,44 +93,44 @@ class Admission:
             return Admitted(known, 3)
         profile = 2 if proof.is_encrypted else 1
         given = read_basic(proof.authorization)
-        if given is not None:
-            user, password = given
-            if user == known.identity.encode():
-                if await self._is_right(password, known.password_hash, proof.address):
-                    return Admitted(known, profile)
-                for expected in (known.new_password_hash or "").split():
-                    if await self._is_right(password, expected, proof.address):
-                        return Admitted(known, profile, expected)
+        if given is not None and given[0] == known.identity.encode():
+            fitting = await self._fitting(known, given[1], proof.address)
+            if fitting is not None:
+                is_new = fitting != known.password_hash
+                return Admitted(known, profile, fitting if is_new else None)
         if known.password_hash is None:
             return Admitted(known, 0)
         raise Refused(http.HTTPStatus.UNAUTHORIZED, _complaint(known, given))
 
-    async def _is_right(self, password: bytes, stored: str | None, address: str) -> bool:
-        if stored is None:
-            return False
-        if self._checked.knows(password, stored):
-            return True
-        self._check_guesses(address)
+    async def _fitting(self, known: Registration, password: bytes, address: str) -> str | None:
+        """Return the hash that the password fits; None: it is wrong."""
+        hashes = [*(known.password_hash or "").split(), *(known.new_password_hash or "").split()]
+        for stored in hashes:
+            if self._checked.knows(password, stored):
+                return stored
+        guesses = self._allowance_of(address, known.identity)
+        _check_guesses(guesses, address)
         async with self._hashing:
-            self._check_guesses(address)  # others from there guessed while this one waited
-            is_right = await asyncio.to_thread(check_password, password, stored)
-            if not is_right:
-                self._allowance_of(address).spend(1, asyncio.get_running_loop().time())
-        if is_right:
-            self._checked.learn(password, stored)
-        return is_right
+            _check_guesses(guesses, address)  # others guessed while this one waited
+            for stored in hashes:
+                if await asyncio.to_thread(check_password, password, stored):
+                    self._checked.learn(password, stored)
+                    return stored
+            guesses.spend(1, asyncio.get_running_loop().time())
+        return None
 
-    def _check_guesses(self, address: str) -> None:
-        if self._allowance_of(address).spend(0, asyncio.get_running_loop().time()) > 0:
-            sentence = f"too many wrong passwords from {address}"
-            raise Refused(http.HTTPStatus.TOO_MANY_REQUESTS, sentence)
-
-    def _allowance_of(self, address: str) -> Allowance:
-        if address not in self._guesses:
-            if len(self._guesses) >= _MOST_ADDRESSES:
+    def _allowance_of(self, *guesser: str) -> Allowance:
+        if guesser not in self._guesses:
+            if len(self._guesses) >= _MOST_GUESSERS:
                 self._guesses.clear()
-            self._guesses[address] = Allowance(self.wrong_per_minute / 60, gathers_s=60.0)
-        return self._guesses[address]
+            self._guesses[guesser] = Allowance(self.wrong_per_minute / 60, gathers_s=60.0)
+        return self._guesses[guesser]
+
+
+def _check_guesses(guesses: Allowance, address: str) -> None:
+    if guesses.spend(0, asyncio.get_running_loop().time()) > 0:
+        sentence = f"too many wrong passwords from {address}"
+        raise Refused(http.HTTPStatus.TOO_MANY_REQUESTS, sentence)
 
 
 def certified_names(certificate: Mapping[str, Any] | None) -> frozenset[str]:

@@ -175,11 +175,13 @@ class CentralSystem:
             raise Refused(http.HTTPStatus.NOT_FOUND, "the path names no charge point")
         try:
             known = await self.registry.find(identity)
+            if known is None:
+                raise Refused(http.HTTPStatus.NOT_FOUND, f"unknown charge point {identity!r}")
+            admitted = await self._admission.admit(known, _proof(websocket, request))
+            if not await self.registry.stands_by(admitted):
+                raise Refused(http.HTTPStatus.UNAUTHORIZED, "the password is wrong")
         except DATABASE_AWAY as exc:
             raise Refused(http.HTTPStatus.SERVICE_UNAVAILABLE, "the database is away") from exc
-        if known is None:
-            raise Refused(http.HTTPStatus.NOT_FOUND, f"unknown charge point {identity!r}")
-        admitted = await self._admission.admit(known, _proof(websocket, request))
         self._count_coming(identity)
         return admitted
 
@@ -194,7 +196,7 @@ class CentralSystem:
             allowance = self._comings[identity] = Allowance(per_s, _GATHERS_S)
         now = asyncio.get_running_loop().time()
         if allowance.spend(1, now) > 0:
-            allowance.forgive(0)
+            allowance.give_back(1)
             raise Refused(http.HTTPStatus.TOO_MANY_REQUESTS, f"{identity!r} comes too often")
 
     async def _strengthen(self, admitted: Admitted) -> None:

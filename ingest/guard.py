@@ -38,6 +38,10 @@ class Allowance:
         self._credit, self._at = min(most, credit) - cost, now
         return max(0.0, -self._credit / self.per_s)
 
+    def give_back(self, cost: float) -> None:
+        """Take back what was spent on something that was refused."""
+        self._credit = (self._credit or 0.0) + cost
+
     def forgive(self, debt_s: float) -> None:
         """Let the debt be no longer than ``debt_s``."""
         self._credit = max(self._credit or 0.0, -debt_s * self.per_s)

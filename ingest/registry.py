@@ -31,17 +31,26 @@ class Registry:
         """Read the table, or one row of it, anew, and return what was read."""
         async with self.pool.connection() as conn:
             found = await self._ask(conn, "charge_points", charge_point_id=charge_point_id)
-        self._known.update((known.identity, known) for known in found)
+        for known in found:
+            self._remember(known)
         return found
 
     async def find(self, identity: str) -> Registration | None:
         """Return the charge point if it may connect; a stranger is registered or listed."""
         known = self._known.get(identity)
-        if known is None or known.registration != "registered":
+        if known is None:
             known = await self._meet(identity)  # it may have been approved this very moment
         if known is None or known.registration != "registered":
             return None
         return known
+
+    async def stands_by(self, admitted: Admitted) -> bool:
+        """Return whether a new password still counts: it may have been refused this very moment."""
+        if admitted.new_password_hash is None:
+            return True
+        found = await self.load(admitted.known.charge_point_id)
+        hashes = (f"{known.password_hash} {known.new_password_hash}" for known in found)
+        return any(admitted.new_password_hash in known.split() for known in hashes)
 
     async def strengthen(self, admitted: Admitted) -> None:
         """Write down that a charge point used its new password, or a higher security profile."""
@@ -61,17 +70,21 @@ class Registry:
         async with self.pool.connection() as conn:
             found = await self._ask(conn, "find_charge_point", identity=identity)
             if not found:
-                wanted = "registered" if self.accept_unknown else "pending"
-                await conn.execute(
-                    _QUERIES["register_charge_point"],
-                    {"identity": identity, "registration": wanted, "most_pending": _MOST_PENDING},
-                )
+                name = "register_charge_point" if self.accept_unknown else "list_stranger"
+                parameters = {"identity": identity, "most": _MOST_PENDING}
+                await conn.execute(_QUERIES[name], parameters)
                 found = await self._ask(conn, "find_charge_point", identity=identity)
         for known in found:
-            if known.registration == "registered":
-                self._known[identity] = known
+            self._remember(known)
             return known
         return None
+
+    def _remember(self, known: Registration) -> None:
+        """Keep those who may connect; strangers are without number."""
+        if known.registration == "registered":
+            self._known[known.identity] = known
+        else:
+            self._known.pop(known.identity, None)
 
     async def _ask(
         self, conn: AsyncConnection, name: str, **parameters: object

@@ -260,13 +260,11 @@ FROM charge_point
 WHERE identity = %(identity)s;
 
 -- name: register_charge_point
--- A charge point we did not know: registered by policy, or pending until somebody approves it.
-INSERT INTO charge_point (identity, registration)
-SELECT %(identity)s, %(registration)s
-WHERE
-    %(registration)s = 'registered'
-    OR (SELECT count(*) FROM charge_point WHERE registration = 'pending') < %(most_pending)s
-ON CONFLICT (identity) DO NOTHING;
+INSERT INTO charge_point (identity) VALUES (%(identity)s) ON CONFLICT (identity) DO NOTHING;
+
+-- name: list_stranger
+-- Pending until somebody approves it, or until so many others came after it.
+SELECT list_stranger(%(identity)s, %(most)s);
 
 -- name: own_connections
 SELECT charge_point_id, opened_at FROM connection WHERE replica_id = %(replica_id)s AND closed_at IS NULL;

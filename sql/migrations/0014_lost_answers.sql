@@ -115,6 +115,37 @@ COMMENT ON COLUMN transaction.superseded_at IS
 'Start of the next transaction of this connector, when that began before any stop was received: this one had ended.
 Or when an operator ended it (then flags has "ended by hand")';
 
+-- ---------------------------------------------------------------- strangers
+
+CREATE FUNCTION list_stranger(stranger text, most integer) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    INSERT INTO charge_point (identity, registration) VALUES (stranger, 'pending')
+    ON CONFLICT (identity) DO NOTHING;
+    BEGIN
+        DELETE FROM charge_point AS old
+        WHERE
+            old.charge_point_id IN (
+                SELECT cp.charge_point_id FROM charge_point AS cp
+                WHERE cp.registration = 'pending' AND cp.boot IS NULL
+                ORDER BY cp.created_at DESC, cp.charge_point_id DESC
+                OFFSET most
+            )
+            AND NOT EXISTS (SELECT FROM connection AS conn WHERE conn.charge_point_id = old.charge_point_id);
+    EXCEPTION WHEN foreign_key_violation THEN
+        NULL;  -- it was somebody once: its facts stay, and so does it
+    END;
+END;
+$$;
+COMMENT ON FUNCTION list_stranger IS
+'List an unknown identity that knocked for approval; the oldest give way where more than so many wait';
+REVOKE EXECUTE ON FUNCTION list_stranger FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION list_stranger TO eletroposto_ingest;
+
+COMMENT ON COLUMN charge_point.new_password_hash IS
+'Slow hashes, apart by blanks, of AuthorizationKeys that were sent and not refused, newest first: the charge point may
+hold any of them. The old one counts until one of these was used';
+
 -- ---------------------------------------------------------------- rights
 
 -- Given by mistake with those on all tables: what is applied is the owner's to write.

@@ -177,11 +177,19 @@ async def test_a_flood_of_strangers_is_refused_and_its_list_is_bounded(
             await asyncio.gather(*(knock(number) for number in range(1100)))
 
         await assert_undisturbed(central_system, flood)
+        await late_stranger(central_system)
         pending = conn.execute(
-            "SELECT count(*) FROM charge_point WHERE registration = 'pending'"
+            "SELECT count(*), bool_or(identity = 'LATE') FROM charge_point"
+            " WHERE registration = 'pending'"
         ).fetchone()
     assert pending is not None and 900 <= pending[0] <= 1010
+    assert pending[1], "who knocks after the flood is listed too"
     assert memory_mb(central_system) - before < 30
+
+
+async def late_stranger(central_system: CentralSystem) -> None:
+    async with raw_socket(central_system, "LATE") as (_, _, head):
+        assert b" 404 " in head
 
 
 async def test_guessing_passwords_costs_little_and_ends_soon(
@@ -193,6 +201,10 @@ async def test_guessing_passwords_costs_little_and_ends_soon(
         conn.execute(
             "INSERT INTO charge_point (identity, password_hash) VALUES ('LOCKED', %s)",
             [hash_password("the right password")],
+        )
+        conn.execute(
+            "INSERT INTO charge_point (identity, password_hash) VALUES ('NEIGHBOUR', %s)",
+            [hash_password("another password")],
         )
     statuses: Counter[int] = Counter()
 
@@ -212,6 +224,8 @@ async def test_guessing_passwords_costs_little_and_ends_soon(
     await assert_undisturbed(central_system, guess_on)
     assert 20 <= statuses[401] <= 24
     assert statuses[429] == 200 - statuses[401]
+    async with connected(central_system.url, "NEIGHBOUR", password="another password") as honest:
+        await honest.call("Heartbeat")  # the same address, and its first time
     async with connected(central_system.url, "LOCKED", password="the right password") as right:
         await right.call("Heartbeat")
 
