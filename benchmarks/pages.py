@@ -106,11 +106,9 @@ def _p95(runs: list[float]) -> float:
 
 def _parameters(conn: psycopg.Connection[Any], days: int) -> Any:
     """A function from the name of a question to what the pages would ask it with."""
-    session = _one(
-        conn, "SELECT * FROM report.session WHERE NOT is_open ORDER BY started_at DESC LIMIT 1"
-    )
+    session = _a_session(conn)
     last = date.today()
-    first = last - timedelta(days=days - 1)
+    first: date = last - timedelta(days=days - 1)
     midnight = datetime.combine(last - timedelta(days=days), datetime.min.time(), UTC)
     period = {
         "since": datetime.combine(first, datetime.min.time(), UTC) + timedelta(hours=3),
@@ -120,10 +118,11 @@ def _parameters(conn: psycopg.Connection[Any], days: int) -> Any:
     }  # fmt: skip
     filters = dict.fromkeys(
         ("connector_id", "tag", "min_wh", "max_wh", "min_s", "max_s", "reason", "action", "text",
-         "direction", "message_id", "period_start", "report_kind", "before", "language")
+         "direction", "message_id")
     )  # fmt: skip
     others = {
-        "kind": "all", "rows": 200, "grain": "day", "width_s": 3600.0, "report_file_id": 1,
+        "kind": "all", "rows": 200, "month": last.replace(day=1), "grain": "day",
+        "width_s": 3600.0, "report_file_id": 1,
         "charge_point": session["charge_point"], "transaction_id": session["transaction_id"],
         "visit_id": session["transaction_id"],
     }  # fmt: skip
@@ -146,8 +145,10 @@ def _parameters(conn: psycopg.Connection[Any], days: int) -> Any:
     return asked
 
 
-def _one(conn: psycopg.Connection[Any], query: str) -> dict[str, Any]:
-    cursor = conn.execute(query.encode())
+def _a_session(conn: psycopg.Connection[Any]) -> dict[str, Any]:
+    cursor = conn.execute(
+        "SELECT * FROM report.session WHERE NOT is_open ORDER BY started_at DESC LIMIT 1"
+    )
     row = cursor.fetchone()
     if row is None or cursor.description is None:
         raise Failed("the database to look at has no sessions")
@@ -185,9 +186,7 @@ def _page(
     The first opening also finds nothing cached in the server.
     """
     with psycopg.connect(database) as conn:
-        session = _one(
-            conn, "SELECT * FROM report.session WHERE NOT is_open ORDER BY started_at DESC LIMIT 1"
-        )
+        session = _a_session(conn)
     address = url + path.format(
         charge_point=session["charge_point"], session=session["transaction_id"]
     )
@@ -238,7 +237,7 @@ def _questions_table(times: dict[str, dict[str, float]], size: str) -> Table:
 
 
 def _pages_table(drawn: dict[str, tuple[list[float], list[float]]], size: str) -> Table:
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             path.partition("?")[0],
             _judged(cold[0], MUST_COLD_S, 1),

@@ -857,42 +857,74 @@ ORDER BY 2 DESC, 1;
 -- name: availability_months
 -- Availability by month and charge point over the twelve months up to the end of the period.
 SELECT
-    av.month,
+    date_trunc('month', av.day)::date AS month,
     av.charge_point,
-    cp.name,
     sum(av.up_s) AS up_s,
     sum(av.down_s) AS down_s,
     sum(av.excluded_s) AS excluded_s,
     sum(av.unknown_s) AS unknown_s,
     100 * sum(av.up_s) / nullif(sum(av.up_s + av.down_s), 0) AS technical_percent,
     100 * sum(av.up_s + av.excluded_s) / nullif(sum(av.up_s + av.down_s), 0) AS nevi_percent
-FROM report.availability_month AS av
-INNER JOIN report.charge_point AS cp ON av.charge_point = cp.charge_point
+FROM report.availability AS av
 WHERE
-    av.month > %(last_day)s::date - INTERVAL '12 months'
-    AND av.month <= %(last_day)s
+    av.day >= (date_trunc('month', %(last_day)s::date - INTERVAL '12 months') + INTERVAL '1 month')::date
+    AND av.day < (date_trunc('month', %(last_day)s::date) + INTERVAL '1 month')::date
     AND (%(charge_points)s::text[] IS NULL OR av.charge_point = ANY(%(charge_points)s))
-GROUP BY av.month, av.charge_point, cp.name
-ORDER BY cp.name, av.month;
+GROUP BY 1, 2
+ORDER BY 2, 1;
 
 -- name: nevi_ports
 -- The data set of 23 CFR 680.112 by port and month: minutes and percentages.
 SELECT
-    av.month,
+    date_trunc('month', av.day)::date AS month,
     av.charge_point,
     av.connector_id,
-    av.observed_s / 60 AS observed_min,
-    av.down_s / 60 AS outage_min,
-    av.excluded_s / 60 AS excluded_min,
-    av.unknown_s / 60 AS unknown_min,
-    av.technical_percent,
-    av.nevi_percent
-FROM report.availability_month AS av
+    sum(av.observed_s) / 60 AS observed_min,
+    sum(av.down_s) / 60 AS outage_min,
+    sum(av.excluded_s) / 60 AS excluded_min,
+    sum(av.unknown_s) / 60 AS unknown_min,
+    100 * sum(av.up_s) / nullif(sum(av.up_s + av.down_s), 0) AS technical_percent,
+    100 * sum(av.up_s + av.excluded_s) / nullif(sum(av.up_s + av.down_s), 0) AS nevi_percent
+FROM report.availability AS av
 WHERE
-    av.month > %(last_day)s::date - INTERVAL '12 months'
-    AND av.month <= %(last_day)s
+    av.day >= (date_trunc('month', %(last_day)s::date - INTERVAL '12 months') + INTERVAL '1 month')::date
+    AND av.day < (date_trunc('month', %(last_day)s::date) + INTERVAL '1 month')::date
     AND (%(charge_points)s::text[] IS NULL OR av.charge_point = ANY(%(charge_points)s))
-ORDER BY av.charge_point, av.connector_id, av.month;
+GROUP BY 1, 2, 3
+ORDER BY 2, 3, 1;
+
+-- name: nevi_year
+-- Each port over the twelve months against the 97 percent of 23 CFR 680.116, worst first; the fifty worst.
+SELECT
+    year.charge_point,
+    cp.name,
+    year.connector_id,
+    year.months,
+    year.outage_min,
+    year.excluded_min,
+    year.nevi_percent,
+    count(*) OVER () AS ports,
+    count(*) FILTER (WHERE year.nevi_percent < 97) OVER () AS below,
+    max(year.months) OVER () AS most_months
+FROM (
+    SELECT
+        av.charge_point,
+        av.connector_id,
+        count(DISTINCT date_trunc('month', av.day)) AS months,
+        sum(av.down_s) / 60 AS outage_min,
+        sum(av.excluded_s) / 60 AS excluded_min,
+        100 * sum(av.up_s + av.excluded_s) / nullif(sum(av.up_s + av.down_s), 0) AS nevi_percent
+    FROM report.availability AS av
+    WHERE
+        av.day >= (date_trunc('month', %(last_day)s::date - INTERVAL '12 months') + INTERVAL '1 month')::date
+        AND av.day < (date_trunc('month', %(last_day)s::date) + INTERVAL '1 month')::date
+        AND (%(charge_points)s::text[] IS NULL OR av.charge_point = ANY(%(charge_points)s))
+    GROUP BY av.charge_point, av.connector_id
+) AS year
+INNER JOIN report.charge_point AS cp ON year.charge_point = cp.charge_point
+WHERE year.nevi_percent IS NOT NULL
+ORDER BY year.nevi_percent, year.charge_point, year.connector_id
+LIMIT 50;
 
 -- name: outages
 -- Down time that touched the period, longest first.

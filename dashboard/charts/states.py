@@ -54,8 +54,9 @@ def _interval(row: Any, words: Words) -> str:
 
 
 def matrix(frame: pd.DataFrame, words: Words, column: str) -> go.Figure:
-    """Charge point by month. Columns: name, month, and the percentage ``column``."""
-    grid = frame.pivot_table(index="name", columns="month", values=column, sort=True)
+    """Charge point by month, in the order of the frame. Columns: name, month, ``column``."""
+    grid = frame.pivot_table(index="name", columns="month", values=column)
+    grid = grid.reindex(frame["name"].unique())
     figure = style.base(words.language, 110 + 30 * len(grid))
     pattern = "%m/%Y" if words.language == "pt" else "%Y-%m"
     figure.add_heatmap(

@@ -16,6 +16,11 @@ def nevi_ports(selection: Selection) -> pd.DataFrame:
     return asking.recent("nevi_ports", **asking.chosen(selection))
 
 
+def nevi_year(selection: Selection) -> pd.DataFrame:
+    """The worst ports over twelve months, and of how many: ports, below (97 %), most_months."""
+    return asking.recent("nevi_year", **asking.chosen(selection))
+
+
 def outages(selection: Selection) -> pd.DataFrame:
     """Down time that touched the period, longest first."""
     return asking.recent("outages", **asking.chosen(selection))

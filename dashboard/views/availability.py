@@ -35,6 +35,24 @@ FAULTS = (
     Column("faulted_s", "column.duration", "duration"),
     Column("charge_points", "column.charge_points", "integer"),
 )
+_ROWS, _RULE_PERCENT = 30, 97
+MATRIX = (
+    Column("charge_point", "column.identity", "code"),
+    Column("month", "column.month", "day"),
+    Column("technical_percent", "column.availability", "percent", 3),
+    Column("nevi_percent", "nevi.percent", "percent", 3),
+    Column("down_s", "column.down", "duration"),
+    Column("excluded_s", "column.excluded", "duration"),
+    Column("unknown_s", "column.unknown", "duration"),
+)
+YEAR = (
+    Column("name", "column.name"),
+    Column("connector_id", "column.connector", "integer"),
+    Column("nevi_percent", "nevi.percent", "percent", 3),
+    Column("outage_min", "nevi.outage", "number", 0),
+    Column("excluded_min", "nevi.excluded", "number", 0),
+    Column("months", "nevi.months", "integer"),
+)
 NEVI = (
     Column("month", "column.month", "day"),
     Column("charge_point", "column.identity", "code"),
@@ -89,20 +107,42 @@ def months(selection: Selection) -> None:
         "availability.measure_",
         "technical",
     )
-    shown = frame[frame["name"].isin(sorted(frame["name"].unique())[:40])]
+    shown, hidden = worst(frame, f"{measure}_percent")
     figure = charts.matrix(shown, visitor.words(), f"{measure}_percent")
     blocks.plot(figure, "matrix", t("availability.matrix_alt"))
-    _year(frame)
+    if hidden:
+        st.caption(t("availability.hidden", shown=_ROWS, count=hidden))
+    blocks.downloads("eletroposto-disponibilidade", lambda: frame, MATRIX, "matrix")
 
 
-def _year(frame: pd.DataFrame) -> None:
-    """The rule's own number: twelve months, against 97 %."""
-    up, down, excluded = (frame[name].sum() for name in ("up_s", "down_s", "excluded_s"))
-    if not up + down:
+def worst(frame: pd.DataFrame, column: str) -> tuple[pd.DataFrame, int]:
+    """The charge points with the worst year, worst first, and how many are left out."""
+    names = data.charge_point_names()
+    good = ["up_s", "excluded_s"] if column == "nevi_percent" else ["up_s"]
+    sums = frame.groupby("charge_point")[["up_s", "down_s", "excluded_s"]].sum()
+    share = sums[good].sum(axis=1) / (sums["up_s"] + sums["down_s"])
+    order = share.sort_values(kind="stable").index[:_ROWS]
+    shown = frame[frame["charge_point"].isin(order)]
+    shown = shown.assign(name=shown["charge_point"].map(lambda each: names.get(each, each)))
+    place = shown["charge_point"].map({each: number for number, each in enumerate(order)})
+    return shown.iloc[place.argsort(kind="stable")], max(len(share) - _ROWS, 0)
+
+
+def year(selection: Selection) -> None:
+    """The rule's own number: each port over twelve months, against 97 %."""
+    frame = ask.nevi_year(selection)
+    if frame.empty:
         return
-    share = formats.percent(100 * (up + excluded) / (up + down), visitor.language(), 3)
-    count = frame["month"].nunique()
-    st.caption(t("availability.year", share=share, months=count))
+    first = frame.iloc[0]
+    values = {"ports": int(first["ports"]), "months": int(first["most_months"])}
+    if not first["below"]:
+        st.success(t("availability.ports_fine", **values), icon=":material/check_circle:")
+        return
+    st.warning(
+        t("availability.ports_below", below=int(first["below"]), **values),
+        icon=":material/warning:",
+    )
+    blocks.table(frame[frame["nevi_percent"] < _RULE_PERCENT], YEAR, "year_table", height=240)
 
 
 def reliability(selection: Selection) -> None:
@@ -207,6 +247,8 @@ if not data.charge_point_names():
     st.stop()
 with blocks.card():
     three(selection)
+with blocks.card(t("availability.year"), help_=t("availability.year_help")):
+    year(selection)
 with blocks.card(t("availability.months"), help_=t("availability.months_help")):
     months(selection)
 left, right = st.columns([3, 2], gap="large")

@@ -1,5 +1,7 @@
 """The raw log: every frame, paired with its answer."""
 
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pandas as pd
@@ -74,23 +76,46 @@ def outcome(row: Any) -> str:
     return {2: "CALL", 3: "CALLRESULT"}.get(int(row.message_type), "?")
 
 
+def found(selection: Selection, wanted: ask.Wanted, rows: int, patience_s: float) -> ask.Found:
+    """What fits, with what became of each."""
+    answer = ask.messages(selection, wanted, data.newest_message(), rows, patience_s)
+    words = visitor.words()
+    outcomes = [outcome(row) for row in answer.frame.itertuples()]
+    texts = [words.known(f"outcome.{name}", name) for name in outcomes]
+    return replace(answer, frame=answer.frame.assign(outcome=texts))
+
+
 def page(selection: Selection) -> None:
     wanted = asked()
-    newest = data.newest_message()
-
-    def found(rows: int) -> pd.DataFrame:
-        frame = ask.messages(selection, wanted, newest, rows)
-        words = visitor.words()
-        texts = [words.known(f"outcome.{name}", name) for name in map(outcome, frame.itertuples())]
-        return frame.assign(outcome=texts)
-
-    frame = found(ask.SHOWN)
-    if frame.empty:
+    times = int(st.session_state.get("_messages_patience", 1))
+    answer = found(selection, wanted, ask.SHOWN, times * ask.PATIENCE_S)
+    if answer.frame.empty and answer.is_all:
         st.info(t("messages.none"), icon=":material/search_off:")
-        return
+    if not answer.is_all:
+        _further(answer.since, times)
+    if not answer.frame.empty:
+        listed(selection, wanted, answer.frame)
+
+
+def _further(since: datetime, times: int) -> None:
+    """Say how far back was searched, and offer to go on."""
+    at = formats.instant(since, visitor.language())
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.info(t("messages.searched", since=at), icon=":material/history:")
+        if st.button(t("messages.further"), key="search_further"):
+            st.session_state["_messages_patience"] = times + 2
+            st.rerun()
+
+
+def listed(selection: Selection, wanted: ask.Wanted, frame: pd.DataFrame) -> None:
     chosen = blocks.table(frame, COLUMNS, "messages_table", select=True, height=420)
     with st.container(horizontal=True):
-        blocks.downloads("eletroposto-mensagens", lambda: found(ask.EXPORTED), COLUMNS, "messages")
+        blocks.downloads(
+            "eletroposto-mensagens",
+            lambda: found(selection, wanted, ask.EXPORTED, ask.EXPORT_PATIENCE_S).frame,
+            COLUMNS,
+            "messages",
+        )
         st.caption(t("messages.shown", count=len(frame)))
     if chosen is not None:
         one(frame.iloc[chosen])

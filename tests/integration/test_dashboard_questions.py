@@ -11,7 +11,8 @@ import streamlit as st
 from psycopg.types.json import Jsonb
 
 from dashboard import db, formats
-from dashboard.data import costs, energy, live, operations
+from dashboard.data import availability, costs, energy, live, operations
+from dashboard.data import messages as message_data
 from dashboard.data import stations as station_data
 from dashboard.filters import Period, Selection
 
@@ -251,3 +252,56 @@ def test_every_report_that_was_kept_can_be_found(conn):
     assert set(costs.reports(date(2022, 3, 1), "S1")["file_name"]) == {
         "2022-03-3-pt-html", "2022-03-3-pt-xlsx", "2022-03-3-en-html", "2022-03-3-en-xlsx",
     }  # fmt: skip
+
+
+def frame(conn: psycopg.Connection[Any], at: datetime, action: str) -> None:
+    insert(
+        conn, "ocpp_message", received_at=at, charge_point_id=1, message_type=2, direction="i",
+        action=action, message_id="m", raw=f'[2,"m","{action}",{{}}]',
+    )  # fmt: skip
+
+
+def test_a_rare_message_is_searched_as_far_as_time_allows_and_the_answer_says_how_far(conn):
+    """Without time the newest hour has been looked at; with time everything, rows in order."""
+    month = Selection(Period(DAY - timedelta(days=29), DAY), None)
+    rare = message_data.Wanted(action="Reset")
+    for days in (3, 20):
+        frame(conn, NOON - timedelta(days=days), "Reset")
+    frame(conn, NOON, "Heartbeat")
+
+    hasty = message_data.messages(month, rare, NOON, patience_s=0)
+    patient = message_data.messages(month, rare, NOON, patience_s=60)
+    enough = message_data.messages(month, rare, NOON, rows=1, patience_s=60)
+
+    assert (len(hasty.frame), hasty.is_all, hasty.since) == (0, False, NOON - timedelta(hours=1))
+    assert list(patient.frame["received_at"]) == [
+        NOON - timedelta(days=3),
+        NOON - timedelta(days=20),
+    ]
+    assert (patient.is_all, patient.since) == (True, month.period.since)
+    assert (len(enough.frame), enough.is_all) == (1, True)
+
+
+def test_each_port_stands_against_the_rule_not_the_mean_of_all(conn):
+    """One port at 96 %, two at 100 %: the network is at 98.7 %, the rule is broken once."""
+    available(conn, DAY, up_s=96, down_s=4)
+    conn.execute(
+        "INSERT INTO availability_day SELECT (jsonb_populate_record(av, jsonb_build_object("
+        " 'charge_point_id', number, 'up_s', 100, 'down_s', 0))).*"
+        " FROM availability_day AS av, generate_series(2, 3) AS number"
+    )
+
+    year = availability.nevi_year(EVERYTHING)
+
+    assert list(year["charge_point"]) == ["N1", "N2", "S1"]
+    assert year["nevi_percent"].iloc[0] == 96
+    assert (year["ports"].iloc[0], year["below"].iloc[0]) == (3, 1)
+
+
+def test_the_year_of_availability_is_twelve_months_with_the_one_of_the_last_day(conn):
+    for day in (date(2025, 11, 30), date(2025, 12, 1), date(2026, 11, 30), date(2026, 12, 1)):
+        available(conn, day, up_s=100)
+
+    months = availability.months(EVERYTHING)
+
+    assert list(months["month"]) == [date(2025, 12, 1), date(2026, 11, 1)]
