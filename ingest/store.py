@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, LiteralString
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -27,19 +27,6 @@ from ingest.meanings import OpenTransaction
 from ingest.readings import COLUMNS, Reading
 
 _QUERIES = sql.load("ingest")
-_MESSAGE_TYPES = [
-    "timestamptz",
-    "int4",
-    "int2",
-    "text",
-    "text",
-    "text",
-    "text",
-    "text",
-    "timestamptz",
-]
-_READING_TYPES = ["timestamptz", "int4", "int2", "int8", "int2", "int2", "float8"]
-_READING_TYPES += ["float4"] * (len(COLUMNS) - 1) + ["jsonb"]
 _FORGET_MARKS_S = 60  # touched_window promises a mark a minute
 
 set_json_dumps(orjson.dumps)
@@ -102,10 +89,6 @@ class Store:
         self._marked: set[tuple[int, int]] = set()
         self._marks_since = datetime.now(UTC)
 
-    def prepare(self, conn: Connection) -> None:
-        """Make a new connection ready for ``save``."""
-        conn.execute(_QUERIES["prepare_staging"])
-
     def save(self, conn: Connection, items: Sequence[Item]) -> None:
         """Store all items in one transaction and write their answers.
 
@@ -114,19 +97,18 @@ class Store:
         """
         messages = [item for item in items if isinstance(item, Message)]
         meant = [message for message in messages if message.meaning is not None]
-        marks: set[tuple[int, int]] = set()
-        with _taken_back_on_failure(meant), conn.transaction():
-            self._open(conn, [item for item in items if isinstance(item, Opening)])
-            self._save_facts(conn, meant)
-            for message in meant:
-                if message.answer is None:
-                    message.answer = _answer(message)
-            self._copy_messages(conn, messages)
-            self._copy_readings(conn, meant)
-            self._save_set_aside(conn, meant)
-            marks = self._new_marks(meant)
-            self._touch(conn, marks)
-            self._close(conn, [item for item in items if isinstance(item, Closing)])
+        marks = self._new_marks(meant)
+        with _taken_back_on_failure(meant):
+            if not marks and len(messages) == len(items) and _are_plain(meant):
+                self._store(conn, messages)  # one statement is a transaction by itself
+            else:
+                with conn.transaction():
+                    self._open(conn, [item for item in items if isinstance(item, Opening)])
+                    self._save_facts(conn, meant)
+                    self._store(conn, messages)
+                    self._save_set_aside(conn, meant)
+                    self._touch(conn, marks)
+                    self._close(conn, [item for item in items if isinstance(item, Closing)])
         self._marked |= marks
 
     def _save_facts(self, conn: Connection, messages: list[Message]) -> None:
@@ -189,61 +171,29 @@ class Store:
             rows = Jsonb([row(message, fact) for message, fact in found])
             conn.execute(_QUERIES[f"store_{name}"], {name: rows})
 
-    def _copy_messages(self, conn: Connection, messages: list[Message]) -> None:
+    def _store(self, conn: Connection, messages: list[Message]) -> None:
+        """Write the answers, log the messages and keep their readings, in one statement."""
         if not messages:
             return
-        now = datetime.now(UTC)
-        with conn.cursor().copy(_binary("copy_messages")) as copy:
-            copy.set_types(_MESSAGE_TYPES)
-            for message in messages:
-                copy.write_row(
-                    (
-                        message.received_at,
-                        message.charge_point_id,
-                        message.message_type,
-                        message.direction,
-                        message.action,
-                        message.message_id,
-                        message.raw,
-                        message.answer or None,
-                        now if message.answer else None,
-                    )
-                )
-
-    def _copy_readings(self, conn: Connection, messages: list[Message]) -> None:
-        rows: dict[tuple[int, datetime, int, int], tuple[Reading, int]] = {}
         for message in messages:
-            assert message.meaning is not None
-            for reading in message.meaning.readings:
-                key = (
-                    message.charge_point_id,
-                    reading.sampled_at,
-                    reading.connector_id,
-                    reading.context,
-                )
-                # One statement cannot touch a row twice: parts of an instant merge here.
-                first, _ = rows.setdefault(key, (reading, int(message.action != "MeterValues")))
-                if first is not reading:
-                    first.merge(reading)
-        if not rows:
-            return
-        with conn.cursor().copy(_binary("copy_readings")) as copy:
-            copy.set_types(_READING_TYPES)
-            for (charge_point_id, *_), (reading, origin) in rows.items():
-                extra = reading.extra
-                copy.write_row(
-                    (
-                        reading.sampled_at,
-                        charge_point_id,
-                        reading.connector_id,
-                        reading.transaction_id,
-                        reading.context,
-                        origin,
-                        *reading.values,
-                        Jsonb(extra) if extra else None,
-                    )
-                )
-        conn.execute(_QUERIES["store_readings"])
+            if message.answer is None and message.meaning is not None:
+                message.answer = _answer(message)
+        conn.execute(
+            _QUERIES["store_messages"],
+            {
+                "received_ats": [message.received_at for message in messages],
+                "charge_point_ids": [message.charge_point_id for message in messages],
+                "message_types": [message.message_type for message in messages],
+                "directions": [message.direction for message in messages],
+                "actions": [message.action for message in messages],
+                "message_ids": [message.message_id for message in messages],
+                "raws": [message.raw for message in messages],
+                "answers": [message.answer or None for message in messages],
+                "answered_at": datetime.now(UTC),
+                "readings": orjson.dumps(_reading_rows(messages)).decode(),
+            },
+            prepare=True,
+        )
 
     def _save_set_aside(self, conn: Connection, messages: list[Message]) -> None:
         pieces = [
@@ -333,9 +283,43 @@ def _taken_back_on_failure(messages: list[Message]) -> Iterator[None]:
         raise
 
 
-def _binary(name: str) -> LiteralString:
-    """Return a COPY in binary: a fifth of the cost of text, which has to be escaped."""
-    return f"{_QUERIES[name].rstrip(';')} (FORMAT BINARY)"
+def _reading_rows(messages: list[Message]) -> list[dict[str, Any]]:
+    rows: dict[tuple[int, datetime, int, int], tuple[Reading, int]] = {}
+    for message in messages:
+        for reading in message.meaning.readings if message.meaning else ():
+            key = (
+                message.charge_point_id,
+                reading.sampled_at,
+                reading.connector_id,
+                reading.context,
+            )
+            # One statement cannot touch a row twice: parts of an instant merge here.
+            first, _ = rows.setdefault(key, (reading, int(message.action != "MeterValues")))
+            if first is not reading:
+                first.merge(reading)
+    return [
+        _reading_row(charge_point_id, reading, origin)
+        for (charge_point_id, *_), (reading, origin) in rows.items()
+    ]
+
+
+def _reading_row(charge_point_id: int, reading: Reading, origin: int) -> dict[str, Any]:
+    row: dict[str, Any] = dict(zip(COLUMNS, reading.values, strict=True))
+    row["sampled_at"] = reading.sampled_at
+    row["charge_point_id"] = charge_point_id
+    row["connector_id"] = reading.connector_id
+    row["transaction_id"] = reading.transaction_id
+    row["context"] = reading.context
+    row["origin"] = origin
+    row["extra"] = reading.extra or None
+    return row
+
+
+def _are_plain(messages: list[Message]) -> bool:
+    """Whether readings are all there is to store besides the log."""
+    return not any(
+        message.meaning and (message.meaning.facts or message.meaning.aside) for message in messages
+    )
 
 
 def _answer(message: Message) -> str:

@@ -173,7 +173,6 @@ class Writer:
             raise
 
     def _prepare(self, conn: Connection) -> None:
-        self.store.prepare(conn)
         with conn.transaction(force_rollback=True):
             conn.execute(_QUERIES["probe_writing"])
         conn.execute(
@@ -188,12 +187,17 @@ class Writer:
     async def _in_thread(self, function: Callable[..., _T], *args: object) -> _T:
         """Run what blocks on the database; a server that never answers is hung up on."""
         loop = asyncio.get_running_loop()
-        work = loop.run_in_executor(self._thread, function, *args)
-        done, _ = await asyncio.wait([work], timeout=_PATIENCE_S)
-        if not done and self._conn is not None:
+        patience = loop.call_later(_PATIENCE_S, self._hang_up)
+        try:
+            return await loop.run_in_executor(self._thread, function, *args)
+        finally:
+            patience.cancel()
+
+    def _hang_up(self) -> None:
+        """End the connection under the thread that waits for it."""
+        if self._conn is not None:
             with socket.socket(fileno=os.dup(self._conn.fileno())) as line:
                 line.shutdown(socket.SHUT_RDWR)
-        return await work
 
     async def _commit(self, batch: list[_Waiting]) -> None:
         started = asyncio.get_running_loop().time()

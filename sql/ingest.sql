@@ -1,9 +1,5 @@
 -- The writer's statements: one batch of frames, one transaction. Parameters named *s are arrays by position.
 
--- name: prepare_staging
--- Readings of a batch are copied here, then moved in one idempotent statement.
-CREATE TEMPORARY TABLE IF NOT EXISTS incoming_reading (LIKE meter_value) ON COMMIT DELETE ROWS;
-
 -- name: probe_writing
 -- Whether every table that frames go to can be written to now. It is rolled back.
 SET LOCAL lock_timeout = '1s';
@@ -17,22 +13,27 @@ LOCK TABLE ONLY dojot_outbox IN ROW EXCLUSIVE MODE;
 INSERT INTO ocpp_message (received_at, charge_point_id, direction, raw) VALUES (now(), 0, 'i', '');
 INSERT INTO meter_value (sampled_at, charge_point_id, connector_id, context) VALUES (now(), 0, 0, 0);
 
--- name: copy_messages
-COPY ocpp_message (
-    received_at, charge_point_id, message_type, direction, action, message_id, raw, answer, answered_at
-) FROM STDIN;
+-- name: store_messages
+-- Log the frames and move the batch's readings in, in one round trip. A repeated reading changes nothing, a
+-- further part of an instant adds what was missing. The keys of what is new go to the outbox once a relay was
+-- set up.
+WITH logged AS (
+    INSERT INTO ocpp_message (
+        received_at, charge_point_id, message_type, direction, action, message_id, raw, answer, answered_at
+    )
+    SELECT
+        received_at, charge_point_id, message_type, direction, action, message_id, raw, answer,
+        CASE WHEN answer IS NOT NULL THEN %(answered_at)s::timestamptz END
+    FROM unnest(
+        %(received_ats)b::timestamptz [], %(charge_point_ids)b::integer [], %(message_types)b::smallint [],
+        %(directions)b::text [], %(actions)b::text [], %(message_ids)b::text [], %(raws)b::text [],
+        %(answers)b::text []
+    ) AS message (
+        received_at, charge_point_id, message_type, direction, action, message_id, raw, answer
+    )
+),
 
--- name: copy_readings
-COPY incoming_reading (
-    sampled_at, charge_point_id, connector_id, transaction_id, context, origin,
-    energy_wh, power_w, current_a, voltage_v, soc_percent, temperature_c, current_offered_a, power_offered_w,
-    extra
-) FROM STDIN;
-
--- name: store_readings
--- Move the batch's readings in. A repeated reading changes nothing, a further part of an instant adds
--- what was missing. The keys of what is new go to the outbox once a relay was set up.
-WITH stored AS (
+stored AS (
     INSERT INTO meter_value AS mv (
         sampled_at, energy_wh, transaction_id, charge_point_id,
         power_w, current_a, voltage_v, soc_percent, temperature_c, current_offered_a, power_offered_w,
@@ -42,7 +43,12 @@ WITH stored AS (
         sampled_at, energy_wh, transaction_id, charge_point_id,
         power_w, current_a, voltage_v, soc_percent, temperature_c, current_offered_a, power_offered_w,
         connector_id, context, origin, extra
-    FROM incoming_reading
+    FROM json_to_recordset(%(readings)s) AS reading (
+        sampled_at timestamptz, energy_wh double precision, transaction_id bigint, charge_point_id integer,
+        power_w real, current_a real, voltage_v real, soc_percent real, temperature_c real,
+        current_offered_a real, power_offered_w real,
+        connector_id smallint, context smallint, origin smallint, extra jsonb
+    )
     ON CONFLICT (charge_point_id, sampled_at, connector_id, context) DO UPDATE SET
         energy_wh = coalesce(mv.energy_wh, excluded.energy_wh),
         transaction_id = coalesce(mv.transaction_id, excluded.transaction_id),
@@ -70,14 +76,14 @@ WITH stored AS (
 
 INSERT INTO dojot_outbox (shard, charge_point_ids, sampled_ats, connector_ids, contexts)
 SELECT
-    (charge_point_id % 8)::smallint,
+    mod(charge_point_id, 8)::smallint,
     array_agg(charge_point_id),
     array_agg(sampled_at),
     array_agg(connector_id),
     array_agg(context)
 FROM stored
 WHERE EXISTS (SELECT FROM dojot_feed)
-GROUP BY charge_point_id % 8;
+GROUP BY mod(charge_point_id, 8);
 
 -- name: start_transactions
 -- Store and number the starts, in their order.

@@ -21,12 +21,17 @@ from ingest.relay.main import Relay
 from testbench.dojot import StandIn
 
 _WRITER = sql.load("ingest")
-_COPY = """
-    COPY incoming_reading (
-        sampled_at, charge_point_id, connector_id, transaction_id, context, origin,
-        energy_wh, power_w, current_a, voltage_v, soc_percent, temperature_c,
-        current_offered_a, power_offered_w, extra
-    ) FROM STDIN"""
+_NO_MESSAGES: dict[str, Any] = {
+    "received_ats": [],
+    "charge_point_ids": [],
+    "message_types": [],
+    "directions": [],
+    "actions": [],
+    "message_ids": [],
+    "raws": [],
+    "answers": [],
+    "answered_at": None,
+}
 
 Tally = Counter[tuple[int, int, float]]
 
@@ -40,10 +45,15 @@ class Sample:
     power_w: float
     connector_id: int = 1
 
-    def row(self) -> tuple[Any, ...]:
-        at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=self.ms)
-        values = (None, self.power_w, None, None, None, None, None, None)
-        return (at, self.charge_point_id, self.connector_id, None, 0, 0, *values, None)
+    def row(self) -> dict[str, Any]:
+        return {
+            "sampled_at": datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=self.ms),
+            "charge_point_id": self.charge_point_id,
+            "connector_id": self.connector_id,
+            "context": 0,
+            "origin": 0,
+            "power_w": self.power_w,
+        }
 
 
 def now_ms() -> int:
@@ -86,15 +96,12 @@ def start_feed(url: str) -> None:
 
 
 def store(url: str, stored: Sequence[Sample], per_commit: int = 50) -> None:
-    """Store readings with the statements of the writer, so many in a commit."""
-    with psycopg.connect(url) as conn:
-        conn.execute(_WRITER["prepare_staging"])
+    """Store readings with the statement of the writer, so many in a commit."""
+    with psycopg.connect(url, autocommit=True) as conn:
         for start in range(0, len(stored), per_commit):
-            with conn.cursor().copy(_COPY) as copy:
-                for sample in stored[start : start + per_commit]:
-                    copy.write_row(sample.row())
-            conn.execute(_WRITER["store_readings"])
-            conn.commit()
+            rows = [sample.row() for sample in stored[start : start + per_commit]]
+            readings = orjson.dumps(rows).decode()
+            conn.execute(_WRITER["store_messages"], _NO_MESSAGES | {"readings": readings})
 
 
 def waiting(url: str) -> int:

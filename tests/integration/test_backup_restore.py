@@ -20,7 +20,6 @@ def filled(database_url: str) -> str:
     store = Store(uuid4(), "Accepted")
     with psycopg.connect(database_url, autocommit=True) as conn:
         conn.execute("INSERT INTO charge_point (identity) VALUES ('CP-1')")
-        store.prepare(conn)
         store.save(conn, [start("A")[0]])
         store.save(conn, [meter_values(step * 180, energy_wh=step) for step in range(1000)])
     return database_url
@@ -74,7 +73,6 @@ def test_a_dump_restored_into_an_empty_server_works_as_before(
     store = Store(uuid4(), "Accepted")
     options = "-c role=eletroposto_ingest"
     with psycopg.connect(target, autocommit=True, options=options) as conn:
-        store.prepare(conn)
         message, fact = start("B", connector_id=2)
         store.save(conn, [message, meter_values(10**6, energy_wh=1)])
     assert fact.transaction_id == 2  # the numbers go on where they were

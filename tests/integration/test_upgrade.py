@@ -112,7 +112,6 @@ def test_what_came_before_the_upgrade_is_known_after_it(
             "SELECT number, status FROM start_transaction(1, 1::smallint, 'Bus-1',"
             " '2026-03-01T12:00Z', 1000, NULL, '{}', 'Invalid')"
         ).fetchone()
-        store.prepare(conn)
         message, fact = start("NEW")
         store.save(conn, [message, meter_values(0, energy_wh=1)])
         ended = conn.execute(

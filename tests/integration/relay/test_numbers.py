@@ -41,7 +41,7 @@ def put(url: str, charge_point: int) -> None:
                     HOUR + timedelta(seconds=10 * place),
                     charge_point,
                     *(values[name] for name in ("transaction_id", "energy_wh", "power_w")),
-                    Jsonb(reading["extra"]) if "extra" in reading else None,
+                    Jsonb(reading["extra"], dumps=json.dumps) if "extra" in reading else None,
                 ],
             )
         conn.execute(
