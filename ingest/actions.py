@@ -5,7 +5,7 @@ says less than ours.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 from jsonschema import Draft4Validator, FormatChecker
 from jsonschema.exceptions import ValidationError, best_match
 from ocpp.messages import MessageType, get_validator
+
+from ingest.redaction import HIDDEN, without_secrets
 
 ACTIONS = (
     "CancelReservation",
@@ -80,7 +82,8 @@ def check(action: str, payload: dict[str, Any]) -> dict[str, Any]:
     errors = _validator(action).iter_errors(instance)
     error: ValidationError | None = best_match(errors)  # type: ignore[no-untyped-call]
     if error is not None:
-        raise InvalidPayload(_complaint(action, error))
+        has_secrets = without_secrets(payload) is not payload
+        raise InvalidPayload(_complaint(action, error, _hidden if has_secrets else _shown))
     if action == "ChangeConfiguration" and payload["key"].strip().lower() == "authorizationkey":
         return {**payload, "value": authorization_key(payload["value"])}
     return payload
@@ -112,7 +115,7 @@ def _validator(action: str) -> Any:
     return Draft4Validator(standard.schema, format_checker=_FORMATS)
 
 
-def _complaint(action: str, error: ValidationError) -> str:
+def _complaint(action: str, error: ValidationError, show: Callable[[Any], str]) -> str:
     """Say which field is wrong, its value, and what is wrong with it."""
     place = _place(error.absolute_path)
     match error.validator:
@@ -123,7 +126,7 @@ def _complaint(action: str, error: ValidationError) -> str:
             schema: Any = error.schema
             unknown = next(name for name in error.instance if name not in schema["properties"])
             place = _place([*error.absolute_path, unknown])
-            return f"{action}: {place}: {error.instance[unknown]!r:.80}: there is no such field"
+            return f"{action}: {place}: {show(error.instance[unknown])}: there is no such field"
         case "enum":
             wanted = "is not one of " + ", ".join(map(str, error.validator_value))
         case "type":
@@ -135,12 +138,16 @@ def _complaint(action: str, error: ValidationError) -> str:
         case "format":
             wanted = _WANTED_FORMATS[error.validator_value]
         case _:
-            wanted = error.message
-    return f"{action}: {place}: {_shown(error.instance)} {wanted}"
+            wanted = f"does not fit: {error.validator} {error.validator_value}"
+    return f"{action}: {place}: {show(error.instance)} {wanted}"
 
 
 def _shown(value: Any) -> str:
     return str(value) if isinstance(value, Decimal) else f"{value!r:.80}"
+
+
+def _hidden(value: Any) -> str:
+    return HIDDEN
 
 
 def _place(path: Iterable[str | int]) -> str:

@@ -102,3 +102,15 @@ def test_a_key_of_text_becomes_hex_digits(text: str) -> None:
 def test_other_keys_are_refused(key: str) -> None:
     with pytest.raises(InvalidPayload, match="AuthorizationKey has 16 to 20 bytes"):
         check("ChangeConfiguration", {"key": "authorizationKey", "value": key})
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"value": 987654321}, {"value": "x", "Value": "987654321"}, {"value": "987654321" * 100}],
+)
+def test_a_complaint_about_a_secret_does_not_tell_it(fields):
+    with pytest.raises(InvalidPayload) as complaint:
+        check("ChangeConfiguration", {"key": "AuthorizationKey", **fields})
+
+    assert "987654321" not in str(complaint.value)
+    assert "***" in str(complaint.value)

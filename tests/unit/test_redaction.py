@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,10 +19,28 @@ def test_values_are_replaced_wherever_they_are() -> None:
     assert shown == {**dict.fromkeys(SECRET, HIDDEN), **dict.fromkeys(OPEN, "v")}
 
 
-def test_addresses_lose_their_password_only() -> None:
-    request = {"requestId": 1, "log": {"remoteLocation": "ftp://a:b@h.example/x?u=c@d"}}
-    shown = without_secrets(request)
-    assert shown == {"requestId": 1, "log": {"remoteLocation": "ftp://***@h.example/x?u=c@d"}}
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("ftp://a:b@h.example/x", "ftp://***@h.example/x"),
+        ("ftp://a:p@ss@h.example/x", "ftp://***@h.example/x"),
+        ("ftp://a:p/ss@h.example/x", "ftp://***@h.example/x"),
+        ("ftp://a:p?s#s@h.example/x", "ftp://***@h.example/x"),
+        ("https://h.example/x?sig=abc&expires=1", "https://h.example/x?***"),
+        ("https://a:b@h.example/x?sig=abc", "https://***@h.example/x?***"),
+        ("https://h.example/x#y", "https://h.example/x#y"),
+    ],
+)
+def test_addresses_lose_their_secrets_only(address: str, shown: str) -> None:
+    request = {"requestId": 1, "log": {"remoteLocation": address}}
+    assert without_secrets(request) == {"requestId": 1, "log": {"remoteLocation": shown}}
+    assert without_secrets({"location": [address]}) == {"location": [shown]}
+
+
+@pytest.mark.parametrize("value", ["text", 12345, 0, True, {"a": 1}, ["x"]])
+def test_a_secret_may_be_of_any_type_and_its_field_in_any_case(value: object) -> None:
+    change = {"key": " authorizationKEY", "Value": value}
+    assert without_secrets(change) == {"key": " authorizationKEY", "Value": HIDDEN}
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists))
