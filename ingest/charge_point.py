@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -47,7 +48,18 @@ _LARGE = 64 * 1024
 _REST_AFTER_LARGE = 3
 # A repeat of one of these under the same id is answered again, not stored again. The answers to
 # the others are made anew: they carry the time, or a verdict that may have changed.
-_ANSWERED_AGAIN = {"MeterValues", "StartTransaction", "StopTransaction", "StatusNotification"}
+_ANSWERED_AGAIN = {
+    "DiagnosticsStatusNotification",
+    "FirmwareStatusNotification",
+    "LogStatusNotification",
+    "MeterValues",
+    "SecurityEventNotification",
+    "SignCertificate",
+    "SignedFirmwareStatusNotification",
+    "StartTransaction",
+    "StatusNotification",
+    "StopTransaction",
+}
 # What makes us ask something in return, once our answer has left.
 _FOLLOWED_UP = {"BootNotification", "SignCertificate"}
 
@@ -86,6 +98,7 @@ class ChargePoint:
     situation: Situation
     follow_up: Callable[["ChargePoint", Call], None] = lambda charge_point, call: None
     opened_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    opened_monotonic_s: float = field(default_factory=time.monotonic)
     is_recorded: bool = False
     closed_because: str | None = None
     calls: Calls = field(init=False)
@@ -126,7 +139,7 @@ class ChargePoint:
 
     async def settled(self, within_s: float) -> None:
         """Wait until the charge point booted on this socket or had ``within_s`` to do so."""
-        passed_s = (datetime.now(UTC) - self.opened_at).total_seconds()
+        passed_s = time.monotonic() - self.opened_monotonic_s
         try:
             async with asyncio.timeout(max(0.0, within_s - passed_s)):
                 await self._booted.wait()

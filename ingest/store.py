@@ -1,5 +1,6 @@
 """One batch of frames, one transaction: every write that charge points cause."""
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -87,7 +88,7 @@ class Store:
         self._replica_id = replica_id
         self._unknown_status = unknown_status
         self._marked: set[tuple[int, int]] = set()
-        self._marks_since = datetime.now(UTC)
+        self._marks_since = time.monotonic()
 
     def save(self, conn: Connection, items: Sequence[Item]) -> None:
         """Store all items in one transaction and write their answers.
@@ -212,8 +213,8 @@ class Store:
 
     def _new_marks(self, messages: list[Message]) -> set[tuple[int, int]]:
         """Return the (charge point, hour since 1970) pairs not marked within the last minute."""
-        now = datetime.now(UTC)
-        if (now - self._marks_since).total_seconds() > _FORGET_MARKS_S:
+        now = time.monotonic()  # the clock of the machine may step back
+        if now - self._marks_since > _FORGET_MARKS_S:
             self._marked.clear()
             self._marks_since = now
         found = set()

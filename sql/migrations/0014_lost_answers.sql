@@ -146,6 +146,12 @@ COMMENT ON COLUMN charge_point.new_password_hash IS
 'Slow hashes, apart by blanks, of AuthorizationKeys that were sent and not refused, newest first: the charge point may
 hold any of them. The old one counts until one of these was used';
 
+-- ---------------------------------------------------------------- reports that tell different things at one time
+
+ALTER TABLE charge_point_report DROP CONSTRAINT charge_point_report_charge_point_id_kind_at_request_id_stat_key;
+CREATE UNIQUE INDEX charge_point_report_key ON charge_point_report
+(charge_point_id, kind, at, request_id, status, md5(detail)) NULLS NOT DISTINCT;
+
 -- ---------------------------------------------------------------- rights
 
 -- Given by mistake with those on all tables: what is applied is the owner's to write.

@@ -407,3 +407,34 @@ async def test_a_stranger_is_refused_listed_and_let_in_once_registered(strict):
             await asyncio.sleep(0.05)
             answers.append(await knock(network, stranger))
         assert answers[-1] == 101
+
+
+async def test_reports_that_tell_different_things_at_one_time_are_all_kept(network):
+    at = minutes_ago(1)
+    async with network.charge_point() as charge_point:
+        for tech_info in ("disk full", "door open", "disk full", None, None):
+            event = {"type": "MemoryExhaustion", "timestamp": at}
+            event |= {"techInfo": tech_info} if tech_info else {}
+            assert await charge_point.call("SecurityEventNotification", event) == {}
+
+    details = [row["detail"] for row in network.rows("charge_point_report", charge_point)]
+    assert details == ["disk full", "door open", None]
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        "DiagnosticsStatusNotification",
+        "FirmwareStatusNotification",
+        "LogStatusNotification",
+        "SignedFirmwareStatusNotification",
+    ],
+)
+async def test_a_report_repeated_because_its_answer_was_lost_is_one(network, action):
+    report = {"status": "Uploading", "requestId": 1}
+    async with network.charge_point() as charge_point:
+        for _ in range(2):
+            assert await charge_point.call(action, report, message_id="again") == {}
+        await charge_point.call(action, report, message_id="anew")
+
+    assert len(network.rows("charge_point_report", charge_point)) == 2
