@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from flows.catalogue import DEPLOYED_BY, FROM_OUTSIDE
 from flows.commands import app
 from flows.rebuild import RawFrame, computer
+from ingest.facts import TransactionStop
 from ingest.frames import Call, read_frame
 from ingest.meanings import Situation, meaning_of
 from ingest.measurands import COLUMNS
@@ -15,17 +16,23 @@ __all__ = ["app", "readings_of"]
 
 
 def readings_of(frame: RawFrame) -> Iterator[Mapping[str, Any]]:
-    """Yield the readings of a frame as rows of meter_value."""
+    """Yield the readings of a frame as rows of meter_value.
+
+    What only the transaction tells (its connector, or which one runs) is left to who knows them.
+    """
     call = read_frame(frame.raw.encode())
     if not isinstance(call, Call):
         return
     meaning = meaning_of(call, Situation(zone=_zone(frame.time_zone)), frame.received_at)
+    stops = [fact.stopped_at for fact in meaning.facts if isinstance(fact, TransactionStop)]
+    is_told = not stops and call.payload.get("connectorId") is not None
     for reading in meaning.readings:
         yield {
             "sampled_at": reading.sampled_at,
-            "connector_id": reading.connector_id,
+            "connector_id": reading.connector_id if is_told else None,
             "context": reading.context,
             "transaction_id": reading.transaction_id,
+            "stopped_at": stops[0] if stops else None,
             "extra": reading.extra,
             **dict(zip(COLUMNS, reading.values, strict=True)),
         }

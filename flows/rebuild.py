@@ -33,7 +33,8 @@ class RawFrame:
 
 
 # Returns rows of meter_value by column name (without charge_point_id and origin); times as ISO
-# text or datetime. What cannot be read is left out, as it was set aside when it came.
+# text or datetime. connector_id is None where only the transaction tells it; a stop gives its
+# stopped_at too. What cannot be read is left out, as it was set aside when it came.
 Reader = Callable[[RawFrame], Iterable[Mapping[str, Any]]]
 
 
@@ -50,10 +51,11 @@ def computer(read: Reader) -> Compute:
             _read_all(conn, read, {**window, "charge_point_ids": numbers})
             build(conn, "make_work_rebuilt")
             found = ask_one(conn, "compare_rebuilt", **window)
+            others = ask_one(conn, "count_not_in_log", **window, charge_point_ids=numbers)
             restored = do(conn, "store_rebuilt")
             if restored:
                 do(conn, "touch_rebuilt")
-        return _outcome({**found, "restored": restored}, scope.dry_run)
+        return _outcome({**found, **others, "restored": restored}, scope.dry_run)
 
     return compute
 
@@ -81,6 +83,7 @@ def _outcome(counts: dict[str, int], dry_run: bool) -> Outcome:
     restored = f"{counts['restored']} {'would be restored' if dry_run else 'restored'}"
     verdict = (
         f"{counts['in_log']} readings in the raw log: {counts['missing']} were not stored,"
-        f" {counts['different']} are stored with other values; {restored}"
+        f" {counts['different']} are stored with other values, {counts['not_in_log']} are stored"
+        f" and not in the log; {restored}"
     )
     return Outcome(counts, verdict)

@@ -16,25 +16,71 @@ ORDER BY msg.received_at;
 CREATE TEMPORARY TABLE work_part (LIKE meter_value, arrived bigint GENERATED ALWAYS AS IDENTITY) ON COMMIT DROP;
 
 -- name: keep_parts
--- transactionData names no connector (0): it is that of the transaction.
+-- Who names no connector is where its transaction is. A stop may name no transaction, or one we do not
+-- know: then it is the one it closed. Readings without a transaction belong to the one that ran on their
+-- connector when they were sampled, if it can be told which, and the connector was not free since.
 INSERT INTO work_part (
     sampled_at, charge_point_id, connector_id, context, transaction_id, energy_wh, power_w, current_a, voltage_v,
     soc_percent, temperature_c, current_offered_a, power_offered_w, extra, origin
 )
 SELECT
-    came.sampled_at, came.charge_point_id, coalesce(tx.connector_id, came.connector_id), came.context,
-    came.transaction_id, came.energy_wh, came.power_w, came.current_a, came.voltage_v, came.soc_percent,
+    came.sampled_at, came.charge_point_id, placed.connector_id, came.context,
+    coalesce(named.transaction_id, closed.transaction_id, came.transaction_id, running.transaction_id),
+    came.energy_wh, came.power_w, came.current_a, came.voltage_v, came.soc_percent,
     came.temperature_c, came.current_offered_a, came.power_offered_w, came.extra, 3
 FROM jsonb_to_recordset(%(readings)s::jsonb) AS came (
     sampled_at timestamptz, charge_point_id integer, connector_id smallint, context smallint, transaction_id bigint,
-    energy_wh double precision, power_w real, current_a real, voltage_v real, soc_percent real, temperature_c real,
-    current_offered_a real, power_offered_w real, extra jsonb
+    stopped_at timestamptz, energy_wh double precision, power_w real, current_a real, voltage_v real, soc_percent real,
+    temperature_c real, current_offered_a real, power_offered_w real, extra jsonb
 )
-LEFT JOIN transaction AS tx
-    ON
-        came.connector_id = 0
-        AND came.transaction_id = tx.transaction_id
-        AND came.charge_point_id = tx.charge_point_id
+INNER JOIN charge_point AS cp ON came.charge_point_id = cp.charge_point_id
+LEFT JOIN transaction AS named
+    ON came.transaction_id = named.transaction_id AND came.charge_point_id = named.charge_point_id
+LEFT JOIN LATERAL (
+    SELECT tx.transaction_id, tx.connector_id
+    FROM transaction AS tx
+    WHERE tx.charge_point_id = came.charge_point_id AND tx.stopped_at = came.stopped_at
+    LIMIT 1
+) AS closed ON named.transaction_id IS NULL
+CROSS JOIN LATERAL (
+    SELECT coalesce(came.connector_id, named.connector_id, closed.connector_id, 0::smallint) AS connector_id
+) AS placed
+LEFT JOIN LATERAL (
+    SELECT latest.transaction_id
+    FROM (
+        SELECT
+            tx.transaction_id,
+            tx.started_at,
+            coalesce(tx.stopped_at, tx.superseded_at) AS over_at
+        FROM transaction AS tx
+        WHERE
+            tx.charge_point_id = came.charge_point_id AND tx.connector_id = placed.connector_id
+            AND tx.started_at <= came.sampled_at
+        ORDER BY tx.started_at DESC
+        LIMIT 1
+    ) AS latest
+    WHERE
+        came.sampled_at <= coalesce(latest.over_at, 'infinity')
+        AND NOT EXISTS (
+            SELECT FROM transaction AS other
+            WHERE
+                other.charge_point_id = came.charge_point_id AND other.connector_id = placed.connector_id
+                AND other.started_at = latest.started_at AND other.transaction_id <> latest.transaction_id
+        )
+        AND NOT EXISTS (
+            SELECT FROM status_notification AS sn
+            WHERE
+                sn.charge_point_id = came.charge_point_id AND sn.connector_id = placed.connector_id
+                AND sn.at > latest.started_at AND sn.at < came.sampled_at
+                AND (
+                    sn.status = 'Available'
+                    OR (
+                        sn.status IN ('Preparing', 'Finishing')
+                        AND cp.booted_at > latest.started_at AND sn.received_at > cp.booted_at
+                    )
+                )
+        )
+) AS running ON came.transaction_id IS NULL AND came.stopped_at IS NULL
 WHERE came.sampled_at >= %(since)s AND came.sampled_at < %(until)s;
 
 -- name: make_work_rebuilt
@@ -54,7 +100,15 @@ SELECT
     (array_agg(wp.temperature_c ORDER BY wp.arrived) FILTER (WHERE wp.temperature_c IS NOT NULL))[1] AS temperature_c,
     (array_agg(wp.current_offered_a ORDER BY wp.arrived) FILTER (WHERE wp.current_offered_a IS NOT NULL))[1] AS current_offered_a,
     (array_agg(wp.power_offered_w ORDER BY wp.arrived) FILTER (WHERE wp.power_offered_w IS NOT NULL))[1] AS power_offered_w,
-    (array_agg(wp.extra ORDER BY wp.arrived) FILTER (WHERE wp.extra IS NOT NULL))[1] AS extra
+    (
+        SELECT jsonb_object_agg(part.key, part.value)
+        FROM (
+            SELECT DISTINCT ON (told.key) told.key, told.value
+            FROM unnest(array_agg(wp.extra ORDER BY wp.arrived)) WITH ORDINALITY AS came (extra, place)
+            CROSS JOIN LATERAL jsonb_each(came.extra) AS told
+            ORDER BY told.key, came.place
+        ) AS part
+    ) AS extra
 FROM work_part AS wp
 GROUP BY wp.sampled_at, wp.charge_point_id, wp.connector_id, wp.context;
 
@@ -65,16 +119,12 @@ SELECT
     count(*) FILTER (
         WHERE
         mv.charge_point_id IS NOT NULL
-        AND NOT coalesce(
-            ROW(
-                mv.energy_wh, mv.power_w, mv.current_a, mv.voltage_v, mv.soc_percent, mv.temperature_c,
-                mv.current_offered_a, mv.power_offered_w
-            )::text
-            = ROW(
-                wr.energy_wh, wr.power_w, wr.current_a, wr.voltage_v, wr.soc_percent, wr.temperature_c,
-                wr.current_offered_a, wr.power_offered_w
-            )::text,
-            FALSE
+        AND (
+            mv.transaction_id, mv.energy_wh, mv.power_w, mv.current_a, mv.voltage_v, mv.soc_percent, mv.temperature_c,
+            mv.current_offered_a, mv.power_offered_w, nullif(mv.extra, '{}')
+        ) IS DISTINCT FROM (
+            wr.transaction_id, wr.energy_wh, wr.power_w, wr.current_a, wr.voltage_v, wr.soc_percent, wr.temperature_c,
+            wr.current_offered_a, wr.power_offered_w, nullif(wr.extra, '{}')
         )
     ) AS different
 FROM work_rebuilt AS wr
@@ -85,6 +135,21 @@ LEFT JOIN meter_value AS mv
         AND wr.connector_id = mv.connector_id
         AND wr.context = mv.context
         AND mv.sampled_at >= %(since)s AND mv.sampled_at < %(until)s;
+
+-- name: count_not_in_log
+-- Readings that came from charge points and that the log does not have (any more).
+SELECT count(*) AS not_in_log
+FROM meter_value AS mv
+WHERE
+    mv.sampled_at >= %(since)s AND mv.sampled_at < %(until)s
+    AND (%(charge_point_ids)s::integer[] IS NULL OR mv.charge_point_id = ANY(%(charge_point_ids)s))
+    AND mv.origin IN (0, 1)
+    AND NOT EXISTS (
+        SELECT FROM work_rebuilt AS wr
+        WHERE
+            wr.charge_point_id = mv.charge_point_id AND wr.sampled_at = mv.sampled_at
+            AND wr.connector_id = mv.connector_id AND wr.context = mv.context
+    );
 
 -- name: store_rebuilt
 INSERT INTO meter_value (

@@ -14,7 +14,10 @@ import httpx
 import psycopg
 import pytest
 import yaml
+from prefect.flows import load_flow_from_entrypoint
 
+import eletroposto.rebuild  # noqa: F401  # so that the catalogue knows the rebuild
+from flows.catalogue import DEPLOYED_BY
 from flows.serve import SCHEDULES
 from flows.settings import QUIET_PREFECT
 from tests.flow_facts import NOON, Facts, minutes, some_days
@@ -220,6 +223,15 @@ def test_the_work_pool_has_the_same_deployments_as_serve():
         for row in yaml.safe_load(text)["deployments"]
     }
     assert crons == DEPLOYED
+
+
+def test_a_worker_finds_every_flow_and_its_form():
+    """By module and name, as a served run does in a process of its own."""
+    form = {"start": "2026-11-01", "end": "2026-11-02", "charge_points": ["CP-1"], "dry_run": True}
+    for name in DEPLOYED:
+        module = DEPLOYED_BY.get(name, "flows.deployments")
+        read = load_flow_from_entrypoint(f"{module}.{name}").validate_parameters(form)
+        assert read["start"] == datetime(2026, 11, 1)
 
 
 def test_run_without_a_server_prints_what_was_done(database_url: str, facts: Facts):
