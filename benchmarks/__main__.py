@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import flows, foreign, growth, path, replicas, storage
+from benchmarks import flows, foreign, growth, pages, path, replicas, storage
 from benchmarks.servers import database_server
 from benchmarks.tables import Findings, publish
 
@@ -29,6 +29,9 @@ def main(
     ] = False,
     with_storage: Annotated[
         bool, typer.Option("--storage", help="Also bytes per reading and per frame.")
+    ] = False,
+    with_pages: Annotated[
+        bool, typer.Option("--pages", help="Also every page and question of the dashboard.")
     ] = False,
     with_flows: Annotated[
         bool, typer.Option("--flows/--no-flows", help="Also a day of 1,000 charge points.")
@@ -54,6 +57,8 @@ def main(
                 growth.collect(findings, server, growth.Plan(repeats=repeats))
             if with_storage:
                 storage.collect(findings, server, storage.Plan())
+            if with_pages:
+                pages.collect(findings, server, pages.Plan(raw_days=3))
 
     publish(collect, output)
 

@@ -18,7 +18,7 @@ from typing import Annotated, Any
 
 import psycopg
 import typer
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Error, Page, sync_playwright
 
 from benchmarks import servers
 from benchmarks.load import Failed
@@ -74,7 +74,13 @@ def measure(findings: Findings, database: str, size: str, repeats: int) -> None:
     findings.add(_questions_table(times, size), times)
     say("pages: every page")
     with _dashboard(database) as url, _browser() as browser:
-        drawn = {path: _page(browser, url, path, database, repeats) for path in PAGES}
+        drawn = {}
+        for path in PAGES:
+            try:
+                drawn[path] = _page(browser, url, path, database, repeats)
+            except Error as exc:
+                raise Failed(f"{path} was not drawn: {exc.message.splitlines()[0]}") from None
+            say(f"  {path}")
     findings.add(_pages_table(drawn, size), drawn)
 
 
@@ -107,8 +113,8 @@ def _p95(runs: list[float]) -> float:
 def _parameters(conn: psycopg.Connection[Any], days: int) -> Any:
     """A function from the name of a question to what the pages would ask it with."""
     session = _a_session(conn)
-    last = date.today()
-    first: date = last - timedelta(days=days - 1)
+    last: date = datetime.now(UTC).date()
+    first = last - timedelta(days=days - 1)
     midnight = datetime.combine(last - timedelta(days=days), datetime.min.time(), UTC)
     period = {
         "since": datetime.combine(first, datetime.min.time(), UTC) + timedelta(hours=3),

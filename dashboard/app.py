@@ -27,7 +27,9 @@ def main() -> None:
         signin.draw_visitor()
     try:
         header.draw(filters=page.url_path not in _BARE)
-        page.run()
+        # The style sheet lets it appear after two seconds, where it moves nothing.
+        with st.spinner(t("loading.slow")):
+            page.run()
     except db.NoAnswer as failure:
         _all_failed(failure)
     finally:  # also when the page stopped early

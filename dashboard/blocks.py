@@ -222,7 +222,13 @@ def facts(values: Mapping[str, str]) -> None:
 
 def nothing_here(selection: Selection) -> None:
     """The period holds nothing: say so, and where the nearest data are."""
-    st.info(t("empty.period"), icon=":material/search_off:")
+    language, names = visitor.language(), data.charge_point_names()
+    chosen = [names.get(identity, identity) for identity in selection.charge_points or []]
+    where = plain(", ".join(chosen)) if chosen else t("empty.everywhere")
+    first, last = (
+        formats.day(day, language) for day in (selection.period.first, selection.period.last)
+    )
+    st.info(t("empty.period", first=first, last=last, where=where), icon=":material/search_off:")
     nearest = data.nearest_sessions(selection)
     for key in ("earlier", "later"):
         if pd.notna(nearest[key]):

@@ -32,16 +32,20 @@ LIMIT 1;
 -- The last session before the period and the first after it.
 SELECT
     (
-        SELECT max(ses.started_at) FROM report.session AS ses
+        SELECT ses.started_at FROM report.session AS ses
         WHERE
             ses.started_at < %(since)s
             AND (%(charge_points)s::text[] IS NULL OR ses.charge_point = ANY(%(charge_points)s))
+        ORDER BY ses.started_at DESC
+        LIMIT 1
     ) AS earlier,
     (
-        SELECT min(ses.started_at) FROM report.session AS ses
+        SELECT ses.started_at FROM report.session AS ses
         WHERE
             ses.started_at >= %(until)s
             AND (%(charge_points)s::text[] IS NULL OR ses.charge_point = ANY(%(charge_points)s))
+        ORDER BY ses.started_at
+        LIMIT 1
     ) AS later;
 
 -- name: connectors_now
@@ -482,6 +486,9 @@ SELECT
     ses.stop_reason,
     ses.cost,
     ses.current_type,
+    nullif(ses.visit_id, ses.transaction_id) AS continues,
+    ses.soc_is_extrapolated,
+    ses.pack_estimate_wh,
     array_to_string(ses.flags, ', ') AS flags
 FROM report.session AS ses
 INNER JOIN report.charge_point AS cp ON ses.charge_point = cp.charge_point
@@ -494,6 +501,7 @@ WHERE
     AND (%(min_wh)s::double precision IS NULL OR ses.energy_wh >= %(min_wh)s)
     AND (%(max_wh)s::double precision IS NULL OR ses.energy_wh <= %(max_wh)s)
     AND (%(min_s)s::double precision IS NULL OR ses.duration_s >= %(min_s)s)
+    AND (%(max_s)s::double precision IS NULL OR ses.duration_s <= %(max_s)s)
     AND (%(reason)s::text IS NULL OR ses.stop_reason = %(reason)s)
     AND (%(kind)s::text <> 'open' OR ses.is_open)
     AND (%(kind)s::text <> 'flagged' OR ses.flags <> '{}')
@@ -511,7 +519,8 @@ SELECT
     sum(ses.idle_s) AS idle_s,
     sum(ses.cost) AS cost,
     count(*) FILTER (WHERE ses.is_attempt) AS attempts,
-    count(*) FILTER (WHERE ses.energy_wh IS NULL) AS unknown_energy
+    count(*) FILTER (WHERE ses.energy_wh IS NULL) AS unknown_energy,
+    count(*) FILTER (WHERE ses.visit_id <> ses.transaction_id) AS continued
 FROM report.session AS ses
 WHERE
     ses.started_at >= %(since)s
@@ -522,6 +531,7 @@ WHERE
     AND (%(min_wh)s::double precision IS NULL OR ses.energy_wh >= %(min_wh)s)
     AND (%(max_wh)s::double precision IS NULL OR ses.energy_wh <= %(max_wh)s)
     AND (%(min_s)s::double precision IS NULL OR ses.duration_s >= %(min_s)s)
+    AND (%(max_s)s::double precision IS NULL OR ses.duration_s <= %(max_s)s)
     AND (%(reason)s::text IS NULL OR ses.stop_reason = %(reason)s)
     AND (%(kind)s::text <> 'open' OR ses.is_open)
     AND (%(kind)s::text <> 'flagged' OR ses.flags <> '{}')
@@ -538,6 +548,17 @@ SELECT
 FROM report.session AS ses
 INNER JOIN report.charge_point AS cp ON ses.charge_point = cp.charge_point
 WHERE ses.transaction_id = %(transaction_id)s;
+
+-- name: session_visit
+-- The sessions of one plug-in taken together.
+SELECT
+    vis.started_at,
+    vis.stopped_at,
+    vis.energy_wh,
+    vis.sessions,
+    vis.transaction_ids
+FROM report.visit AS vis
+WHERE vis.visit_id = %(visit_id)s;
 
 -- name: session_neighbours
 -- The sessions of the same connector just before and after.
@@ -765,7 +786,7 @@ LIMIT 6000;
 -- name: energy_days
 -- Energy by local day or month (grain) and tariff period; none_wh: what no tariff says the posto of.
 SELECT
-    date_trunc(%(grain)s, con.day)::date AS day,
+    date_trunc(%(grain)s, con.day::timestamp)::date AS day,
     sum(con.ponta_wh) AS ponta_wh,
     sum(con.intermediario_wh) AS intermediario_wh,
     sum(con.fora_ponta_wh) AS fora_ponta_wh,
@@ -857,7 +878,7 @@ ORDER BY 2 DESC, 1;
 -- name: availability_months
 -- Availability by month and charge point over the twelve months up to the end of the period.
 SELECT
-    date_trunc('month', av.day)::date AS month,
+    date_trunc('month', av.day::timestamp)::date AS month,
     av.charge_point,
     sum(av.up_s) AS up_s,
     sum(av.down_s) AS down_s,
@@ -876,7 +897,7 @@ ORDER BY 2, 1;
 -- name: nevi_ports
 -- The data set of 23 CFR 680.112 by port and month: minutes and percentages.
 SELECT
-    date_trunc('month', av.day)::date AS month,
+    date_trunc('month', av.day::timestamp)::date AS month,
     av.charge_point,
     av.connector_id,
     sum(av.observed_s) / 60 AS observed_min,
@@ -910,7 +931,7 @@ FROM (
     SELECT
         av.charge_point,
         av.connector_id,
-        count(DISTINCT date_trunc('month', av.day)) AS months,
+        count(DISTINCT date_trunc('month', av.day::timestamp)) AS months,
         sum(av.down_s) / 60 AS outage_min,
         sum(av.excluded_s) / 60 AS excluded_min,
         100 * sum(av.up_s + av.excluded_s) / nullif(sum(av.up_s + av.down_s), 0) AS nevi_percent
@@ -1065,8 +1086,36 @@ SELECT
     co2.grid_kg_per_kwh,
     co2.combustion_kg_per_km,
     co2.consumption_kwh_per_km,
-    co2.avoided_kg_per_kwh
+    co2.avoided_kg_per_kwh,
+    co2.grid_source,
+    co2.combustion_source,
+    co2.consumption_source
 FROM report.co2;
+
+-- name: demand_months
+-- What the demand of the sites costs, for the months the period touches; of the chosen charge points' sites.
+SELECT
+    dm.month,
+    dm.site,
+    dm.tariff,
+    dm.days,
+    dm.contracted_demand_kw,
+    dm.measured_demand_kw,
+    dm.measured_at,
+    dm.billed_demand_kw,
+    dm.full_price_per_kw,
+    dm.demand_cost
+FROM report.demand_month AS dm
+WHERE
+    dm.month >= date_trunc('month', %(first_day)s::timestamp)::date AND dm.month <= %(last_day)s
+    AND (
+        %(charge_points)s::text[] IS NULL
+        OR EXISTS (
+            SELECT FROM report.charge_point AS cp
+            WHERE cp.charge_point = ANY(%(charge_points)s) AND cp.site IS NOT DISTINCT FROM dm.site
+        )
+    )
+ORDER BY dm.month DESC, dm.site, dm.days DESC;
 
 -- name: settings
 -- The numbers that formulas use.

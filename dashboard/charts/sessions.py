@@ -24,7 +24,10 @@ def energy_bars(frame: pd.DataFrame, words: Words, places: Mapping[str, int]) ->
     shown = frame.iloc[::-1].reset_index(drop=True)
     figure = style.base(words.language, 340)
     groups = sorted(shown.groupby("charge_point"), key=lambda group: places.get(str(group[0]), 0))
-    for identity, part in groups:
+    is_named = 1 < len(groups) <= _LEGEND
+    colors = shown["charge_point"].map(lambda name: style.charge_point_color(places.get(name)))
+    # Hundreds of traces would take the browser seconds.
+    for part in [part for _, part in groups] if is_named else [shown]:
         estimated = ~part["energy_source"].isin(["register", "register_series"])
         figure.add_bar(
             x=part.index,
@@ -32,7 +35,7 @@ def energy_bars(frame: pd.DataFrame, words: Words, places: Mapping[str, int]) ->
             width=0.86,
             name=style.safe(part["name"].iloc[0]),
             marker={
-                "color": style.charge_point_color(places.get(str(identity))),
+                "color": colors[part.index].tolist(),
                 "pattern": {"shape": ["/" if odd else "" for odd in estimated], "solidity": 0.4},
             },
             customdata=_bar_facts(part, words),
@@ -44,7 +47,7 @@ def energy_bars(frame: pd.DataFrame, words: Words, places: Mapping[str, int]) ->
         hovermode="closest",
         barmode="overlay",
         clickmode="event+select",
-        showlegend=1 < len(groups) <= _LEGEND,
+        showlegend=is_named,
     )
     figure.update_yaxes(title="kWh")
     return figure

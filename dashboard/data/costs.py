@@ -24,6 +24,11 @@ def tariffs() -> pd.DataFrame:
     return asking.live("tariffs")
 
 
+def demand(selection: Selection) -> pd.DataFrame:
+    """A row per month, site and tariff: contracted, measured and billed demand, and its cost."""
+    return asking.recent("demand_months", **asking.chosen(selection))
+
+
 def co2() -> "pd.Series[Any] | None":
     """The factors; NaN where one is not set."""
     frame = asking.live("co2")

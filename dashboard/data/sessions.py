@@ -12,6 +12,11 @@ from dashboard.filters import Selection
 Kind = Literal["all", "served", "open", "flagged", "estimated"]
 KINDS: tuple[Kind, ...] = ("all", "served", "open", "flagged", "estimated")
 SHOWN, EXPORTED = 500, 50_000
+# Why a transaction ends, OCPP 1.6 7.36.
+REASONS = (
+    "Local", "Remote", "EVDisconnected", "DeAuthorized", "EmergencyStop", "HardReset", "SoftReset",
+    "PowerLoss", "Reboot", "UnlockCommand", "Other",
+)  # fmt: skip
 _POINTS = 700
 
 
@@ -24,6 +29,7 @@ class Wanted:
     min_wh: float | None = None
     max_wh: float | None = None
     min_s: float | None = None
+    max_s: float | None = None
     reason: str | None = None
     kind: Kind = "all"
 
@@ -69,6 +75,11 @@ def session(transaction_id: int) -> "pd.Series[Any] | None":
     """Everything about one session; None where there is none of this number."""
     frame = asking.live("session", transaction_id=transaction_id)
     return None if frame.empty else frame.iloc[0]
+
+
+def visit(visit_id: int) -> "pd.Series[Any]":
+    """started_at, energy_wh, sessions and transaction_ids of all sessions of one plug-in."""
+    return asking.recent("session_visit", visit_id=visit_id).iloc[0]
 
 
 def neighbours(span: Span) -> tuple[int | None, int | None]:

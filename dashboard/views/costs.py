@@ -28,6 +28,18 @@ TAGS = (
     Column("energy_wh", "column.energy_kwh", "kwh"),
     Column("cost", "column.cost", "money"),
 )
+DEMAND = (
+    Column("month", "demand.month", "day"),
+    Column("site", "column.site"),
+    Column("tariff", "demand.tariff"),
+    Column("days", "demand.days", "integer"),
+    Column("contracted_demand_kw", "tariff.demand", "number"),
+    Column("measured_demand_kw", "demand.measured", "number"),
+    Column("measured_at", "demand.measured_at", "instant"),
+    Column("billed_demand_kw", "demand.billed", "number"),
+    Column("full_price_per_kw", "demand.price", "money"),
+    Column("demand_cost", "demand.cost", "money"),
+)
 TARIFFS = (
     Column("name", "tariff.name"),
     Column("modality", "tariff.modality"),
@@ -85,6 +97,20 @@ def _co2_figures(frame: pd.DataFrame, factors: Any) -> None:
         }
     )
     st.caption(t("co2.estimate"))
+    for name in ("grid", "combustion", "consumption"):
+        source = blocks.plain(factors[f"{name}_source"])
+        st.caption(t("co2.source", factor=t(f"co2.{name}"), source=source))
+
+
+def demand(selection: Selection) -> None:
+    """What group A pays for demand, apart from energy."""
+    frame = ask.demand(selection)
+    if frame.empty or frame["demand_cost"].isna().all():
+        st.caption(t("demand.none"))
+    if not frame.empty:
+        blocks.table(frame, DEMAND, "demand_table")
+        blocks.downloads("eletroposto-demanda", lambda: frame, DEMAND, "demand")
+    st.caption(t("demand.help"))
 
 
 def page(selection: Selection) -> None:
@@ -123,5 +149,7 @@ if not data.charge_point_names():
     st.stop()
 with blocks.card():
     page(visitor.selection())
+with blocks.card(t("demand.title")):
+    demand(visitor.selection())
 with blocks.card(t("costs.tariffs")):
     tariffs()

@@ -121,8 +121,13 @@ def found(selection: Selection) -> None:
     if frame.empty:
         st.success(t("quality.no_findings"), icon=":material/check_circle:")
         return
-    blocks.table(frame, FINDINGS, "findings_table")
-    blocks.downloads("eletroposto-achados", lambda: frame, FINDINGS, "findings")
+    chosen = blocks.table(frame, FINDINGS, "findings_table", select=True)
+    with st.container(horizontal=True):
+        blocks.downloads("eletroposto-achados", lambda: frame, FINDINGS, "findings")
+        st.caption(t("quality.findings_hint"))
+    if chosen is not None:
+        row = frame.iloc[chosen]
+        blocks.leave_for("sessions", de=row["day"], ate=row["day"], estacao=row["charge_point"])
 
 
 def aside(selection: Selection) -> None:

@@ -13,6 +13,7 @@ from dashboard.data import sessions as ask
 from dashboard.visitor import t
 
 _AMBER, _RED = 3.0, 10.0
+_PARTS = 12
 
 
 def wanted() -> int | None:
@@ -42,6 +43,7 @@ def summary(session: Any) -> None:
         "column.energy": formats.energy(unit["energy_wh"], language, 2),
         "column.duration": formats.duration(unit["duration_s"]),
         "session.soc": soc(session),
+        **_battery(session),
         "column.mean_power": formats.power(unit["mean_power_w"], language),
         "column.peak_power": formats.power(unit["peak_power_w"], language),
         "column.idle": formats.duration(unit["idle_s"]),
@@ -52,6 +54,16 @@ def summary(session: Any) -> None:
     blocks.facts({t(key): value for key, value in facts.items()})
 
 
+def _battery(session: Any) -> dict[str, str]:
+    """What the charge tells about the battery, where it tells something."""
+    language, found = visitor.language(), {}
+    if pd.notna(session["pack_estimate_wh"]):
+        found["session.pack"] = "≈ " + formats.energy(session["pack_estimate_wh"], language, 0)
+    if pd.notna(session["efficiency"]):
+        found["session.efficiency"] = formats.percent(session["efficiency"] * 100, language)
+    return found
+
+
 def soc(session: Any) -> str:
     """From, to and gain; or that the vehicle did not tell."""
     start, end = session["soc_start_percent"], session["soc_end_percent"]
@@ -60,7 +72,8 @@ def soc(session: Any) -> str:
     language = visitor.language()
     gain = formats.number(end - start, language, 0)
     first, last = formats.number(start, language, 0), formats.percent(end, language, 0)
-    return f"{first} → {last} (+{gain})"
+    told = f"{first} → {last} (+{gain})"
+    return f"{told} · {t('session.extrapolated')}" if session["soc_is_extrapolated"] else told
 
 
 def cost(session: Any) -> str:
@@ -87,6 +100,8 @@ def energies(session: Any) -> None:
         "register_series": session["energy_series_wh"],
         "integral": session["energy_integral_wh"],
     }
+    if session["energy_source"] == "interval":  # kept nowhere else
+        methods["interval"] = session["energy_wh"]
     facts = {
         t(f"energy_source.{name}")
         + (" ✓" if session["energy_source"] == name else ""): formats.energy(value, language, 3)
@@ -169,6 +184,26 @@ def messages(where: ask.Span) -> None:
     blocks.plot(figure, "sequence", t("session.sequence_alt"))
 
 
+def visit(session: Any) -> None:
+    """The other sessions of the same plug-in, where it was cut into several."""
+    whole = ask.visit(int(session["visit_id"])) if pd.notna(session["visit_id"]) else None
+    if whole is None or whole["sessions"] < 2:
+        return
+    language, numbers = visitor.language(), list(whole["transaction_ids"])
+    text = t(
+        "session.visit",
+        part=numbers.index(session["transaction_id"]) + 1,
+        parts=len(numbers),
+        energy=formats.energy(whole["energy_wh"], language, 2),
+        start=formats.instant(whole["started_at"], language),
+    )
+    st.info(text, icon=":material/link:")
+    with st.container(horizontal=True):
+        for part, number in enumerate(numbers[:_PARTS], start=1):
+            if number != session["transaction_id"]:
+                blocks.link("session", t("session.part", part=part), transacao=number)
+
+
 def neighbours(where: ask.Span) -> None:
     earlier, later = ask.neighbours(where)
     with st.container(horizontal=True):
@@ -193,6 +228,7 @@ def page(session: Any) -> None:
     kind = session["current_type"] or t("unknown.not_told")
     st.caption(t("session.line", number=where.transaction_id, start=start, end=end, kind=kind))
     neighbours(where)
+    visit(session)
     summary(session)
     left, right = st.columns([3, 2], gap="large")
     with left, blocks.card(t("session.curves")):

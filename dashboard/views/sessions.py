@@ -30,6 +30,8 @@ COLUMNS = (
     Column("current_type", "column.current_type"),
     Column("stopped_at", "column.stopped_at", "instant"),
     Column("transaction_id", "column.transaction", "code"),
+    Column("continues", "sessions.continues", "code"),
+    Column("pack_estimate_wh", "sessions.pack", "kwh", 0),
 )
 _BARS = 400
 
@@ -47,15 +49,17 @@ def asked() -> ask.Wanted:
         )
         low = _kwh("min_kwh", t("sessions.min_kwh"))
         high = _kwh("max_kwh", t("sessions.max_kwh"))
-        minutes = st.number_input(
-            t("sessions.min_minutes"), 0, 100_000, value=0, key="min_min", bind="query-params"
-        )
+        least = _minutes("min_min", t("sessions.min_minutes"))
+        most = _minutes("max_min", t("sessions.max_minutes"))
+        reason = _reason()
     return ask.Wanted(
         connector_id=int(connector) if connector else None,
         tag=tag.strip() or None if tag else None,
         min_wh=low * 1000 if low else None,
         max_wh=high * 1000 if high else None,
-        min_s=float(minutes) * 60 if minutes else None,
+        min_s=least * 60 if least else None,
+        max_s=most * 60 if most else None,
+        reason=reason,
         kind=kind,
     )
 
@@ -72,6 +76,25 @@ def _kind() -> ask.Kind:
     chosen: ask.Kind = st.session_state["tipo"]
     addresses.show("tipo", chosen, "all")
     return chosen
+
+
+def _reason() -> str | None:
+    addresses.take("motivo", addresses.one_of(ask.REASONS, ""), "")
+    st.selectbox(
+        t("column.stop_reason"),
+        ("", *ask.REASONS),
+        format_func=lambda name: name or t("sessions.any_reason"),
+        key="motivo",
+        persist_state="session",
+    )
+    chosen: str = st.session_state["motivo"]
+    addresses.show("motivo", chosen, "")
+    return chosen or None
+
+
+def _minutes(key: str, label: str) -> int:
+    value = st.number_input(label, 0, 100_000, value=0, key=key, bind="query-params")
+    return int(value or 0)
 
 
 def _kwh(key: str, label: str) -> float:
@@ -92,6 +115,7 @@ def sums(totals: Any, shown: int) -> None:
         "column.cost": formats.money(totals["cost"], language),
         "sessions.attempts": formats.number(totals["attempts"], language, 0),
         "sessions.no_energy": formats.number(totals["unknown_energy"], language, 0),
+        "sessions.continued": formats.number(totals["continued"], language, 0),
     }
     blocks.facts({t(key): value for key, value in facts.items()})
     if totals["sessions"] > shown:
@@ -133,14 +157,31 @@ def _nothing(selection: Selection, wanted: ask.Wanted) -> None:
     if wanted == ask.Wanted():
         blocks.nothing_here(selection)
         return
-    st.info(t("sessions.none_fit"), icon=":material/filter_alt_off:")
+    filters = "; ".join(blocks.plain(text) for text in named(wanted))
+    st.info(t("sessions.none_fit", filters=filters), icon=":material/filter_alt_off:")
     st.button(t("empty.clear"), on_click=clear, key="clear_session_filters")
+
+
+def named(wanted: ask.Wanted) -> list[str]:
+    """The filters that are set, as people read them."""
+    language = visitor.language()
+    found = {
+        "sessions.kind": None if wanted.kind == "all" else t(f"sessions.kind_{wanted.kind}"),
+        "sessions.tag": wanted.tag,
+        "sessions.by_connector": wanted.connector_id,
+        "sessions.min_kwh": wanted.min_wh and formats.energy(wanted.min_wh, language),
+        "sessions.max_kwh_is": wanted.max_wh and formats.energy(wanted.max_wh, language),
+        "sessions.min_minutes": wanted.min_s and formats.duration(wanted.min_s),
+        "sessions.max_minutes_is": wanted.max_s and formats.duration(wanted.max_s),
+        "column.stop_reason": wanted.reason,
+    }
+    return [f"{t(key)}: {value}" for key, value in found.items() if value]
 
 
 def clear() -> None:
     """Every filter of this page back to what lets everything through."""
     nothing = {"tipo": "all", "etiqueta": "", "conector": 0, "min_kwh": 0.0, "max_kwh": 0.0}
-    st.session_state.update({**nothing, "min_min": 0})
+    st.session_state.update({**nothing, "min_min": 0, "max_min": 0, "motivo": ""})
 
 
 header.title(t("sessions.title"))

@@ -104,3 +104,58 @@ LEFT JOIN LATERAL (
     LIMIT 1
 ) AS charge ON TRUE
 WHERE con.connector_id > 0;
+
+-- A session without its transaction does not exist; joined from the left, the planner leaves the
+-- transactions out of every question that asks for none of their columns.
+CREATE OR REPLACE VIEW report.session AS
+SELECT
+    cp.identity AS charge_point,
+    ses.connector_id,
+    ses.transaction_id,
+    ses.visit_id,
+    id_tag_alias(tx.id_tag) AS id_tag_alias,
+    ses.started_at,
+    CASE WHEN NOT ses.is_open THEN ses.ended_at END AS stopped_at,
+    ses.ended_at AS last_evidence_at,
+    ses.is_open,
+    ses.inferred_by,
+    ses.is_attempt,
+    ses.duration_s,
+    ses.energy_wh,
+    ses.energy_source,
+    ses.energy_register_wh,
+    ses.energy_series_wh,
+    ses.energy_integral_wh,
+    ses.energy_delta_percent,
+    tx.meter_start_wh,
+    tx.meter_stop_wh,
+    ses.gap_s,
+    ses.readings,
+    soc.soc_start_percent,
+    soc.soc_end_percent,
+    soc.soc_gain_percent,
+    soc.is_extrapolated AS soc_is_extrapolated,
+    soc.pack_estimate_wh,
+    soc.efficiency,
+    ses.peak_power_w,
+    ses.mean_power_w,
+    ses.charging_s,
+    ses.temperature_max_c,
+    ses.energised_at,
+    ses.last_power_at,
+    ses.unplugged_at,
+    ses.idle_s,
+    ses.stop_reason,
+    price.cost,
+    coalesce(price.unpriced_wh, 0) AS unpriced_wh,
+    con.current_type,
+    con.rated_power_w,
+    cp.site,
+    ses.flags,
+    ses.computed_at
+FROM session AS ses
+INNER JOIN charge_point AS cp ON ses.charge_point_id = cp.charge_point_id
+LEFT JOIN transaction AS tx ON ses.transaction_id = tx.transaction_id
+LEFT JOIN connector AS con ON ses.charge_point_id = con.charge_point_id AND ses.connector_id = con.connector_id
+LEFT JOIN session_soc AS soc ON ses.transaction_id = soc.transaction_id
+LEFT JOIN session_cost AS price ON ses.transaction_id = price.transaction_id;

@@ -246,7 +246,7 @@ def test_an_empty_period_leads_to_the_nearest_data(monkeypatch, seeded):
     tomorrow = last.astimezone(BELEM).date() + timedelta(days=40)
 
     page = opened(monkeypatch, url, "sessions", de=f"{tomorrow}", ate=f"{tomorrow}")
-    assert Words("pt")("empty.period") in said(page)
+    assert f"Nada aconteceu de {tomorrow:%d/%m/%Y}" in said(page)
     page.button(key="nearest_earlier").click().run()
 
     assert page.date_input(key="de").value == last.astimezone(BELEM).date()
@@ -255,8 +255,12 @@ def test_an_empty_period_leads_to_the_nearest_data(monkeypatch, seeded):
 def test_filters_that_let_nothing_through_can_be_cleared(monkeypatch, seeded):
     url, _ = seeded
 
-    page = opened(monkeypatch, url, "sessions", etiqueta="nobody")
-    assert Words("pt")("sessions.none_fit") in said(page)
+    page = opened(
+        monkeypatch, url, "sessions", etiqueta="nobody", motivo="EmergencyStop", max_min="90"
+    )
+    assert "nobody" in said(page)
+    assert "EmergencyStop" in said(page)
+    assert "1 h 30 min" in said(page)
     page.button(key="clear_session_filters").click().run()
 
     assert page.dataframe
@@ -333,6 +337,40 @@ def test_a_session_without_soc_says_so(monkeypatch, seeded):
     page = opened(monkeypatch, url, "session", transacao=str(ac.transaction_id))
 
     assert "não informado" in "".join(element.proto.body for element in page.get("html"))
+
+
+def test_a_session_tells_its_battery_its_visit_and_energy_of_intervals(monkeypatch, seeded):
+    """What the flows know of few sessions is shown where they know it, and only there."""
+    url, made = seeded
+    first, other, plain = [one for one in made[1].sessions if one.connector_id == 1][:3]
+    with psycopg.connect(url) as conn:
+        conn.execute(
+            "UPDATE session_soc SET pack_estimate_wh = 248000, efficiency = 0.913,"
+            " is_extrapolated = true WHERE transaction_id = %s",
+            [first.transaction_id],
+        )
+        conn.execute(
+            "UPDATE session SET energy_source = 'interval' WHERE transaction_id = %s",
+            [first.transaction_id],
+        )
+        conn.execute(
+            "UPDATE session SET visit_id = %s WHERE transaction_id = %s",
+            [first.transaction_id, other.transaction_id],
+        )
+
+    page = opened(monkeypatch, url, "session", transacao=str(first.transaction_id))
+    facts = "".join(element.proto.body for element in page.get("html"))
+    lone = opened(monkeypatch, url, "session", transacao=str(plain.transaction_id))
+    lone_facts = "".join(element.proto.body for element in lone.get("html"))
+
+    assert "≈ 248 kWh" in facts and "91,3 %" in facts and "extrapolado" in facts
+    assert re.search(r"intervalos ✓</dt><dd>[\d.,]+ kWh", facts)
+    whole = (first.energy_wh + other.energy_wh) / 1000
+    assert f"Parte 1 de 2 da mesma conexão do cabo, que somou {whole:.2f}".replace(
+        ".", ","
+    ) in said(page)
+    assert "≈" not in lone_facts and "intervalos" not in lone_facts
+    assert "mesma conexão" not in said(lone)
 
 
 def test_without_a_tariff_there_is_no_cost_and_no_zero(monkeypatch, database_url):

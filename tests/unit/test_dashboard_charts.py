@@ -153,7 +153,8 @@ def test_a_charge_point_has_the_same_colour_in_every_figure():
     rows = session_rows(1000, 2000).assign(charge_point=["C", "B"], name=["Z", "Y"])
 
     by_day = {bar.name: bar.marker.color for bar in energy.by_day(days, PT, today, PLACES).data}
-    bars = {bar.name: bar.marker.color for bar in sessions.energy_bars(rows, PT, PLACES).data}
+    drawn = sessions.energy_bars(rows, PT, PLACES).data
+    bars = {bar.name: bar.marker.color[0] for bar in drawn}
 
     assert by_day["Z"] == bars["Z"]
     assert len({by_day["Z"], by_day["X"], bars["Y"], by_day[PT("chart.others")]}) == 4
@@ -167,6 +168,17 @@ def test_bars_of_figure_4_are_equally_wide():
 
     assert len(widths) == 1
     assert 0.5 < widths.pop() < 1
+
+
+def test_sessions_of_many_charge_points_are_one_trace_in_their_colours():
+    names = [f"CP{number}" for number in range(60)]
+    rows = session_rows(*[1000] * 60).assign(charge_point=names, name=names)
+
+    [bars] = sessions.energy_bars(rows, PT, {name: at for at, name in enumerate(names, 1)}).data
+
+    assert list(bars.marker.color) == [
+        style.charge_point_color(place) for place in range(60, 0, -1)
+    ]
 
 
 def test_energy_without_a_tariff_is_drawn_too():
