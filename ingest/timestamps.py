@@ -32,11 +32,20 @@ def read_instant(value: Any, received_at: datetime, zone: tzinfo = UTC) -> Insta
         return Instant(received_at, "clock")
     flag = None
     if at.tzinfo is None:
-        at = at.replace(tzinfo=zone)
+        at = _placed(at, zone, received_at)
         flag = "zone"
     if not _EARLIEST <= at <= received_at + _AHEAD:
         return Instant(received_at, "clock")
     return Instant(at if at.tzinfo is UTC else at.astimezone(UTC), flag)
+
+
+def _placed(at: datetime, zone: tzinfo, received_at: datetime) -> datetime:
+    """Return the local time in its zone; of an hour that comes twice, the one nearer to now."""
+    first, second = at.replace(tzinfo=zone), at.replace(tzinfo=zone, fold=1)
+    if first.utcoffset() == second.utcoffset():
+        return first
+    both = (first.astimezone(UTC), second.astimezone(UTC))
+    return min(both, key=lambda candidate: abs(candidate - received_at))
 
 
 def wire_time(at: datetime) -> str:

@@ -88,3 +88,20 @@ def test_an_instant_is_never_before_2020_nor_ahead_of_us(written, zone):
     at, _ = read_instant(written, NOW, zone)
 
     assert datetime(2020, 1, 1, tzinfo=UTC) <= at <= NOW + timedelta(minutes=5)
+
+
+@pytest.mark.parametrize(
+    ("received", "at"),
+    [
+        ("2026-10-25T00:30:05+00:00", "2026-10-25T00:30:00+00:00"),
+        ("2026-10-25T01:30:05+00:00", "2026-10-25T01:30:00+00:00"),
+        ("2026-10-25T09:00:00+00:00", "2026-10-25T01:30:00+00:00"),
+    ],
+)
+def test_of_the_hour_that_comes_twice_the_nearer_one_is_meant(received, at):
+    """Summer time ends in Lisbon at 02:00 local time, 01:00 UTC: 01:30 comes twice."""
+    read = read_instant(
+        "2026-10-25T01:30:00", datetime.fromisoformat(received), ZoneInfo("Europe/Lisbon")
+    )
+
+    assert read == (datetime.fromisoformat(at), "zone")
