@@ -54,7 +54,11 @@ class Reading:
         self.extra["flags"] += [flag for flag in flags if flag not in self.extra["flags"]]
 
     def merge(self, other: "Reading") -> None:
-        """Take what the other part of the same instant adds."""
+        """Take what the other part of the same instant adds; where it says otherwise, flag it."""
+        is_same = not any(
+            None not in pair and pair[0] != pair[1]
+            for pair in zip(self.values, other.values, strict=True)
+        )
         self.values = [
             mine if mine is not None else theirs
             for mine, theirs in zip(self.values, other.values, strict=True)
@@ -64,10 +68,13 @@ class Reading:
             if name == "flags":
                 self.flag(*value)
             elif name == "signed":
-                for of, text in value.items():
-                    self.keep_signed(of, text)
-            else:
+                is_same &= all([self.keep_signed(of, text) for of, text in value.items()])
+            elif name in ("context", "timestamp"):
                 self.keep(name, value)
+            else:
+                is_same &= self.keep(name, value)
+        if not is_same:
+            self.flag("conflict")
 
 
 @dataclass(frozen=True, slots=True)

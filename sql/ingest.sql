@@ -59,7 +59,18 @@ stored AS (
         temperature_c = coalesce(mv.temperature_c, excluded.temperature_c),
         current_offered_a = coalesce(mv.current_offered_a, excluded.current_offered_a),
         power_offered_w = coalesce(mv.power_offered_w, excluded.power_offered_w),
-        extra = coalesce(excluded.extra, '{}') || coalesce(mv.extra, '{}')
+        extra = merge_extra(
+            mv.extra, excluded.extra,
+            differ(
+                ARRAY[
+                    mv.energy_wh, mv.power_w, mv.current_a, mv.voltage_v, mv.soc_percent, mv.temperature_c, mv.current_offered_a, mv.power_offered_w
+                ],
+                ARRAY[
+                    excluded.energy_wh, excluded.power_w, excluded.current_a, excluded.voltage_v, excluded.soc_percent,
+                    excluded.temperature_c, excluded.current_offered_a, excluded.power_offered_w
+                ]
+            )
+        )
     WHERE
         (mv.energy_wh IS NULL AND excluded.energy_wh IS NOT NULL)
         OR (mv.transaction_id IS NULL AND excluded.transaction_id IS NOT NULL)
@@ -70,7 +81,18 @@ stored AS (
         OR (mv.temperature_c IS NULL AND excluded.temperature_c IS NOT NULL)
         OR (mv.current_offered_a IS NULL AND excluded.current_offered_a IS NOT NULL)
         OR (mv.power_offered_w IS NULL AND excluded.power_offered_w IS NOT NULL)
-        OR NOT coalesce(mv.extra, '{}') ?& ARRAY(SELECT jsonb_object_keys(coalesce(excluded.extra, '{}')))
+        OR mv.extra IS DISTINCT FROM merge_extra(
+            mv.extra, excluded.extra,
+            differ(
+                ARRAY[
+                    mv.energy_wh, mv.power_w, mv.current_a, mv.voltage_v, mv.soc_percent, mv.temperature_c, mv.current_offered_a, mv.power_offered_w
+                ],
+                ARRAY[
+                    excluded.energy_wh, excluded.power_w, excluded.current_a, excluded.voltage_v, excluded.soc_percent,
+                    excluded.temperature_c, excluded.current_offered_a, excluded.power_offered_w
+                ]
+            )
+        )
     RETURNING mv.charge_point_id, mv.sampled_at, mv.connector_id, mv.context
 )
 

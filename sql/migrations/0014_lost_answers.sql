@@ -146,6 +146,48 @@ COMMENT ON COLUMN charge_point.new_password_hash IS
 'Slow hashes, apart by blanks, of AuthorizationKeys that were sent and not refused, newest first: the charge point may
 hold any of them. The old one counts until one of these was used';
 
+-- ---------------------------------------------------------------- parts of an instant that come apart
+
+CREATE FUNCTION differ(mine double precision[], theirs double precision[]) RETURNS boolean
+LANGUAGE sql IMMUTABLE
+RETURN EXISTS (
+    SELECT FROM unnest(mine, theirs) AS pair (one, other)
+    WHERE pair.one <> pair.other
+);
+COMMENT ON FUNCTION differ IS 'Whether two rows of values have another one in the same place; NULL is none';
+
+CREATE FUNCTION merge_extra(mine jsonb, theirs jsonb, conflict boolean) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    merged jsonb := coalesce(theirs, '{}') || coalesce(mine, '{}');
+    flags jsonb := coalesce(mine -> 'flags', '[]');
+    signed jsonb := coalesce(theirs -> 'signed', '{}') || coalesce(mine -> 'signed', '{}');
+BEGIN
+    IF
+        conflict
+        OR NOT merged @> (coalesce(theirs, '{}') - '{flags,signed,context,timestamp}'::text[])
+        OR NOT signed @> coalesce(theirs -> 'signed', '{}')
+    THEN
+        theirs := jsonb_set(
+            coalesce(theirs, '{}'), '{flags}', coalesce(theirs -> 'flags', '[]') || '["conflict"]'
+        );
+    END IF;
+    SELECT flags || coalesce(jsonb_agg(DISTINCT further.flag), '[]') INTO flags
+    FROM jsonb_array_elements(theirs -> 'flags') AS further (flag)
+    WHERE NOT flags @> further.flag;
+    IF flags <> '[]' THEN
+        merged := merged || jsonb_build_object('flags', flags);
+    END IF;
+    IF signed <> '{}' THEN
+        merged := merged || jsonb_build_object('signed', signed);
+    END IF;
+    RETURN nullif(merged, '{}');
+END;
+$$;
+COMMENT ON FUNCTION merge_extra IS
+'What stands beside the columns, with what another part of the instant adds; where that says otherwise of something
+the first word stays, and the flag "conflict" says so';
+
 -- ---------------------------------------------------------------- reports that tell different things at one time
 
 ALTER TABLE charge_point_report DROP CONSTRAINT charge_point_report_charge_point_id_kind_at_request_id_stat_key;

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -89,6 +90,71 @@ async def test_parts_of_an_instant_merge_within_and_across_batches(db, database_
 
     rows = db.execute("SELECT energy_wh, power_w FROM meter_value ORDER BY sampled_at").fetchall()
     assert rows == [(5, 7), (6, 8)]
+
+
+@pytest.mark.parametrize("apart", [True, False])
+async def test_what_parts_of_an_instant_say_beside_the_columns_meets(
+    db, database_url: str, apart: bool
+) -> None:
+    """In one batch and in two; a repeat of any part changes nothing."""
+    parts = [
+        {"energy_wh": 5, "extra": {"Frequency": 60, "signed": {"a": "1"}, "flags": ["unit"]}},
+        {"energy_wh": 5, "extra": {"signed": {"b": "2"}, "flags": ["range", "unit"]}},
+        {"power_w": 7, "extra": {"Frequency": 60}},
+    ]
+    async with writing(database_url) as writer:
+        sent = [part_of_an_instant(**part) for part in [*parts, *parts]]  # type: ignore[arg-type]
+        if apart:
+            for message in sent:
+                await writer.submit(message)
+        else:
+            await asyncio.gather(*map(writer.submit, sent))
+
+    ((energy, power, extra),) = db.execute("SELECT energy_wh, power_w, extra FROM meter_value")
+    assert (energy, power) == (5, 7)
+    assert extra == {
+        "Frequency": 60,
+        "signed": {"a": "1", "b": "2"},
+        "flags": ["unit", "range"],
+    }
+
+
+@pytest.mark.parametrize("apart", [True, False])
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"energy_wh": 6},
+        {"extra": {"Frequency": 50}},
+        {"extra": {"signed": {"a": "x"}}},
+    ],
+)
+async def test_parts_of_an_instant_that_disagree_are_flagged(
+    db, database_url: str, apart: bool, other: dict[str, object]
+) -> None:
+    first = {"energy_wh": 5, "extra": {"Frequency": 60, "signed": {"a": "1"}}}
+    async with writing(database_url) as writer:
+        versions = []
+        for _ in range(2):
+            one = part_of_an_instant(**first)  # type: ignore[arg-type]
+            two = part_of_an_instant(**other)  # type: ignore[arg-type]
+            if apart:
+                await writer.submit(one)
+                await writer.submit(two)
+            else:
+                await asyncio.gather(writer.submit(one), writer.submit(two))
+            versions.append(db.execute("SELECT xmin::text FROM meter_value").fetchone())
+    assert versions[0] == versions[1], "a repeat changes nothing"
+
+    ((energy, extra),) = db.execute("SELECT energy_wh, extra FROM meter_value").fetchall()
+    assert energy == 5
+    assert extra == {"Frequency": 60, "signed": {"a": "1"}, "flags": ["conflict"]}
+
+
+def part_of_an_instant(extra: dict[str, object] | None = None, **values: float) -> Message:
+    message = meter_values(1, **values)
+    assert message.meaning is not None
+    message.meaning.readings[0].extra = json.loads(json.dumps(extra))
+    return message
 
 
 async def test_a_repeated_start_gets_the_number_it_had(db, database_url: str) -> None:

@@ -313,7 +313,10 @@ def test_merging_keeps_what_each_part_has():
 
     assert first.values[:2] == [1.0, 3.0]
     assert first.transaction_id == 7
-    assert first.extra == {"flags": ["zone", "unit"], "signed": {"a": "x", "b": "y"}}
+    assert first.extra == {
+        "flags": ["zone", "unit", "conflict"],  # 1.0 stays, 2.0 was said too
+        "signed": {"a": "x", "b": "y"},
+    }
 
 
 leaves = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
