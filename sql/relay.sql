@@ -3,6 +3,10 @@
 -- name: feed_is_open
 SELECT count(*) > 0 FROM dojot_feed;
 
+-- name: wait_for_lock
+-- No longer than this, in this transaction.
+SELECT set_config('lock_timeout', %(wait)s, TRUE);
+
 -- name: lock_feed
 -- Waits for the commits that are under way, and they for us: each knows of the feed or is in its snapshot, never both.
 LOCK TABLE dojot_outbox, dojot_event IN SHARE ROW EXCLUSIVE MODE;
@@ -109,6 +113,20 @@ WHERE
     AND mv.origin <> 2  -- came from DOJOT
     AND dojot_can_store(mv.sampled_at)
     AND was_committed(mv.xmin, (SELECT snapshot FROM dojot_feed));
+
+-- name: queue_old_readings
+-- The same where chunks may be compressed, whose rows have no versions to judge by: all from before the feed. What
+-- came so late that it was stored after the feed was opened is told by its own commit as well.
+SELECT dojot_enqueue(
+    array_agg(mv.charge_point_id), array_agg(mv.sampled_at), array_agg(mv.connector_id), array_agg(mv.context)
+)
+FROM meter_value AS mv
+WHERE
+    mv.charge_point_id = %(charge_point_id)s
+    AND mv.sampled_at >= %(since)s AND mv.sampled_at < %(until)s
+    AND mv.origin <> 2  -- came from DOJOT
+    AND dojot_can_store(mv.sampled_at)
+    AND mv.sampled_at < (SELECT feed.since FROM dojot_feed AS feed);
 
 -- name: backfill_reached
 UPDATE dojot_backfill SET reached = %(until)s
@@ -332,22 +350,30 @@ WHERE
             AND cmd.action = %(action)s AND cmd.requested_by = %(requested_by)s
     );
 
+-- name: frames_since
+-- How far the frame log came in the shard that is furthest behind, and the time.
+SELECT min(greatest(coalesce(cur.received_at, feed.since), %(oldest)s)), now()
+FROM unnest(%(shards)s::smallint []) AS s (shard)
+CROSS JOIN dojot_feed AS feed
+LEFT JOIN dojot_frame_cursor AS cur ON s.shard = cur.shard;
+
 -- name: queue_frames
--- Move the frame log on by a window that no transaction can still be writing to; two seconds is far above a commit.
+-- Move the frame log on by a window. Frames of before it that were stored only after the last look are in it, too.
 WITH span AS (
-    SELECT s.shard, coalesce(cur.received_at, feed.since) AS since, now() - INTERVAL '2 seconds' AS until
+    SELECT s.shard, greatest(coalesce(cur.received_at, feed.since), %(oldest)s) AS since, cur.snapshot
     FROM unnest(%(shards)s::smallint []) AS s (shard)
     CROSS JOIN dojot_feed AS feed
     LEFT JOIN dojot_frame_cursor AS cur ON s.shard = cur.shard
+    WHERE coalesce(cur.received_at, feed.since) < %(until)s
 ),
 
 moved AS (
-    INSERT INTO dojot_frame_cursor (shard, received_at)
-    SELECT shard, greatest(since, until) FROM span
-    ON CONFLICT (shard) DO UPDATE SET received_at = excluded.received_at
+    INSERT INTO dojot_frame_cursor (shard, received_at, snapshot)
+    SELECT shard, %(until)s, pg_current_snapshot() FROM span
+    ON CONFLICT (shard) DO UPDATE SET received_at = excluded.received_at, snapshot = excluded.snapshot
 )
 
-INSERT INTO dojot_event (shard, charge_point_id, at, attrs)
+INSERT INTO dojot_event (shard, charge_point_id, at, attrs, is_old)
 SELECT
     span.shard,
     msg.charge_point_id,
@@ -355,14 +381,47 @@ SELECT
     jsonb_strip_nulls(jsonb_build_object(
         'ocpp_frame_in', CASE WHEN msg.direction = 'i' THEN msg.raw END,
         'ocpp_frame_out', CASE WHEN msg.direction = 'o' THEN msg.raw ELSE msg.answer END
-    ))
+    )),
+    %(is_old)s
 FROM span
-INNER JOIN ocpp_message AS msg
-    ON
-        span.since < msg.received_at
-        AND span.until >= msg.received_at
-        AND span.shard = mod(msg.charge_point_id, 8)
-WHERE length(msg.raw) + coalesce(length(msg.answer), 0) < 100000;
+INNER JOIN ocpp_message AS msg ON span.shard = mod(msg.charge_point_id, 8)
+WHERE
+    msg.received_at > %(low)s AND msg.received_at <= %(until)s
+    AND (msg.received_at > span.since OR NOT was_committed(msg.xmin, span.snapshot))
+    AND length(msg.raw) + coalesce(length(msg.answer), 0) < 100000;
+
+-- name: queue_old_frames
+-- The same where nothing is stored any more, and a compressed chunk knows no versions of rows.
+WITH span AS (
+    SELECT s.shard, greatest(coalesce(cur.received_at, feed.since), %(oldest)s) AS since, cur.snapshot
+    FROM unnest(%(shards)s::smallint []) AS s (shard)
+    CROSS JOIN dojot_feed AS feed
+    LEFT JOIN dojot_frame_cursor AS cur ON s.shard = cur.shard
+    WHERE coalesce(cur.received_at, feed.since) < %(until)s
+),
+
+moved AS (
+    INSERT INTO dojot_frame_cursor (shard, received_at, snapshot)
+    SELECT shard, %(until)s, pg_current_snapshot() FROM span
+    ON CONFLICT (shard) DO UPDATE SET received_at = excluded.received_at, snapshot = excluded.snapshot
+)
+
+INSERT INTO dojot_event (shard, charge_point_id, at, attrs, is_old)
+SELECT
+    span.shard,
+    msg.charge_point_id,
+    msg.received_at,
+    jsonb_strip_nulls(jsonb_build_object(
+        'ocpp_frame_in', CASE WHEN msg.direction = 'i' THEN msg.raw END,
+        'ocpp_frame_out', CASE WHEN msg.direction = 'o' THEN msg.raw ELSE msg.answer END
+    )),
+    %(is_old)s
+FROM span
+INNER JOIN ocpp_message AS msg ON span.shard = mod(msg.charge_point_id, 8)
+WHERE
+    msg.received_at > %(low)s AND msg.received_at <= %(until)s
+    AND msg.received_at > span.since
+    AND length(msg.raw) + coalesce(length(msg.answer), 0) < 100000;
 
 -- name: backlog
 -- How much waits, counted up to 100,000 rows, and since when.

@@ -16,8 +16,9 @@ _QUERIES = sql.load("relay")
 
 _OLDEST = datetime(1970, 1, 26, tzinfo=UTC)  # a smaller number DOJOT takes for seconds
 _WINDOW = timedelta(hours=2)  # of one charge point, in one transaction
+_UNCOMPRESSED = timedelta(days=13)  # chunks are compressed a day later at the earliest
 _SECONDS_AHEAD = 10  # of the backlog's pace: not more is queued than will be sent soon
-_LOCK_WAIT_S = 2
+_LOCK_WAIT = "2s"
 _BUSY_S, _FULL_S, _DONE_S = 0.02, 1.0, 10.0
 
 
@@ -55,13 +56,14 @@ class Backfill:
             if await _first(conn, "feed_is_open", {}):
                 return
             async with conn.transaction():
-                await conn.execute(f"SET LOCAL lock_timeout = '{_LOCK_WAIT_S}s'")
+                await conn.execute(_QUERIES["wait_for_lock"], {"wait": _LOCK_WAIT})
                 await conn.execute(_QUERIES["lock_feed"])
                 if await _first(conn, "open_feed", {}):
-                    await conn.execute(_QUERIES["plan_backfill"], {"since": self._oldest()})
+                    await conn.execute(_QUERIES["plan_backfill"], {"since": self.oldest()})
                     logger.info("the feed is open; what was stored before is sent too")
 
-    def _oldest(self) -> datetime:
+    def oldest(self) -> datetime:
+        """From when on DOJOT would keep what it is sent."""
         return datetime.now(UTC) - self._retention if self._retention else _OLDEST
 
     async def step(self) -> float:
@@ -76,7 +78,7 @@ class Backfill:
             if await _first(conn, "waiting_for_backfill", waiting) >= self._ahead:
                 return _FULL_S
             charge_point_id, reached, events_told = row
-            values = {"charge_point_id": charge_point_id, "since": max(reached, self._oldest())}
+            values = {"charge_point_id": charge_point_id, "since": max(reached, self.oldest())}
             if not events_told:
                 await conn.execute(_QUERIES["tell_events_again"], values, prepare=False)
                 await conn.execute(_QUERIES["events_are_told"], values)
@@ -91,7 +93,9 @@ async def _queue_readings(conn: AsyncConnection, values: dict[str, Any]) -> None
         await conn.execute(_QUERIES["end_backfill"], values)
         return
     window = {**values, "since": since, "until": since + _WINDOW}
-    await conn.execute(_QUERIES["queue_readings"], window, prepare=False)
+    is_recent = window["until"] > datetime.now(UTC) - _UNCOMPRESSED
+    query = "queue_readings" if is_recent else "queue_old_readings"
+    await conn.execute(_QUERIES[query], window, prepare=False)
     await conn.execute(_QUERIES["backfill_reached"], window)
 
 

@@ -21,6 +21,7 @@ from ingest.health import serve_health
 from ingest.relay.claims import RENEW_EVERY_S, Claims
 from ingest.relay.dojot_api import DojotApi
 from ingest.relay.feed import Backfill
+from ingest.relay.frame_log import FrameLog
 from ingest.relay.lanes import Lanes
 from ingest.relay.metrics import Metrics
 from ingest.relay.order_desk import OrderDesk
@@ -40,7 +41,6 @@ _OPTIONS = (
 )
 _MEASURE_EVERY_S = 10.0
 _LISTEN_EVERY_S = 5.0
-_FRAMES_EVERY_S = 1.0
 _RETRY_S = 1.0
 _DRAIN_S = 5.0
 
@@ -96,6 +96,13 @@ class Relay:
             shards=lambda: self._claims.shards,
             unavailable=self._unavailable,
         )
+        self._frames = FrameLog(
+            self._pool,
+            self._backfill.oldest,
+            settings.dojot_rate,
+            shards=lambda: self._claims.shards,
+            unavailable=self._unavailable,
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Relay until ``stop`` is set; whatever is away then or later is waited for."""
@@ -137,7 +144,7 @@ class Relay:
             ("orders", self._orders.step),
         ]
         if self._settings.dojot_frame_log:
-            repeated.append(("frames", self._queue_frames))
+            repeated.append(("frames", self._frames.step))
         for outbox in self._outboxes:
             lanes = Lanes(
                 outbox,
@@ -231,12 +238,6 @@ class Relay:
             if number % SHARDS in shards and number not in unavailable
         )
         return _LISTEN_EVERY_S if shards else _RETRY_S
-
-    async def _queue_frames(self) -> float:
-        if shards := self._claims.shards:
-            async with self._pool.connection() as conn:
-                await conn.execute(_QUERIES["queue_frames"], {"shards": sorted(shards)})
-        return _FRAMES_EVERY_S
 
     async def _measure(self) -> float:
         async with self._pool.connection() as conn:

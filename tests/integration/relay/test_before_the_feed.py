@@ -8,6 +8,7 @@ import signal
 import psycopg
 import pytest
 
+import sql
 from testbench.dojot import StandIn
 from tests.relaying import (
     add_charge_points,
@@ -110,3 +111,28 @@ async def test_the_backfill_goes_on_where_a_killed_relay_left_it(
     assert queued <= 200 + 20 + 8 * 20
     twice = sum(count - 1 for count in found(database_url, dojot).values())
     assert twice <= 100  # what was in flight at the kill: the backfill itself doubled nothing
+
+
+async def test_readings_that_may_be_compressed_are_sent_too(
+    database_url: str, dojot: StandIn
+) -> None:
+    """Rows of a compressed chunk have no xmin: a query that only names it fails."""
+    dojot.faults.retention_s = None
+    day_ms = 24 * 3_600_000
+    charge_points = add_charge_points(database_url, 2)
+    before = [
+        sample
+        for age in (40, 20, 13, 1)
+        for sample in samples(charge_points, 10, since_ms=now_ms() - age * day_ms)
+    ]
+    store(database_url, before)
+    async with relaying(database_url, dojot, dojot_retention="0"):
+        await all_there(database_url, dojot, len(before))
+        await until(lambda: not ask(database_url, "SELECT count(*) FROM dojot_backfill"))
+        await until(lambda: not waiting(database_url))
+
+    tally = found(database_url, dojot)
+    assert set(tally) == expected(before)
+    assert set(tally.values()) == {1}
+    assert "xmin" not in sql.load("relay")["queue_old_readings"]
+    assert "xmin" not in sql.load("relay")["queue_old_frames"]

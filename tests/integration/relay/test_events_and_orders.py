@@ -4,6 +4,7 @@ import json
 import re
 import socket
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -14,6 +15,7 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
 from ingest.relay import order_desk
+from ingest.relay.frame_log import FrameLog
 from ingest.relay.main import Relay
 from ingest.relay.metrics import Metrics
 from ingest.relay.order_desk import OrderDesk
@@ -181,6 +183,97 @@ async def test_the_frame_log_is_sent_when_switched_on(database_url: str, dojot: 
     attrs = json.loads(dojot.store.rows("SELECT attrs FROM message")[0]["attrs"])
     assert attrs["ocpp_frame_in"] == '[2,"1","Heartbeat",{}]'
     assert attrs["ocpp_frame_out"] == '[3,"1",{}]'
+
+
+def put_frame(conn: psycopg.Connection[Any], charge_point: int, age_s: float, raw: str) -> None:
+    conn.execute(
+        "INSERT INTO ocpp_message (received_at, charge_point_id, direction, raw)"
+        " VALUES (now() - make_interval(secs => %s), %s, 'i', %s)",
+        [age_s, charge_point, raw],
+    )
+
+
+def queued_frames(url: str) -> list[tuple[str, bool]]:
+    with psycopg.connect(url) as conn:
+        rows = conn.execute(
+            "SELECT attrs ->> 'ocpp_frame_in', is_old FROM dojot_event ORDER BY event_id"
+        ).fetchall()
+    return [(raw, is_old) for raw, is_old in rows]
+
+
+def frame_log(pool: AsyncConnectionPool, shards: frozenset[int], rate: float = 1000) -> FrameLog:
+    oldest = datetime.now(UTC) - timedelta(days=7)
+    return FrameLog(pool, lambda: oldest, rate, shards=lambda: shards, unavailable=lambda: [])
+
+
+async def test_a_frame_log_that_was_off_catches_up_bit_by_bit(
+    database_url: str, pool: AsyncConnectionPool
+) -> None:
+    """From the retention on at the earliest, a minute a step, behind what is new."""
+    charge_points = add_charge_points(database_url, 8)
+    day_s = 24 * 3600
+    ages_s = [8 * day_s, 6.9 * day_s, 3600, 1800, 100, 50]
+    with psycopg.connect(database_url) as conn:
+        conn.execute("INSERT INTO dojot_feed (since) VALUES (now() - INTERVAL '30 days')")
+        for number, age_s in enumerate(ages_s):
+            put_frame(conn, charge_points[number], age_s, str(number))
+    log = frame_log(pool, frozenset(range(8)))
+    steps = [await log.step() for _ in range(2)]
+    with psycopg.connect(database_url) as conn:  # as if five days of steps were done
+        conn.execute("UPDATE dojot_frame_cursor SET received_at = now() - INTERVAL '62 minutes'")
+    while steps[-1] < 1:
+        steps.append(await log.step())
+    await log.step()
+
+    assert queued_frames(database_url) == [
+        ("2", True),
+        ("3", True),
+        ("4", True),
+        ("5", False),
+    ]
+    assert 62 <= len(steps) - 2 <= 64
+
+
+async def test_the_frame_log_waits_while_the_queue_is_full(
+    database_url: str, pool: AsyncConnectionPool
+) -> None:
+    (charge_point,) = add_charge_points(database_url, 1)
+    with psycopg.connect(database_url) as conn:
+        conn.execute("INSERT INTO dojot_feed (since) VALUES (now() - INTERVAL '1 hour')")
+        conn.execute(
+            "SELECT dojot_tell(%s, now(), '{}') FROM generate_series(1, 20)", [charge_point]
+        )
+        put_frame(conn, charge_point, 10, "x")
+    log = frame_log(pool, frozenset(range(8)), rate=2)
+    rests = [await log.step() for _ in range(3)]
+
+    assert rests == [1, 1, 1]
+    assert ask(database_url, "SELECT count(*) FROM dojot_frame_cursor") == 0
+
+
+async def test_a_frame_that_was_stored_late_is_logged_once(
+    database_url: str, pool: AsyncConnectionPool
+) -> None:
+    """Whatever came before it in the meantime; an open transaction is what makes it late."""
+    charge_point, other = add_charge_points(database_url, 2)
+    start_feed(database_url)
+    with psycopg.connect(database_url) as conn:
+        put_frame(conn, other, 3600, "earlier")  # makes the chunk, which others would wait for
+    log = frame_log(pool, frozenset(range(8)))
+    await log.step()
+    with psycopg.connect(database_url) as late, psycopg.connect(database_url) as conn:
+        put_frame(late, charge_point, 0, "late")
+        conn.execute("SELECT pg_sleep(0.01)")
+        put_frame(conn, other, 0, "in time")
+        conn.commit()
+        await log.step()
+        before = queued_frames(database_url)
+        late.commit()
+    for shards in ({charge_point % 8}, set(range(8)), set(range(8))):
+        await frame_log(pool, frozenset(shards)).step()
+
+    assert before == [("in time", False)]
+    assert queued_frames(database_url) == [("in time", False), ("late", False)]
 
 
 async def test_health_and_metrics_are_told(database_url: str, dojot: StandIn) -> None:
