@@ -116,7 +116,7 @@ def _parameters(conn: psycopg.Connection[Any], days: int) -> Any:
     last: date = datetime.now(UTC).date()
     first = last - timedelta(days=days - 1)
     midnight = datetime.combine(last - timedelta(days=days), datetime.min.time(), UTC)
-    period = {
+    period: dict[str, Any] = {
         "since": datetime.combine(first, datetime.min.time(), UTC) + timedelta(hours=3),
         "until": datetime.combine(last, datetime.min.time(), UTC) + timedelta(hours=27),
         "first_day": first, "last_day": last, "charge_points": None,

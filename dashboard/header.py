@@ -126,6 +126,7 @@ def _is_behind(done_until: datetime | None, now: datetime, seconds: float) -> bo
 def _behind(flow: str, done_until: datetime | None, now: datetime) -> None:
     """Messages come, but the figures of the page are older: say which flow they wait for."""
     name = visitor.words().known(f"flow.{flow}", flow)
+    color: states.Badge
     if done_until is None:
         text, color = t("fresh.not_computed", flow=name), "gray"
     else:

@@ -18,7 +18,8 @@ _MONTHS = 24
 
 def months() -> list[str]:
     """The last months, and all since the first report, as texts of an address, newest first."""
-    first, found = today().replace(day=1), []
+    first = today().replace(day=1)
+    found: list[str] = []
     oldest = costs.oldest_report() or first
     while len(found) < _MONTHS or first >= oldest:
         found.append(f"{first:%Y-%m}")
