@@ -115,6 +115,91 @@ COMMENT ON COLUMN transaction.superseded_at IS
 'Start of the next transaction of this connector, when that began before any stop was received: this one had ended.
 Or when an operator ended it (then flags has "ended by hand")';
 
+-- ---------------------------------------------------------------- stops of a charge point without a clock
+
+CREATE FUNCTION stopped_before(cp integer, tag text, ended timestamptz, register_wh double precision)
+RETURNS transaction
+LANGUAGE sql STABLE AS $$
+    SELECT tx.*
+    FROM transaction AS tx
+    WHERE
+        tx.charge_point_id = cp AND tx.stopped_at BETWEEN ended - INTERVAL '1 day' AND ended
+        AND 'clock' = ANY(tx.flags)
+        AND tx.meter_stop_wh = register_wh AND tx.stop_id_tag IS NOT DISTINCT FROM tag
+        -- What began on the connector since may have ended with the same register: a session of nothing.
+        AND NOT EXISTS (
+            SELECT FROM transaction AS later
+            WHERE
+                later.charge_point_id = cp AND later.connector_id = tx.connector_id
+                AND later.started_at >= tx.stopped_at
+        )
+    ORDER BY tx.stopped_at DESC
+    LIMIT 1
+$$;
+COMMENT ON FUNCTION stopped_before IS
+'The transaction that a stop without a usable id and time closed before: our answer was lost and it came again, with
+our time in place of its own, another one each time';
+
+CREATE FUNCTION is_known_orphan(
+    cp integer, asked bigint, tag text, register_wh double precision, received timestamptz
+) RETURNS boolean
+LANGUAGE sql STABLE
+RETURN EXISTS (
+    SELECT FROM orphan_stop AS known
+    WHERE
+        known.charge_point_id = cp AND known.transaction_id IS NOT DISTINCT FROM asked
+        AND known.id_tag IS NOT DISTINCT FROM tag AND known.meter_stop_wh IS NOT DISTINCT FROM register_wh
+        AND known.received_at BETWEEN received - INTERVAL '1 day' AND received
+);
+COMMENT ON FUNCTION is_known_orphan IS 'Whether a stop without a usable time was set aside within the last day';
+
+CREATE OR REPLACE FUNCTION stop_transaction(
+    cp integer, asked bigint, tag text, ended timestamptz, register_wh double precision,
+    why text, remarks text[], unknown_status text, received timestamptz,
+    OUT number bigint, OUT connector smallint, OUT status text, OUT expiry_at timestamptz, OUT parent_id_tag text
+)
+LANGUAGE plpgsql AS $$
+DECLARE
+    verdict id_tag_verdict := judge_id_tag(tag, unknown_status);
+    read_tag text := without_serial(tag);
+    has_no_clock boolean := 'clock' = ANY(remarks);
+    known transaction;
+BEGIN
+    IF tag IS NOT NULL THEN
+        status := verdict.status;
+        expiry_at := verdict.expiry_at;
+        parent_id_tag := verdict.parent_id_tag;
+    END IF;
+    SELECT * INTO known FROM transaction AS tx WHERE tx.transaction_id = asked AND tx.charge_point_id = cp;
+    IF NOT FOUND THEN
+        remarks := remarks || 'matched'::text;
+        IF has_no_clock THEN
+            known := stopped_before(cp, read_tag, ended, register_wh);
+        END IF;
+        IF known.transaction_id IS NULL THEN
+            known := meant_transaction(cp, ended, register_wh);
+        END IF;
+    END IF;
+    connector := known.connector_id;
+    IF known.stopped_at IS NULL THEN
+        UPDATE transaction AS tx
+        SET
+            stopped_at = ended, meter_stop_wh = register_wh, stop_id_tag = read_tag, reason = why,
+            flags = tx.flags || remarks, changed_at = now()
+        WHERE tx.transaction_id = known.transaction_id
+        RETURNING tx.transaction_id INTO number;
+    ELSIF known.meter_stop_wh IS NOT DISTINCT FROM register_wh
+        AND (known.stopped_at = ended OR has_no_clock) THEN
+        number := known.transaction_id;  -- our answer was lost and the stop came again
+    END IF;
+    IF number IS NULL AND NOT (has_no_clock AND is_known_orphan(cp, asked, read_tag, register_wh, received)) THEN
+        INSERT INTO orphan_stop (received_at, charge_point_id, transaction_id, id_tag, stopped_at, meter_stop_wh, reason)
+        VALUES (received, cp, asked, read_tag, ended, register_wh, why)
+        ON CONFLICT DO NOTHING;
+    END IF;
+END;
+$$;
+
 -- ---------------------------------------------------------------- strangers
 
 CREATE FUNCTION list_stranger(stranger text, most integer) RETURNS void

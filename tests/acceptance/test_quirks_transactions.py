@@ -191,6 +191,39 @@ async def test_a_stop_without_a_usable_id_closes_the_only_open_transaction(netwo
     assert network.rows("orphan_stop", charge_point) == []
 
 
+async def test_a_stop_without_a_clock_that_comes_again_closes_nothing_else(network):
+    async with network.charge_point() as charge_point:
+        first = await start(charge_point, network.add_id_tag(), connectorId=1)
+        for _ in range(2):
+            assert await stop(charge_point, -1, at="1970-01-01T00:00:00Z") == {}
+            if len(network.rows("transaction", charge_point)) == 1:
+                await start(charge_point, network.add_id_tag(), connectorId=2)
+
+    stopped, running = network.rows("transaction", charge_point)
+    assert (stopped["transaction_id"], stopped["meter_stop_wh"]) == (first["transactionId"], 9000)
+    assert running["stopped_at"] is None
+    assert network.rows("orphan_stop", charge_point) == []
+
+
+async def test_two_sessions_of_nothing_without_a_clock_are_two(network):
+    """Their stops look alike; the second is of what began since."""
+    async with network.charge_point() as charge_point:
+        for _ in range(2):
+            await start(charge_point, network.add_id_tag(), at="1970-01-01T00:00:00Z")
+            await stop(charge_point, -1, at="1970-01-01T00:00:00Z", meterStop=1000)
+
+    rows = network.rows("transaction", charge_point)
+    assert [row["meter_stop_wh"] for row in rows] == [1000, 1000]
+
+
+async def test_an_orphan_without_a_clock_is_kept_once(network):
+    async with network.charge_point() as charge_point:
+        for _ in range(2):
+            await stop(charge_point, 2**31 - 1, at="1970-01-01T00:00:00Z")
+
+    assert len(network.rows("orphan_stop", charge_point)) == 1
+
+
 async def test_a_stop_nobody_is_open_for_is_kept_as_an_orphan(network):
     async with network.charge_point() as charge_point:
         assert await stop(charge_point, 2**31 - 1, idTag="ORPHAN", reason="PowerLoss") == {}
