@@ -37,6 +37,7 @@ class Claims:
         self._relay_id = relay_id
         self._is_empty = is_empty
         self._figures = figures
+        self.relays = 1  # that live, with this one
         self._hold: frozenset[int] = frozenset()
         self._valid_until = 0.0
 
@@ -56,11 +57,12 @@ class Claims:
             await conn.execute(_QUERIES["announce_relay"], announced)
             row = await (await conn.execute(_QUERIES["count_relays"], relay)).fetchone()
             assert row is not None
+            self.relays = row[0]
             rows: list[tuple[int, UUID | None]] = list(
                 await (await conn.execute(_QUERIES["shards"])).fetchall()
             )
             holders = dict(rows)
-            shares = divide(holders, self._relay_id, row[0])
+            shares = divide(holders, self._relay_id, self.relays)
             self._hold &= shares.hold  # from here on nothing of the others is put in flight
             emptied = [shard for shard in shares.leave if self._is_empty(shard)]
             held = sorted((shares.hold | shares.leave) - set(emptied))

@@ -8,6 +8,7 @@ messages is lost there without a sign).
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from ingest.relay.metrics import Metrics
@@ -20,10 +21,38 @@ _MOST_SECONDS_IN_FLIGHT = 1.0  # of a lane's pace: not more is read than can be 
 _BUSY_S, _IDLE_S, _END_S = 0.03, 0.15, 1.0
 
 
+class Speeds:
+    """The pace of both lanes, shared by the outboxes of a relay and by the relays of a DOJOT."""
+
+    def __init__(self, rate: float) -> None:
+        self.loads: Counter[str] = Counter()  # messages in flight, by lane
+        self._rates = {"fresh": rate * _FRESH_TIMES, "backlog": rate}
+        self._paces = {lane: Pace(rate) for lane, rate in self._rates.items()}
+
+    def divide(self, relays: int) -> None:
+        """Be one of so many relays."""
+        for lane, pace in self._paces.items():
+            pace.rate = self._rates[lane] / max(1, relays)
+
+    def room(self, lane: str) -> int:
+        """How many messages may be read now: by the pace, and by what is still in flight.
+
+        Half of it, at least one, so that one outbox leaves something for the other.
+        """
+        pace = self._paces[lane]
+        in_flight_at_most = max(1, int(pace.rate * _MOST_SECONDS_IN_FLIGHT))
+        room = min(pace.budget, in_flight_at_most - self.loads[lane])
+        return max(room // 2, min(room, 1))
+
+    def spend(self, lane: str, messages: int) -> None:
+        self._paces[lane].spend(messages)
+
+
 class Lanes:
     """The two lanes of one outbox; ``deliver`` gets every message.
 
     Args:
+        speeds: Shared by all lanes of the relay.
         shards: The shards this relay may read from just now.
         unavailable: Charge points that cannot be served just now.
     """
@@ -31,14 +60,14 @@ class Lanes:
     def __init__(
         self,
         outbox: Outbox,
-        rate: float,
+        speeds: Speeds,
         metrics: Metrics,
         shards: Callable[[], frozenset[int]],
         unavailable: Callable[[], list[int]],
         deliver: Callable[[Message], None],
     ) -> None:
         self._outbox = outbox
-        self._paces = {"fresh": Pace(rate * _FRESH_TIMES), "backlog": Pace(rate)}
+        self._speeds = speeds
         self._metrics = metrics
         self._shards = shards
         self._unavailable = unavailable
@@ -50,7 +79,7 @@ class Lanes:
         """Send some of the newest rows and return how many seconds to rest."""
         if self._newest is None:
             self._newest = await self._outbox.newest()
-        room, shards = self._room("fresh"), self._shards()
+        room, shards = self._speeds.room("fresh"), self._shards()
         if room < 1 or not shards:
             return _BUSY_S
         rows = await self._outbox.fresh(
@@ -64,7 +93,7 @@ class Lanes:
 
     async def backlog_pass(self) -> float:
         """Send some of the oldest rows and return how many seconds to rest."""
-        room, shards = self._room("backlog"), self._shards()
+        room, shards = self._speeds.room("backlog"), self._shards()
         if room < 1 or not shards or self._newest is None:
             return _BUSY_S
         rows = await self._outbox.backlog(
@@ -84,17 +113,11 @@ class Lanes:
         shards = self._shards()
         return [row for row in rows if row.shard in shards]
 
-    def _room(self, lane: str) -> int:
-        """How many messages the lane may read now: by its pace, and by what is still in flight."""
-        pace = self._paces[lane]
-        waiting = self._outbox.loads[lane]
-        return min(pace.budget, int(pace.rate * _MOST_SECONDS_IN_FLIGHT) - waiting)
-
     async def _send(self, lane: str, rows: Sequence[Row]) -> None:
         if not rows:
             return
         messages = await self._outbox.take(rows)
-        self._paces[lane].spend(len(messages))
+        self._speeds.spend(lane, len(messages))
         self._metrics.published.labels(lane).inc(len(messages))
         for message in messages:
             self._deliver(message)

@@ -22,7 +22,7 @@ from ingest.relay.claims import RENEW_EVERY_S, Claims
 from ingest.relay.dojot_api import DojotApi
 from ingest.relay.feed import Backfill
 from ingest.relay.frame_log import FrameLog
-from ingest.relay.lanes import Lanes
+from ingest.relay.lanes import Lanes, Speeds
 from ingest.relay.metrics import Metrics
 from ingest.relay.order_desk import OrderDesk
 from ingest.relay.outbox import Message, Outbox
@@ -85,8 +85,9 @@ class Relay:
             on_lost=self.sessions.drop,
             new_tenant_s=settings.dojot_new_tenant_s,
         )
+        self._speeds = Speeds(settings.dojot_rate)
         self._outboxes = [
-            Outbox(kind, self._pool, self.metrics, settings.dojot_retention)
+            Outbox(kind, self._pool, self.metrics, settings.dojot_retention, self._speeds.loads)
             for kind in ("readings", "events")
         ]
         self._backfill = Backfill(
@@ -148,7 +149,7 @@ class Relay:
         for outbox in self._outboxes:
             lanes = Lanes(
                 outbox,
-                self._settings.dojot_rate,
+                self._speeds,
                 self.metrics,
                 shards=lambda: self._claims.shards,
                 unavailable=self._unavailable,
@@ -213,13 +214,14 @@ class Relay:
         }
 
     def _in_flight(self) -> int:
-        return sum(sum(outbox.loads.values()) for outbox in self._outboxes)
+        return self._speeds.loads.total()
 
     async def _claim(self) -> float:
         if not self._database_ok:
             await self._backfill.open_feed()
         before = self._claims.shards
         await self._claims.renew()
+        self._speeds.divide(self._claims.relays)
         self._database_ok = True
         if (shards := self._claims.shards) != before:
             logger.info("shards %s", sorted(shards))

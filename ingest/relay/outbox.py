@@ -95,15 +95,23 @@ class Outbox:
 
     A row stays in the database until all its messages are acknowledged, and in ``in_flight``
     until that deletion is committed: killed at any moment, the relay sends twice but never loses.
+
+    Args:
+        loads: Where the messages in flight are counted, by lane.
     """
 
     def __init__(
-        self, kind: str, pool: AsyncConnectionPool, metrics: Metrics, retention: timedelta
+        self,
+        kind: str,
+        pool: AsyncConnectionPool,
+        metrics: Metrics,
+        retention: timedelta,
+        loads: Counter[str],
     ) -> None:
         self.kind = kind
         self.sent = 0  # messages acknowledged
         self.in_flight: dict[int, Row] = {}
-        self.loads: Counter[str] = Counter()  # messages in flight, by lane
+        self.loads = loads
         self.acknowledged = {lane: metrics.acknowledged.labels(lane) for lane in LANES}
         self._pool = pool
         self._metrics = metrics

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from flows.settings import Settings, SettingsError
 from ingest.relay.dojot_api import DojotApi, DojotError
+from ingest.relay.lanes import Speeds
 from ingest.relay.orders import NotAnOrder, UnusableOrder, read_orders
 from ingest.relay.pacing import Backoff, Pace
 from ingest.relay.sessions import Device, client_id_of
@@ -61,6 +62,36 @@ def test_a_pace_fills_up_to_a_second_and_pays_debts() -> None:
         pace.spend(spent)
 
     assert budgets == [0, 50, 30, 100, -50, 50]
+
+
+def test_outboxes_and_relays_share_one_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(Pace.__init__, "__defaults__", (lambda: now,))
+    alone, one_of_four = Speeds(100), Speeds(100)
+    one_of_four.divide(4)
+    sent = []
+    for speeds in (alone, one_of_four):
+        total = {"fresh": 0, "backlog": 0}
+        for tick in range(1000):  # ten seconds, in which all is acknowledged at once
+            now = 100.0 + tick / 100
+            for _outbox in range(2):
+                for lane in total:
+                    room = speeds.room(lane)
+                    speeds.spend(lane, room)
+                    total[lane] += room
+        now = 100.0
+        sent.append(total)
+
+    for total, relays in zip(sent, (1, 4), strict=True):
+        assert total["backlog"] == pytest.approx(1000 / relays, rel=0.05)
+        assert total["fresh"] == pytest.approx(5000 / relays, rel=0.05)
+
+
+def test_what_is_in_flight_leaves_no_room() -> None:
+    speeds = Speeds(1000)
+    speeds.loads["backlog"] = 1000
+
+    assert speeds.room("backlog") <= 0
 
 
 def test_waiting_doubles_up_to_a_limit_and_starts_again() -> None:

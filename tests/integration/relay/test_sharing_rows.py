@@ -1,5 +1,6 @@
 """Rows of the outbox that two relays hold, and shards on their way from one to the other."""
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from uuid import uuid4
@@ -10,7 +11,7 @@ import pytest_asyncio
 from psycopg_pool import AsyncConnectionPool
 
 from ingest.relay.claims import Claims
-from ingest.relay.lanes import Lanes
+from ingest.relay.lanes import Lanes, Speeds
 from ingest.relay.metrics import Metrics
 from ingest.relay.outbox import Message, Outbox
 from tests.relaying import (
@@ -35,7 +36,7 @@ async def pool(database_url: str) -> AsyncIterator[AsyncConnectionPool]:
 
 
 def outbox_of(pool: AsyncConnectionPool) -> Outbox:
-    return Outbox("readings", pool, Metrics(), timedelta(days=7))
+    return Outbox("readings", pool, Metrics(), timedelta(days=7), Counter())
 
 
 async def taken_by(outbox: Outbox) -> list[Message]:
@@ -96,7 +97,7 @@ async def test_rows_of_a_shard_that_left_while_they_were_read_are_left_alone(
     shards = [frozenset(ALL)]
     lanes = Lanes(
         outbox,
-        1000,
+        Speeds(1000),
         Metrics(),
         shards=lambda: shards.pop() if len(shards) > 1 else shards[0],
         unavailable=lambda: [],
@@ -154,7 +155,7 @@ async def test_what_is_sent_again_does_not_go_before_what_is_new(
     outbox = outbox_of(pool)
     lanes = Lanes(
         outbox,
-        200,
+        Speeds(200),
         Metrics(),
         shards=lambda: frozenset(ALL),
         unavailable=lambda: [],
