@@ -113,6 +113,7 @@ class ChargePoint:
 
     def __post_init__(self) -> None:
         self.situation.zone = _zone(self.known)
+        self.situation.opened_at = self.opened_at
         self.calls = Calls(self._send_call)
 
     @property

@@ -86,6 +86,16 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Undated:
+    """Readings without a usable time, early on a socket: the one before may have had them too.
+
+    Our time stands in for theirs, another one each time, so their key does not tell.
+    """
+
+    opened_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """News about something the central system asked for: firmware, diagnostics, logs, security.
 
@@ -108,6 +118,7 @@ Fact: TypeAlias = (
     | TransactionStart
     | TransactionStop
     | Report
+    | Undated
     | Reading
     | SetAside
 )

@@ -7,7 +7,7 @@ again and blocks what is behind it).
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
 from typing import Any
 
@@ -16,11 +16,13 @@ from ocpp.v16.enums import Action, ChargePointErrorCode, ChargePointStatus, Reas
 from ingest.facts import (
     Authorization,
     Boot,
+    Fact,
     Meaning,
     Report,
     StatusChange,
     TransactionStart,
     TransactionStop,
+    Undated,
     Verdict,
 )
 from ingest.fields import (
@@ -35,7 +37,7 @@ from ingest.fields import (
     to_json,
 )
 from ingest.frames import Call
-from ingest.readings import SetAside, read_meter_values
+from ingest.readings import Reading, SetAside, read_meter_values
 from ingest.timestamps import Instant, read_instant, wire_time
 
 
@@ -47,6 +49,7 @@ _STATUSES = _by_lower_case(ChargePointStatus)
 _ERROR_CODES = _by_lower_case(ChargePointErrorCode)
 _REASONS = _by_lower_case(Reason)
 _NOT_CHARGING = {"Preparing", "Finishing"}  # a status in which a transaction is not yet, or over
+_REPEATS_FIRST = timedelta(minutes=10)  # what was not confirmed on the last socket comes by then
 _OF_THE_CENTRAL_SYSTEM = {action.value for action in Action}
 
 
@@ -80,11 +83,13 @@ class Situation:
         zone: Of its timestamps without one.
         open_transactions: By transaction id; kept by the socket, loaded when it opened.
         heartbeat_interval: Seconds, told at boot.
+        opened_at: Of the socket; None where there is none.
         signs: Whether a signing request (CSR in PEM) can be signed here.
     """
 
     zone: tzinfo = UTC
     heartbeat_interval: int = 300
+    opened_at: datetime | None = None
     signs: Callable[[str], bool] = lambda csr: False
     open_transactions: dict[int, OpenTransaction] = field(default_factory=dict)
 
@@ -105,6 +110,16 @@ class Situation:
             return None
         ended_at = self.open_transactions[latest[1]].ended_at
         return latest[1] if ended_at is None or at <= ended_at else None
+
+    def undated(self, readings: list[Reading], received_at: datetime) -> list[Fact]:
+        """Return a fact where some have no usable time and may be a repeat."""
+        has_one = any(
+            reading.extra is not None and "clock" in reading.extra.get("flags", ())
+            for reading in readings
+        )
+        if not has_one or self.opened_at is None or received_at - self.opened_at > _REPEATS_FIRST:
+            return []
+        return [Undated(self.opened_at)]
 
     def note_status(self, change: StatusChange) -> None:
         """Learn from a status which open transactions have ended without a stop."""
@@ -230,7 +245,7 @@ def _stop(payload: dict[str, Any], situation: Situation, received_at: datetime) 
     def answer() -> dict[str, Any]:
         return {"idTagInfo": _id_tag_info(stop.verdict)} if stop.verdict else {}
 
-    return Meaning(answer, [stop], readings, aside)
+    return Meaning(answer, [stop, *situation.undated(readings, received_at)], readings, aside)
 
 
 def _meter_values(payload: dict[str, Any], situation: Situation, received_at: datetime) -> Meaning:
@@ -252,7 +267,7 @@ def _meter_values(payload: dict[str, Any], situation: Situation, received_at: da
     if transaction_id is None and situation.open_transactions:
         for reading in readings:
             reading.transaction_id = situation.transaction_at(connector_id, reading.sampled_at)
-    return Meaning({}, readings=readings, aside=aside)
+    return Meaning({}, situation.undated(readings, received_at), readings, aside)
 
 
 def _data_transfer(payload: dict[str, Any], situation: Situation, received_at: datetime) -> Meaning:

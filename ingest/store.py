@@ -21,6 +21,7 @@ from ingest.facts import (
     StatusChange,
     TransactionStart,
     TransactionStop,
+    Undated,
     Verdict,
 )
 from ingest.frames import result_text
@@ -28,6 +29,7 @@ from ingest.meanings import OpenTransaction
 from ingest.readings import COLUMNS, Reading
 
 _QUERIES = sql.load("ingest")
+_MOST_COMPARED = 500  # readings without a time, in one batch, that may be repeats
 _FORGET_MARKS_S = 60  # touched_window promises a mark a minute
 
 set_json_dumps(orjson.dumps)
@@ -119,6 +121,7 @@ class Store:
         self._judge(conn, list(_facts(with_facts, Authorization)))
         self._start(conn, list(_facts(with_facts, TransactionStart)))
         self._stop(conn, list(_facts(with_facts, TransactionStop)))
+        self._leave_out_repeats(conn, list(_facts(with_facts, Undated)))
         self._insert(conn, "statuses", list(_facts(with_facts, StatusChange)), _status_row)
         self._insert(conn, "boots", list(_facts(with_facts, Boot)), _boot_row)
         self._insert(conn, "reports", list(_facts(with_facts, Report)), _report_row)
@@ -164,6 +167,26 @@ class Store:
             stop.verdict = Verdict(*verdict) if stop.matched_id is not None and verdict[0] else None
             if connector_id is not None and message.meaning:
                 message.meaning.place_readings(connector_id, stop.matched_id)
+
+    def _leave_out_repeats(self, conn: Connection, found: list[tuple[Message, Undated]]) -> None:
+        """Leave out readings without a usable time that the socket before had brought already."""
+        if not found:
+            return
+        candidates = [
+            (message, reading, fact.opened_at)
+            for message, fact in found
+            if message.meaning
+            for reading in message.meaning.readings
+            if "clock" in (reading.extra or {}).get("flags", ())
+        ]
+        if len(candidates) > _MOST_COMPARED:
+            return
+        rows = (_undated_row(message, reading, opened) for message, reading, opened in candidates)
+        cursor = conn.execute(_QUERIES["known_undated"], {"readings": Jsonb(_numbered(rows))})
+        for (position,) in cursor.fetchall():
+            message, reading, _ = candidates[position]
+            assert message.meaning is not None
+            message.meaning.readings.remove(reading)
 
     def _insert(
         self, conn: Connection, name: str, found: list[tuple[Message, Any]], row: Any
@@ -364,6 +387,17 @@ def _stop_row(message: Message, stop: TransactionStop) -> dict[str, Any]:
         "reason": stop.reason,
         "flags": stop.flags,
         "received_at": message.received_at,
+    }
+
+
+def _undated_row(message: Message, reading: Reading, opened_at: datetime) -> dict[str, Any]:
+    return {
+        "charge_point_id": message.charge_point_id,
+        "connector_id": reading.connector_id,
+        "context": reading.context,
+        "opened_at": opened_at,
+        "extra": reading.extra,
+        **dict(zip(COLUMNS, reading.values, strict=True)),
     }
 
 

@@ -107,6 +107,30 @@ FROM stored
 WHERE EXISTS (SELECT FROM dojot_feed)
 GROUP BY mod(charge_point_id, 8);
 
+-- name: known_undated
+-- Which of these readings, whose time is ours, came already within the hour before their socket.
+SELECT r."position"
+FROM jsonb_to_recordset(%(readings)s) AS r (
+    "position" integer, charge_point_id integer, connector_id smallint, context smallint, opened_at timestamptz,
+    extra jsonb, energy_wh double precision, power_w real, current_a real, voltage_v real, soc_percent real,
+    temperature_c real, current_offered_a real, power_offered_w real
+)
+WHERE EXISTS (
+    SELECT FROM meter_value AS mv
+    WHERE
+        mv.charge_point_id = r.charge_point_id
+        AND mv.sampled_at < r.opened_at AND mv.sampled_at >= r.opened_at - INTERVAL '1 hour'
+        AND mv.connector_id = r.connector_id AND mv.context = r.context AND mv.extra = r.extra
+        AND mv.energy_wh IS NOT DISTINCT FROM r.energy_wh
+        AND mv.power_w IS NOT DISTINCT FROM r.power_w
+        AND mv.current_a IS NOT DISTINCT FROM r.current_a
+        AND mv.voltage_v IS NOT DISTINCT FROM r.voltage_v
+        AND mv.soc_percent IS NOT DISTINCT FROM r.soc_percent
+        AND mv.temperature_c IS NOT DISTINCT FROM r.temperature_c
+        AND mv.current_offered_a IS NOT DISTINCT FROM r.current_offered_a
+        AND mv.power_offered_w IS NOT DISTINCT FROM r.power_offered_w
+);
+
 -- name: start_transactions
 -- Store and number the starts, in their order.
 SELECT new.*

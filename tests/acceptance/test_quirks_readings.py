@@ -471,3 +471,25 @@ async def test_readings_after_a_lost_stop_do_not_belong_to_what_was_stopped(
     number = begun["transactionId"]
     later = number if belongs else None
     assert found == {1: number, 2: later, 3: number, 4: later}
+
+
+@pytest.mark.parametrize("written", ["1970-01-01T00:05:10Z", "garbage", None])
+async def test_readings_without_a_clock_that_come_again_on_the_next_socket_are_one(
+    network, written
+):
+    """Only there: while the socket stands, equal readings are readings of a thing that rests."""
+    first, second = (
+        {**meter_value(sample(value), sample("7.3", "Power.Active.Import", "kW")), "timestamp": at}
+        for value, at in (("1", written), ("2", written))
+    )
+    async with network.charge_point() as charge_point:
+        await send_meter_values(charge_point, first)
+        await send_meter_values(charge_point, first)
+        await charge_point.cut()
+    async with network.charge_point(charge_point.charge_point_id) as charge_point:
+        await send_meter_values(charge_point, first)
+        await send_meter_values(charge_point, second)
+
+    rows = network.rows("meter_value", charge_point)
+    assert [row["energy_wh"] for row in rows] == [1, 1, 2]
+    assert {row["power_w"] for row in rows} == {7300}
