@@ -68,12 +68,14 @@ class Registry:
 
     async def _meet(self, identity: str) -> Registration | None:
         async with self.pool.connection() as conn:
-            found = await self._ask(conn, "find_charge_point", identity=identity)
+            found = []
+            if self.accept_unknown:
+                found = await self._ask(conn, "register_charge_point", identity=identity)
             if not found:
-                name = "register_charge_point" if self.accept_unknown else "list_stranger"
-                parameters = {"identity": identity, "most": _MOST_PENDING}
-                await conn.execute(_QUERIES[name], parameters)
                 found = await self._ask(conn, "find_charge_point", identity=identity)
+            if not found:
+                parameters = {"identity": identity, "most": _MOST_PENDING}
+                await conn.execute(_QUERIES["list_stranger"], parameters)
         for known in found:
             self._remember(known)
             return known

@@ -312,7 +312,16 @@ FROM charge_point
 WHERE identity = %(identity)s;
 
 -- name: register_charge_point
-INSERT INTO charge_point (identity) VALUES (%(identity)s) ON CONFLICT (identity) DO NOTHING;
+-- In one statement: a site that comes back to an empty database knocks all at once.
+WITH added AS (
+    INSERT INTO charge_point AS cp (identity) VALUES (%(identity)s) ON CONFLICT (identity) DO NOTHING
+    RETURNING cp.*
+)
+
+SELECT
+    charge_point_id, identity, registration, time_zone, password_hash, new_password_hash, security_profile,
+    boot IS NOT NULL AS has_booted
+FROM added;
 
 -- name: list_stranger
 -- Pending until somebody approves it, or until so many others came after it.
