@@ -424,11 +424,34 @@ WHERE
     AND length(msg.raw) + coalesce(length(msg.answer), 0) < 100000;
 
 -- name: backlog
--- How much waits, counted up to 100,000 rows, and since when.
-SELECT count(*), coalesce(sum(waiting.readings), 0), extract(EPOCH FROM now() - min(waiting.created_at))
+-- How much waits, each queue counted up to 100,000 rows, and since when; when something was last sent; for how many
+-- charge points earlier readings are still to be queued; how far the frame log is behind.
+SELECT
+    reading.commits,
+    reading.readings,
+    event.events,
+    extract(EPOCH FROM now() - least(reading.oldest_at, event.oldest_at)),
+    (SELECT extract(EPOCH FROM max(sent_at)) FROM dojot_shard),
+    (SELECT count(*) FROM dojot_backfill),
+    (
+        SELECT extract(EPOCH FROM now() - min(coalesce(cur.received_at, feed.since)))
+        FROM dojot_feed AS feed
+        CROSS JOIN dojot_shard AS shard
+        LEFT JOIN dojot_frame_cursor AS cur ON shard.shard = cur.shard
+    )
 FROM (
-    SELECT cardinality(charge_point_ids) AS readings, created_at
-    FROM dojot_outbox
-    ORDER BY outbox_id
-    LIMIT 100000
-) AS waiting;
+    SELECT
+        count(*) AS commits,
+        coalesce(sum(waiting.readings), 0) AS readings,
+        min(waiting.created_at) AS oldest_at
+    FROM (
+        SELECT cardinality(charge_point_ids) AS readings, created_at
+        FROM dojot_outbox
+        ORDER BY outbox_id
+        LIMIT 100000
+    ) AS waiting
+) AS reading
+CROSS JOIN (
+    SELECT count(*) AS events, min(waiting.created_at) AS oldest_at
+    FROM (SELECT created_at FROM dojot_event ORDER BY event_id LIMIT 100000) AS waiting
+) AS event;

@@ -16,13 +16,13 @@ import uvloop
 from psycopg_pool import AsyncConnectionPool
 from pydantic import ValidationError
 
-import sql
 from ingest.health import serve_health
 from ingest.relay.claims import RENEW_EVERY_S, Claims
 from ingest.relay.dojot_api import DojotApi
 from ingest.relay.feed import Backfill
 from ingest.relay.frame_log import FrameLog
 from ingest.relay.lanes import Lanes, Speeds
+from ingest.relay.measure import Measure
 from ingest.relay.metrics import Metrics
 from ingest.relay.order_desk import OrderDesk
 from ingest.relay.outbox import Message, Outbox
@@ -33,13 +33,11 @@ from ingest.relay.shares import SHARDS
 
 logger = logging.getLogger("ingest.relay")
 
-_QUERIES = sql.load("relay")
 # A deletion that a crash of the database undoes is a message sent twice, so nobody waits for it.
 _OPTIONS = (
     "-c role=eletroposto_ingest -c timezone=UTC -c synchronous_commit=off"
     " -c statement_timeout=30000"
 )
-_MEASURE_EVERY_S = 10.0
 _LISTEN_EVERY_S = 5.0
 _RETRY_S = 1.0
 _DRAIN_S = 5.0
@@ -104,6 +102,13 @@ class Relay:
             shards=lambda: self._claims.shards,
             unavailable=self._unavailable,
         )
+        self._measure = Measure(
+            self._pool,
+            self.metrics,
+            settings.dojot_frame_log,
+            in_flight=self._in_flight,
+            broker_is_away=lambda: self.sessions.broker_is_away,
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Relay until ``stop`` is set; whatever is away then or later is waited for."""
@@ -139,7 +144,7 @@ class Relay:
     def _work(self) -> list[tuple[str, Any]]:
         repeated: list[tuple[str, Callable[[], Awaitable[float]]]] = [
             ("claims", self._claim),
-            ("measure", self._measure),
+            ("measure", self._measure.step),
             ("listen", self._listen),
             ("backfill", self._backfill.step),
             ("orders", self._orders.step),
@@ -240,16 +245,6 @@ class Relay:
             if number % SHARDS in shards and number not in unavailable
         )
         return _LISTEN_EVERY_S if shards else _RETRY_S
-
-    async def _measure(self) -> float:
-        async with self._pool.connection() as conn:
-            row = await (await conn.execute(_QUERIES["backlog"])).fetchone()
-        assert row is not None
-        self.metrics.rows.set(row[0])
-        self.metrics.readings.set(row[1])
-        self.metrics.oldest.set(row[2] or 0)
-        self.metrics.in_flight.set(self._in_flight())
-        return _MEASURE_EVERY_S
 
     async def _end(self, tasks: list[asyncio.Task[None]]) -> None:
         """Read no more, let what is in flight arrive, hand over the shards."""

@@ -17,9 +17,22 @@ class Metrics:
         )
         self.errors = self._counter("errors", "What went wrong, by name", "error")
         self.commands = self._counter("commands", "What config topics brought", "outcome")
-        self.rows = self._gauge("backlog_rows", "Rows in the outbox, counted up to 100,000")
+        self.rows = self._gauge("backlog_rows", "Commits that wait, counted up to 100,000")
         self.readings = self._gauge("backlog_readings", "Readings in those rows")
-        self.oldest = self._gauge("backlog_oldest_seconds", "Age of the oldest of them")
+        self.events = self._gauge(
+            "backlog_events", "Events and logged frames that wait, counted up to 100,000"
+        )
+        self.oldest = self._gauge("backlog_oldest_seconds", "Age of the oldest of all of them")
+        self.frames_behind = self._gauge(
+            "frame_log_behind_seconds", "How far the frame log has still to be read; 0: it is off"
+        )
+        self.backfill = self._gauge(
+            "backfill_charge_points", "Charge points with readings from before the feed to queue"
+        )
+        self.last_sent = self._gauge(
+            "last_sent_timestamp_seconds", "When the broker last confirmed anything to any relay"
+        )
+        self.broker_away = self._gauge("broker_away", "1 while the broker cannot be reached")
         self.in_flight = self._gauge("in_flight", "Messages read from the database and not settled")
         self.connections = self._gauge("connections", "Open MQTT sessions")
         self.shards = self._gauge("shards", "Shards this relay has, of 8")

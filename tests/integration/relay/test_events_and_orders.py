@@ -17,6 +17,7 @@ from psycopg_pool import AsyncConnectionPool
 from ingest.relay import order_desk
 from ingest.relay.frame_log import FrameLog
 from ingest.relay.main import Relay
+from ingest.relay.measure import Measure
 from ingest.relay.metrics import Metrics
 from ingest.relay.order_desk import OrderDesk
 from ingest.relay.sessions import Device
@@ -294,6 +295,31 @@ async def test_health_and_metrics_are_told(database_url: str, dojot: StandIn) ->
     assert health.json()["relay"] == str(relay.relay_id)
     counted = re.findall(r"^eletroposto_relay_acknowledged_total{.*} (.*)$", metrics.text, re.M)
     assert sum(map(float, counted)) == 3
+
+
+async def test_metrics_count_all_that_waits(database_url: str, pool: AsyncConnectionPool) -> None:
+    """Readings, events, and frames that are not yet queued."""
+    charge_points = add_charge_points(database_url, 2)
+    with psycopg.connect(database_url) as conn:
+        conn.execute("INSERT INTO dojot_feed (since) VALUES (now() - INTERVAL '1 hour')")
+    store(database_url, samples(charge_points, 5))
+    with psycopg.connect(database_url) as conn:
+        begin_all(conn, charge_points[0])
+        conn.execute("UPDATE dojot_event SET created_at = now() - INTERVAL '90 seconds'")
+        conn.execute("UPDATE dojot_shard SET sent_at = to_timestamp(1795329600) WHERE shard = 3")
+        conn.execute("INSERT INTO dojot_backfill VALUES (%s, now())", [charge_points[1]])
+    metrics = Metrics()
+    for logs_frames in (False, True):
+        await Measure(pool, metrics, logs_frames, lambda: 7, lambda: True).step()
+
+    def told(name: str) -> float | None:
+        return metrics.registry.get_sample_value(f"eletroposto_relay_{name}")
+
+    assert (told("backlog_readings"), told("backlog_events")) == (10, 5)
+    assert told("backlog_oldest_seconds") == pytest.approx(90, abs=20)
+    assert told("frame_log_behind_seconds") == pytest.approx(3600, abs=20)
+    assert told("last_sent_timestamp_seconds") == 1795329600
+    assert (told("backfill_charge_points"), told("in_flight"), told("broker_away")) == (1, 7, 1)
 
 
 async def test_the_state_is_told_to_the_dashboard(database_url: str, dojot: StandIn) -> None:
