@@ -279,6 +279,56 @@ ALTER TABLE charge_point_report DROP CONSTRAINT charge_point_report_charge_point
 CREATE UNIQUE INDEX charge_point_report_key ON charge_point_report
 (charge_point_id, kind, at, request_id, status, md5(detail)) NULLS NOT DISTINCT;
 
+-- ---------------------------------------------------------------- what is kept beside the facts
+
+CREATE INDEX reservation_by_command ON reservation (command_id) WHERE command_id IS NOT NULL;
+CREATE INDEX charging_profile_by_command ON charging_profile (command_id) WHERE command_id IS NOT NULL;
+CREATE INDEX certificate_signing_by_command ON certificate_signing (command_id) WHERE command_id IS NOT NULL;
+CREATE INDEX connector_availability_by_command ON connector_availability (command_id) WHERE command_id IS NOT NULL;
+
+CREATE FUNCTION forget_records(as_of timestamptz) RETURNS TABLE (record text, older_than timestamptz, forgotten bigint)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    frames_from timestamptz := (
+        SELECT as_of - make_interval(days => st.value::integer) FROM setting AS st WHERE st.name = 'raw_log_days'
+    );
+    facts_from timestamptz := (
+        SELECT as_of - make_interval(days => st.value::integer) FROM setting AS st WHERE st.name = 'status_days'
+    );
+BEGIN
+    older_than := frames_from;
+    record := 'set_aside';
+    DELETE FROM set_aside AS old WHERE old.received_at < frames_from;
+    GET DIAGNOSTICS forgotten = ROW_COUNT;
+    RETURN NEXT;
+    record := 'charge_point_report';
+    DELETE FROM charge_point_report AS old WHERE old.received_at < frames_from;
+    GET DIAGNOSTICS forgotten = ROW_COUNT;
+    RETURN NEXT;
+    record := 'command';
+    DELETE FROM command AS old
+    WHERE
+        old.requested_at < frames_from AND old.status NOT IN ('queued', 'sent')
+        AND NOT EXISTS (SELECT FROM reservation AS res WHERE res.command_id = old.command_id)
+        AND NOT EXISTS (SELECT FROM charging_profile AS prof WHERE prof.command_id = old.command_id)
+        AND NOT EXISTS (SELECT FROM certificate_signing AS cert WHERE cert.command_id = old.command_id)
+        AND NOT EXISTS (SELECT FROM connector_availability AS av WHERE av.command_id = old.command_id);
+    GET DIAGNOSTICS forgotten = ROW_COUNT;
+    RETURN NEXT;
+    older_than := facts_from;
+    record := 'orphan_stop';
+    DELETE FROM orphan_stop AS old WHERE old.received_at < facts_from;
+    GET DIAGNOSTICS forgotten = ROW_COUNT;
+    RETURN NEXT;
+END;
+$$;
+COMMENT ON FUNCTION forget_records IS
+'Delete what grows beside the facts: pieces set aside, reports and finished commands as old as the raw log may be,
+orphan stops as old as statuses may be; a limit that is not set keeps them for ever. A command that a present state
+rests on stays';
+REVOKE EXECUTE ON FUNCTION forget_records FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION forget_records TO eletroposto_flows;
+
 -- ---------------------------------------------------------------- rights
 
 -- Given by mistake with those on all tables: what is applied is the owner's to write.
