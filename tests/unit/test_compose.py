@@ -35,6 +35,11 @@ class Dependency(Strict):
     condition: Literal["service_started", "service_healthy", "service_completed_successfully"]
 
 
+class EnvFile(Strict):
+    path: str
+    required: bool
+
+
 class Network(Strict):
     aliases: list[str]
 
@@ -57,6 +62,7 @@ class Service(Strict):
     profiles: list[str] = []
     command: list[str] = []
     entrypoint: list[str] = []
+    env_file: list[EnvFile] = []
     environment: dict[str, Text] = {}
     secrets: list[str] = []
     volumes: list[str] = []
@@ -181,6 +187,23 @@ def test_variables_with_a_choice_are_in_the_example(compose: Compose) -> None:
     example = (ROOT / ".env.example").read_text()
     asked = set(re.findall(r"\$\{(\w+)", text))
     assert {name for name in asked if not re.search(rf"^{name}=", example, re.M)} == set()
+
+
+def test_every_setting_of_the_env_file_reaches_our_programs(compose: Compose) -> None:
+    """And none of them what is another image's; without the file all has its default."""
+    for name, service in compose.services.items():
+        is_ours = service.image.startswith("eletroposto:")
+        expected = [EnvFile(path=".env", required=False)] if is_ours else []
+        assert service.env_file == expected, name
+
+
+def test_what_the_env_file_cannot_change_is_said(compose: Compose) -> None:
+    guide = (ROOT / "docs/containers.md").read_text()
+    for name in DEFAULT:
+        for variable, value in compose.services[name].environment.items():
+            if variable.startswith("ELETROPOSTO_") and f"${{{variable}" not in str(value):
+                told = variable.removeprefix("ELETROPOSTO").removesuffix("_FILE")
+                assert told in guide, f"{name}: {variable}"
 
 
 def test_prefect_is_the_locked_one(compose: Compose) -> None:
