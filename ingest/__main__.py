@@ -65,7 +65,13 @@ class Ingest:
         self.central_system = CentralSystem(self.settings, self.writer, self.registry, self.metrics)
         self.writer.on_away = self.central_system.disconnect_all
         self.operations = _operations(self.settings, pool, self.central_system, self.replica_id)
-        self.presence = Presence(pool, self.replica_id, self.central_system)
+        self.presence = Presence(
+            pool,
+            self.replica_id,
+            self.central_system,
+            self.settings.silent_intervals,
+            least_silence_s=2 * self.settings.ping_interval,
+        )
         self.operations.commands.tally = self.metrics.commands
         self.central_system.attend = self.operations.attend
 

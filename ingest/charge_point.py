@@ -31,6 +31,7 @@ from ingest.frames import (
 )
 from ingest.meanings import OpenTransaction, Situation, meaning_of
 from ingest.metrics import Metrics
+from ingest.pulse import Pulse
 from ingest.readings import SetAside
 from ingest.redaction import without_secrets
 from ingest.store import Closing, Message, Opening
@@ -102,6 +103,7 @@ class ChargePoint:
     is_recorded: bool = False
     closed_because: str | None = None
     calls: Calls = field(init=False)
+    pulse: Pulse = field(init=False)
     _inbox: deque[tuple[Call, str, datetime]] = field(default_factory=deque)
     _inbox_characters: int = 0
     _room: asyncio.Event = field(default_factory=asyncio.Event)
@@ -115,6 +117,7 @@ class ChargePoint:
         self.situation.zone = _zone(self.known)
         self.situation.opened_at = self.opened_at
         self.calls = Calls(self._send_call)
+        self.pulse = Pulse(self.situation.heartbeat_interval, self.opened_monotonic_s)
 
     @property
     def identity(self) -> str:
@@ -243,6 +246,7 @@ class ChargePoint:
 
     async def _answer(self, call: Call, raw: str, received_at: datetime) -> str:
         """Return the answer that may leave now, because what it confirms is committed."""
+        self._hear(call)
         again = (call.message_id, hash(raw))
         if (answer := self._answers.get(again)) is not None:
             await self._log_repeat(call, raw, received_at, answer)
@@ -319,6 +323,13 @@ class ChargePoint:
         if len(self._logged) > _MOST_LOGGED:
             await asyncio.wait([self._logged.popleft()])
 
+    def _hear(self, call: Call) -> None:
+        now_s = time.monotonic()
+        if call.action == "Heartbeat":
+            self.pulse.beat(now_s)
+        else:
+            self.pulse.heard_s = now_s
+
     def _learn(self, message: Message) -> None:
         """Keep the open transactions: readings without an id are attached to them."""
         assert message.meaning is not None
@@ -354,6 +365,7 @@ class ChargePoint:
     async def _take_answer(
         self, frame: CallResult | CallError, raw: str, received_at: datetime
     ) -> None:
+        self.pulse.heard_s = time.monotonic()
         action = self.calls.answer(frame)
         if action is None:
             logger.warning("%s: an answer to no CALL of ours", self.identity)

@@ -7,6 +7,7 @@ end of a socket may be lost in contention. Either would be shown for ever.
 import asyncio
 import logging
 import socket
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
@@ -38,12 +39,17 @@ class Presence:
     """Says every few seconds that this replica lives, and keeps its records as its sockets are.
 
     Attributes:
+        silent_intervals: A charge point whose heartbeats kept their interval is left after so
+            many of them without a frame; 0: never.
+        least_silence_s: It is not left sooner.
         ending: A record without a socket for so long is closed.
     """
 
     pool: AsyncConnectionPool
     replica_id: UUID
     central_system: CentralSystem
+    silent_intervals: float = 0.0
+    least_silence_s: float = 60.0
     ending: timedelta = _ENDING
     _beats: int = 0
     _beaten_at: float = 0.0
@@ -54,6 +60,7 @@ class Presence:
         while True:
             try:
                 await self._beat()
+                await self._leave_silent()
             except DATABASE_AWAY as exc:
                 logger.warning("no sign of life: %s", str(exc).strip())
             await asyncio.sleep(_SIGN_OF_LIFE_S)
@@ -88,6 +95,30 @@ class Presence:
         self._beats += 1
         if is_late or self._beats % _BEATS_PER_COMPARISON == 0:
             await self.compare()
+
+    async def _leave_silent(self) -> None:
+        """Close the sockets of charge points whose heartbeats stopped."""
+        if not self.silent_intervals:
+            return
+        for charge_point in filter(self._is_silent, self._connected()):
+            await self._ask_interval(charge_point)
+            if self._is_silent(charge_point):
+                charge_point_id, opened_at = _socket_of(charge_point)
+                self.central_system.leave(charge_point_id, "silent", opened_at, _SERVICE_RESTART)
+
+    def _is_silent(self, charge_point: ChargePoint) -> bool:
+        now_s = time.monotonic()
+        return charge_point.pulse.has_stopped(now_s, self.silent_intervals, self.least_silence_s)
+
+    async def _ask_interval(self, charge_point: ChargePoint) -> None:
+        """Somebody may have set a longer interval than we told at the boot."""
+        parameters = {"charge_point_id": charge_point.known.charge_point_id}
+        async with self.pool.connection() as conn:
+            cursor = await conn.execute(_QUERIES["heartbeat_interval"], parameters)
+            row = await cursor.fetchone()
+        if row is not None:
+            pulse = charge_point.pulse
+            pulse.interval_s = max(pulse.interval_s, row[0])
 
     async def _reopen(self, conn: AsyncConnection, lost: set[_Socket]) -> set[_Socket]:
         """Return what is open again: others had taken us for dead, and it went nowhere else."""

@@ -27,6 +27,7 @@ class Settings(BaseSettings):
     unknown_id_tags: Literal["invalid", "accept"] = "invalid"
     configure_on_boot: bool = True
     heartbeat_interval: int = Field(300, ge=1)
+    silent_intervals: float = Field(3.0, ge=0)
     ping_interval: float = Field(30.0, gt=0)
     largest_frame_bytes: int = Field(4 * 1024 * 1024, ge=65536)
     handshakes_at_once: int = Field(16_384, ge=1)

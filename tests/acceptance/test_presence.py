@@ -1,5 +1,6 @@
 """What the database says of a replica's sockets, brought back to what is."""
 
+import asyncio
 from datetime import timedelta
 from uuid import uuid4
 
@@ -13,7 +14,9 @@ from ingest.registry import Registry
 from ingest.settings import Settings
 from ingest.store import Store
 from ingest.writer import Writer
-from tests.acceptance.network import Network, eventually
+from testbench.socket import connected
+from tests.acceptance.conftest import StartCentralSystem
+from tests.acceptance.network import BOOT, Network, eventually
 
 DEAF = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -100,3 +103,31 @@ async def test_a_record_that_no_socket_stands_behind_is_closed(database_url: str
         assert database.execute(open_ones).fetchall() == [(2,)], "another replica's stays"
         rows = database.execute("SELECT reason FROM connection WHERE charge_point_id = 1")
     assert rows.fetchall() == [("its end was not recorded in time",)]
+
+
+async def test_a_charge_point_whose_heartbeats_stop_is_left(
+    start_central_system: StartCentralSystem, database_url: str
+) -> None:
+    """It answers pings all the time. The neighbour was told another interval by somebody."""
+    central_system = start_central_system(heartbeat_interval="1", ping_interval="0.5")
+    async with (
+        connected(central_system.url, "CP-1") as silent,
+        connected(central_system.url, "CP-2") as slower,
+        connected(central_system.url, "CP-3") as never,
+    ):
+        with psycopg.connect(database_url, autocommit=True) as database:
+            database.execute(
+                "INSERT INTO configuration_key (charge_point_id, name, value)"
+                " SELECT charge_point_id, 'heartbeatInterval', '3600' FROM charge_point"
+                " WHERE identity = 'CP-2'"
+            )
+        await never.call("BootNotification", BOOT)
+        for _ in range(5):
+            await silent.call("Heartbeat")
+            await slower.call("Heartbeat")
+            await asyncio.sleep(1)
+        closed = await asyncio.wait_for(silent.wait_closed(), 15)
+        assert closed.rcvd is not None
+        assert (closed.rcvd.code, closed.rcvd.reason) == (1012, "silent")
+        assert "currentTime" in await slower.call("Heartbeat")
+        assert "currentTime" in await never.call("Heartbeat")
