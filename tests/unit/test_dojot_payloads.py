@@ -1,4 +1,4 @@
-"""What the stand-in makes of payloads; the lines cited are those of DOJOT 0.7's behaviour."""
+"""What the stand-in makes of payloads, by docs/dojot-contract.md."""
 
 import contextlib
 import json

@@ -60,3 +60,20 @@ def test_every_outcome_of_an_order_is_explained() -> None:
 
     assert len(outcomes) == 6
     assert set(re.findall(r"`([a-z ]+)`", told)) == outcomes
+
+
+def test_sections_of_the_contract_that_are_cited_exist() -> None:
+    contract = (ROOT / "docs/dojot-contract.md").read_text()
+    sections = set(re.findall(r"^#+ (\d[abc]?)\. ", contract, re.M))
+    seventh = contract.partition("## 7. ")[2]
+    sections |= {f"7.{number}" for number in re.findall(r"^(\d+)\. ", seventh, re.M)}
+    cited: set[str] = set()
+    for folder in ("testbench/dojot", "tests/unit", "tests/integration"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for found in re.findall(
+                r"[Cc]ontract sections? ([^:;.)]*(?:\.\d+)?)", path.read_text()
+            ):
+                cited |= set(re.findall(r"\b\d(?:\.\d+|[abc])?\b", found))
+
+    assert len(cited) > 8
+    assert cited <= sections

@@ -1,4 +1,4 @@
-"""The stand-in behaves like DOJOT 0.7; each test names the section of the contract it checks."""
+"""The stand-in behaves like DOJOT 0.7; each test names the section of docs/dojot-contract.md."""
 
 import asyncio
 import base64
