@@ -10,7 +10,7 @@ from sql import load
 
 ROOT = Path(__file__).parents[2]
 # What ingest flags, and where. The flows make findings of it: reading_*, status_*, and bare ones.
-READINGS = {"clock", "zone", "unit", "measurand", "context", "range", "phases"}
+READINGS = {"clock", "zone", "unit", "measurand", "context", "range", "phases", "conflict"}
 STATUSES = {"clock", "zone", "value"}
 TRANSACTIONS = {"clock", "zone", "connector", "meter_start", "meter_stop", "matched"}
 
