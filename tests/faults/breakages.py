@@ -8,9 +8,9 @@ import os
 import random
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 
@@ -18,6 +18,8 @@ from testbench.dojot import Faults
 from tests.faults.plant import Plant
 
 Breakage = Callable[[Plant, random.Random], Awaitable[None]]
+
+_FRAMES_GO_TO: tuple[LiteralString, ...] = ("ocpp_message", "meter_value", "transaction")
 
 BREAKAGES: dict[str, Breakage] = {}
 DOJOT_BREAKAGES: dict[str, Breakage] = {}
@@ -182,6 +184,39 @@ async def connections_used_up(plant: Plant, chance: random.Random) -> None:
     finally:
         for conn in taken:
             conn.close()
+
+
+@_breaks
+async def migration_failed(plant: Plant, chance: random.Random) -> None:
+    """It holds the tables that frames go to, and ends half done."""
+    with suppress(psycopg.errors.DivisionByZero), plant.connect() as conn, conn.transaction():
+        await asyncio.to_thread(_widen, conn)
+        await asyncio.sleep(chance.uniform(0.5, 3))
+        conn.execute("SELECT 1 / 0")
+
+
+@_breaks
+async def migration_applied(plant: Plant, chance: random.Random) -> None:
+    """While the central system goes on with statements prepared before it."""
+    with plant.connect() as conn:
+        with conn.transaction():
+            await asyncio.to_thread(_widen, conn)
+        await asyncio.sleep(chance.uniform(0.2, 1))
+        with conn.transaction():
+            for table in _FRAMES_GO_TO:
+                await asyncio.to_thread(conn.execute, f"ALTER TABLE {table} DROP COLUMN later")
+
+
+# ---------------------------------------------------------------- the flows
+
+
+@_breaks
+async def flows_killed(plant: Plant, chance: random.Random) -> None:
+    """In the middle of what they compute; the next run does what this one left."""
+    flows = plant.flows()
+    flows.start()
+    await asyncio.sleep(chance.uniform(0.8, 3))
+    await asyncio.to_thread(flows.end, signal.SIGKILL)
 
 
 # ---------------------------------------------------------------- the network
@@ -372,6 +407,11 @@ def _terminate(plant: Plant) -> None:
         conn.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'faults'"
         )
+
+
+def _widen(conn: psycopg.Connection[Any]) -> None:
+    for table in _FRAMES_GO_TO:
+        conn.execute(f"ALTER TABLE {table} ADD COLUMN later integer")
 
 
 async def _hold(plant: Plant, lock: str, seconds: float) -> None:

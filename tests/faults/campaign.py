@@ -163,10 +163,14 @@ class _Campaign:
         return True
 
     def _revive(self, number: int, kind: str) -> None:
-        """A central system that ends by itself is a defect; somebody would start it again."""
+        """A program that ends by itself is a defect; somebody would start it again."""
+        defects, dojot = self.outcome.defects, self.plant.dojot
         if not self.plant.central_system.is_alive:
-            self.outcome.defects.append(f"round {number} ({kind}): ingest ended by itself")
+            defects.append(f"round {number} ({kind}): ingest ended by itself")
             self.plant.central_system.start()
+        if dojot is not None and not dojot.relay.is_alive:
+            defects.append(f"round {number} ({kind}): the relay ended by itself")
+            dojot.relay.start()
 
     async def _judge(self) -> Verdict:
         account, book, since = self.load.account, self.load.book, self._since

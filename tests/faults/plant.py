@@ -41,6 +41,10 @@ class Program:
                 stderr=log,
             )
 
+    @property
+    def is_alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
     def end(self, number: signal.Signals = signal.SIGTERM) -> None:
         if self.process is None:
             return
@@ -118,6 +122,14 @@ class Plant:
 
     def connect(self) -> psycopg.Connection[Any]:
         return psycopg.connect(self.database_url, autocommit=True)
+
+    def flows(self) -> Program:
+        """A run of the flows that follow what came in, not started yet."""
+        return Program(
+            ["eletroposto", "flows", "run", "update"],
+            {"ELETROPOSTO_DATABASE_URL": self.database_url},
+            self.folder / "flows.log",
+        )
 
     def logs(self) -> dict[str, str]:
         return {path.name: path.read_text(errors="replace") for path in self.folder.glob("*.log")}
