@@ -29,6 +29,10 @@ check: setup  ## lint, types, import contract, SQL lint
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/sqlfluff lint --processes 2 sql
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip check
+
+audit: setup  ## known vulnerabilities of the locked dependencies; asks the package index
+	$(BIN)/pip-audit --disable-pip --require-hashes -r requirements.lock
 
 test: setup  ## every test, real parts, no skips
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --reruns 1
@@ -39,4 +43,4 @@ bench: setup  ## the load generator beside the naive reference; OPTIONS="--growt
 faults: setup  ## kill, cut and starve real processes, then count
 	$(BIN)/python -m tests.faults
 
-.PHONY: help setup lock demo check test bench faults
+.PHONY: help setup lock demo check audit test bench faults
