@@ -67,6 +67,7 @@ class Relay:
         )
         self.sessions = Sessions(
             settings.mqtt_address,
+            settings.mqtt_tls(),
             settings.dojot_connections,
             settings.dojot_session_s,
             self.relay_id,

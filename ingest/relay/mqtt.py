@@ -2,10 +2,13 @@
 
 import asyncio
 import socket
+import ssl
 from typing import Any, Literal, Protocol
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+
+from ingest.relay.dialling import dial, read_ahead
 
 _TIMEOUT_S = 10
 _KEEPALIVE_S = 60
@@ -81,11 +84,11 @@ class Connection:
         client.on_disconnect = self._on_disconnect
         self._client = client
 
-    async def open(self, host: str, port: int) -> None:
+    async def open(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
         """Raises ConnectFailed, or ConnectRefused if it is this device that is not wanted."""
         try:
             async with asyncio.timeout(_TIMEOUT_S):
-                self._client.connected_socket = await self._dial(host, port)
+                self._client.connected_socket = await dial(host, port, tls)
                 self._client.connect_async(host, port, keepalive=_KEEPALIVE_S)
                 self._client.reconnect()
                 code = await self._answered
@@ -101,19 +104,6 @@ class Connection:
             raise kind(f"{host}:{port}: {code}")
         self._open = True
         self._client.subscribe(self._config_topic, qos=1)
-
-    async def _dial(self, host: str, port: int) -> socket.socket:
-        found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        family, kind, protocol, _, address = found[0]
-        dialled = socket.socket(family, kind, protocol)
-        try:
-            dialled.setblocking(False)
-            dialled.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await self._loop.sock_connect(dialled, address)
-        except BaseException:
-            dialled.close()
-            raise
-        return dialled
 
     def publish(self, payload: bytes) -> int:
         """Send with QoS 1 and return the message id that will be acknowledged."""
@@ -131,7 +121,13 @@ class Connection:
         self._client._sock_close()
 
     def _on_socket_open(self, _: Any, __: Any, opened: Any) -> None:
-        self._loop.add_reader(opened, self._client.loop_read)
+        is_plain = not isinstance(opened, ssl.SSLSocket)
+        self._loop.add_reader(opened, self._client.loop_read if is_plain else self._read)
+
+    def _read(self) -> None:
+        self._client.loop_read()
+        while (current := self._client.socket()) is not None and read_ahead(current):
+            self._client.loop_read()
 
     def _on_socket_close(self, _: Any, __: Any, closing: Any) -> None:
         self._loop.remove_reader(closing)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+import ssl
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -161,6 +162,7 @@ class Sessions:
     """Opens and closes sessions.
 
     Args:
+        tls: None where the broker speaks plain MQTT.
         longest_s: Age at which a connection is renewed at the latest.
         on_config: Called with each message of a device's config topic.
         on_refused: Called with a charge point that cannot be served just now, and for how many
@@ -174,6 +176,7 @@ class Sessions:
     def __init__(
         self,
         address: tuple[str, int],
+        tls: ssl.SSLContext | None,
         limit: int,
         longest_s: float,
         relay_id: UUID,
@@ -185,6 +188,7 @@ class Sessions:
         self.stalled: set[int] = set()
         self.broker_is_away = False
         self._address = address
+        self._tls = tls
         self._limit = limit
         self._longest_s = longest_s
         self._relay = relay_id.hex[:12]
@@ -355,7 +359,7 @@ class Sessions:
         client_id = client_id_of(self._relay, session.device)
         connection = Connection(session.device.user, client_id, session)
         try:
-            await connection.open(*self._address)
+            await connection.open(*self._address, self._tls)
         except ConnectFailed as error:
             if isinstance(error, ConnectRefused) or self._heard_at > began:
                 session.opening = None  # this very task, which ends by itself

@@ -1,5 +1,6 @@
 """Settings of the relay, from ``ELETROPOSTO_*`` environment variables only."""
 
+import ssl
 from datetime import timedelta
 
 from pydantic import Field, SecretStr, field_validator
@@ -16,6 +17,8 @@ class RelaySettings(BaseSettings):
     database_url: SecretStr = Field(min_length=1)
     dojot_url: str = ""
     dojot_mqtt: str = "127.0.0.1:1883"
+    dojot_mqtt_tls: bool = False
+    dojot_mqtt_ca: str = ""  # PEM file of the authority; empty: those of the system
     dojot_user: str = "admin"
     dojot_password: SecretStr = SecretStr("")
     relay_health_host: str = "127.0.0.1"
@@ -40,6 +43,15 @@ class RelaySettings(BaseSettings):
             raise ValueError("host:port is needed")
         return address
 
+    @field_validator("dojot_mqtt_ca")
+    @classmethod
+    def _is_readable(cls, path: str) -> str:
+        try:
+            ssl.create_default_context(cafile=path or None)
+        except OSError as error:
+            raise ValueError(f"{path}: {error}") from None
+        return path
+
     @field_validator("dojot_retention", mode="before")
     @classmethod
     def _days(cls, value: object) -> object:
@@ -54,6 +66,12 @@ class RelaySettings(BaseSettings):
         if days < timedelta(0):
             raise ValueError(f"{text!r} must be 0 or more")
         return days
+
+    def mqtt_tls(self) -> ssl.SSLContext | None:
+        """Return how to check the broker's certificate; None: the connection is not encrypted."""
+        if not self.dojot_mqtt_tls:
+            return None
+        return ssl.create_default_context(cafile=self.dojot_mqtt_ca or None)
 
     @property
     def mqtt_address(self) -> tuple[str, int]:
