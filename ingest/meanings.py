@@ -113,11 +113,12 @@ class Situation:
 
     def undated(self, readings: list[Reading], received_at: datetime) -> list[Fact]:
         """Return a fact where some have no usable time and may be a repeat."""
-        has_one = any(
-            reading.extra is not None and "clock" in reading.extra.get("flags", ())
-            for reading in readings
-        )
-        if not has_one or self.opened_at is None or received_at - self.opened_at > _REPEATS_FIRST:
+        for reading in readings:  # a plain loop: every MeterValues comes here
+            if reading.extra is not None and "clock" in reading.extra.get("flags", ()):
+                break
+        else:
+            return []
+        if self.opened_at is None or received_at - self.opened_at > _REPEATS_FIRST:
             return []
         return [Undated(self.opened_at)]
 
