@@ -85,7 +85,7 @@ SELECT
     used.cost,
     used.unpriced_wh,
     used.idle_s,
-    used.charging_s,
+    charged.charging_s,
     used.plug_ins,
     used.plug_ins_served,
     up.up_s,
@@ -96,7 +96,7 @@ SELECT
     up.observed_s,
     100 * up.up_s / nullif(up.up_s + up.down_s, 0) AS technical_percent,
     100 * (up.up_s + up.excluded_s) / nullif(up.up_s + up.down_s, 0) AS nevi_percent,
-    100 * used.charging_s / nullif(up.up_s, 0) AS utilisation_percent,
+    100 * charged.charging_s / nullif(up.up_s, 0) AS utilisation_percent,
     100.0 * used.plug_ins_served / nullif(used.plug_ins, 0) AS success_percent
 FROM (
     SELECT
@@ -106,7 +106,6 @@ FROM (
         sum(day.cost) AS cost,
         sum(day.unpriced_wh) AS unpriced_wh,
         sum(day.idle_s) AS idle_s,
-        sum(day.charging_s) AS charging_s,
         sum(day.plug_ins) AS plug_ins,
         sum(day.plug_ins_served) AS plug_ins_served
     FROM report.consumption_day AS day
@@ -126,7 +125,14 @@ FROM (
     WHERE
         av.day BETWEEN %(first_day)s AND %(last_day)s
         AND (%(charge_points)s::text[] IS NULL OR av.charge_point = ANY(%(charge_points)s))
-) AS up;
+) AS up,
+(
+    SELECT sum(use.charging_s) AS charging_s
+    FROM report.utilisation AS use
+    WHERE
+        use.day BETWEEN %(first_day)s AND %(last_day)s
+        AND (%(charge_points)s::text[] IS NULL OR use.charge_point = ANY(%(charge_points)s))
+) AS charged;
 
 -- name: totals_until
 -- The figures of a period that ends at cut_at, within its last day: what an unfinished period is compared
@@ -137,11 +143,22 @@ WITH days AS (
         sum(day.sessions) AS sessions,
         sum(day.cost) AS cost,
         sum(day.idle_s) AS idle_s,
-        sum(day.charging_s) AS charging_s
+        NULL::double precision AS charging_s
     FROM report.consumption_day AS day
     WHERE
         day.day >= %(first_day)s AND day.day < %(last_day)s
         AND (%(charge_points)s::text[] IS NULL OR day.charge_point = ANY(%(charge_points)s))
+    UNION ALL
+    SELECT
+        NULL,
+        NULL,
+        NULL,
+        NULL,
+        sum(use.charging_s)
+    FROM report.utilisation AS use
+    WHERE
+        use.day >= %(first_day)s AND use.day < %(last_day)s
+        AND (%(charge_points)s::text[] IS NULL OR use.charge_point = ANY(%(charge_points)s))
     UNION ALL
     SELECT
         sum(eb.energy_wh * part.share),
@@ -310,9 +327,9 @@ SELECT
     used.sessions,
     used.cost,
     used.idle_s,
-    used.charging_s,
+    charged.charging_s,
     up.technical_percent,
-    100 * used.charging_s / nullif(up.up_s, 0) AS utilisation_percent
+    100 * charged.charging_s / nullif(up.up_s, 0) AS utilisation_percent
 FROM generate_series(%(first_day)s::date, least(%(last_day)s::date, current_date + 1), INTERVAL '1 day') AS dates (day)
 LEFT JOIN (
     SELECT
@@ -320,8 +337,7 @@ LEFT JOIN (
         sum(con.energy_wh) AS energy_wh,
         sum(con.sessions) AS sessions,
         sum(con.cost) AS cost,
-        sum(con.idle_s) AS idle_s,
-        sum(con.charging_s) AS charging_s
+        sum(con.idle_s) AS idle_s
     FROM report.consumption_day AS con
     WHERE
         con.day BETWEEN %(first_day)s AND %(last_day)s
@@ -339,6 +355,16 @@ LEFT JOIN (
         AND (%(charge_points)s::text[] IS NULL OR av.charge_point = ANY(%(charge_points)s))
     GROUP BY av.day
 ) AS up ON dates.day = up.day
+LEFT JOIN (
+    SELECT
+        use.day,
+        sum(use.charging_s) AS charging_s
+    FROM report.utilisation AS use
+    WHERE
+        use.day BETWEEN %(first_day)s AND %(last_day)s
+        AND (%(charge_points)s::text[] IS NULL OR use.charge_point = ANY(%(charge_points)s))
+    GROUP BY use.day
+) AS charged ON dates.day = charged.day
 ORDER BY dates.day;
 
 -- name: energy_by_charge_point
@@ -730,7 +756,7 @@ SELECT
     cp.online_changed_at,
     heard.last_message_at,
     up.technical_percent,
-    100 * used.charging_s / nullif(up.up_s, 0) AS utilisation_percent,
+    100 * charged.charging_s / nullif(up.up_s, 0) AS utilisation_percent,
     used.energy_wh,
     used.sessions,
     coalesce(faults.faults, 0) AS faults
@@ -747,9 +773,16 @@ LEFT JOIN (
 ) AS up ON cp.charge_point = up.charge_point
 LEFT JOIN (
     SELECT
+        use.charge_point,
+        sum(use.charging_s) AS charging_s
+    FROM report.utilisation AS use
+    WHERE use.day BETWEEN %(first_day)s AND %(last_day)s
+    GROUP BY use.charge_point
+) AS charged ON cp.charge_point = charged.charge_point
+LEFT JOIN (
+    SELECT
         con.charge_point,
         sum(con.energy_wh) AS energy_wh,
-        sum(con.charging_s) AS charging_s,
         sum(con.sessions) AS sessions
     FROM report.consumption_day AS con
     WHERE con.day BETWEEN %(first_day)s AND %(last_day)s
@@ -875,11 +908,14 @@ WHERE
 GROUP BY 1, 2
 ORDER BY 2 DESC, 1;
 
--- name: availability_months
--- Availability by month and charge point over the twelve months up to the end of the period.
+-- name: nevi_ports
+-- Seconds and percentages by port and month, over the twelve months up to the end of the period: the data set
+-- of 23 CFR 680.112, and what months of charge points and years of ports are added up from.
 SELECT
     date_trunc('month', av.day::timestamp)::date AS month,
     av.charge_point,
+    av.connector_id,
+    sum(av.observed_s) AS observed_s,
     sum(av.up_s) AS up_s,
     sum(av.down_s) AS down_s,
     sum(av.excluded_s) AS excluded_s,
@@ -891,61 +927,8 @@ WHERE
     av.day >= (date_trunc('month', %(last_day)s::date - INTERVAL '12 months') + INTERVAL '1 month')::date
     AND av.day < (date_trunc('month', %(last_day)s::date) + INTERVAL '1 month')::date
     AND (%(charge_points)s::text[] IS NULL OR av.charge_point = ANY(%(charge_points)s))
-GROUP BY 1, 2
-ORDER BY 2, 1;
-
--- name: nevi_ports
--- The data set of 23 CFR 680.112 by port and month: minutes and percentages.
-SELECT
-    date_trunc('month', av.day::timestamp)::date AS month,
-    av.charge_point,
-    av.connector_id,
-    sum(av.observed_s) / 60 AS observed_min,
-    sum(av.down_s) / 60 AS outage_min,
-    sum(av.excluded_s) / 60 AS excluded_min,
-    sum(av.unknown_s) / 60 AS unknown_min,
-    100 * sum(av.up_s) / nullif(sum(av.up_s + av.down_s), 0) AS technical_percent,
-    100 * sum(av.up_s + av.excluded_s) / nullif(sum(av.up_s + av.down_s), 0) AS nevi_percent
-FROM report.availability AS av
-WHERE
-    av.day >= (date_trunc('month', %(last_day)s::date - INTERVAL '12 months') + INTERVAL '1 month')::date
-    AND av.day < (date_trunc('month', %(last_day)s::date) + INTERVAL '1 month')::date
-    AND (%(charge_points)s::text[] IS NULL OR av.charge_point = ANY(%(charge_points)s))
 GROUP BY 1, 2, 3
 ORDER BY 2, 3, 1;
-
--- name: nevi_year
--- Each port over the twelve months against the 97 percent of 23 CFR 680.116, worst first; the fifty worst.
-SELECT
-    year.charge_point,
-    cp.name,
-    year.connector_id,
-    year.months,
-    year.outage_min,
-    year.excluded_min,
-    year.nevi_percent,
-    count(*) OVER () AS ports,
-    count(*) FILTER (WHERE year.nevi_percent < 97) OVER () AS below,
-    max(year.months) OVER () AS most_months
-FROM (
-    SELECT
-        av.charge_point,
-        av.connector_id,
-        count(DISTINCT date_trunc('month', av.day::timestamp)) AS months,
-        sum(av.down_s) / 60 AS outage_min,
-        sum(av.excluded_s) / 60 AS excluded_min,
-        100 * sum(av.up_s + av.excluded_s) / nullif(sum(av.up_s + av.down_s), 0) AS nevi_percent
-    FROM report.availability AS av
-    WHERE
-        av.day >= (date_trunc('month', %(last_day)s::date - INTERVAL '12 months') + INTERVAL '1 month')::date
-        AND av.day < (date_trunc('month', %(last_day)s::date) + INTERVAL '1 month')::date
-        AND (%(charge_points)s::text[] IS NULL OR av.charge_point = ANY(%(charge_points)s))
-    GROUP BY av.charge_point, av.connector_id
-) AS year
-INNER JOIN report.charge_point AS cp ON year.charge_point = cp.charge_point
-WHERE year.nevi_percent IS NOT NULL
-ORDER BY year.nevi_percent, year.charge_point, year.connector_id
-LIMIT 50;
 
 -- name: outages
 -- Down time that touched the period, longest first.

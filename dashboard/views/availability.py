@@ -130,19 +130,18 @@ def worst(frame: pd.DataFrame, column: str) -> tuple[pd.DataFrame, int]:
 
 def year(selection: Selection) -> None:
     """The rule's own number: each port over twelve months, against 97 %."""
-    frame = ask.nevi_year(selection)
+    frame, names = ask.port_years(selection), data.charge_point_names()
     if frame.empty:
         return
-    first = frame.iloc[0]
-    values = {"ports": int(first["ports"]), "months": int(first["most_months"])}
-    if not first["below"]:
+    values = {"ports": len(frame), "months": int(frame["months"].max())}
+    below = frame[frame["nevi_percent"] < _RULE_PERCENT]
+    if below.empty:
         st.success(t("availability.ports_fine", **values), icon=":material/check_circle:")
         return
-    st.warning(
-        t("availability.ports_below", below=int(first["below"]), **values),
-        icon=":material/warning:",
-    )
-    blocks.table(frame[frame["nevi_percent"] < _RULE_PERCENT], YEAR, "year_table", height=240)
+    text = t("availability.ports_below", below=len(below), **values)
+    st.warning(text, icon=":material/warning:")
+    named = below.assign(name=below["charge_point"].map(lambda each: names.get(each, each)))
+    blocks.table(named, YEAR, "year_table", height=240)
 
 
 def reliability(selection: Selection) -> None:

@@ -4,10 +4,12 @@ Needs Chromium, which is why the demo itself does not do it.
 """
 
 import argparse
+import io
 import shutil
 import sys
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 _PAGES = {
@@ -27,7 +29,11 @@ _PAGES = {
 # Pages about one thing are reached as people reach them: the first card, then its station.
 _STATION = {"pt": "Estação", "en": "Station"}
 _LANGUAGES = {"pt-BR": "pt", "en": "en"}
-_WIDTH, _HEIGHT = 1440, 1000
+_WIDTH, _LEAST_HEIGHT, _MOST_HEIGHT = 1366, 768, 1800
+_COLORS = 96  # a picture of text and charts needs no more, and is a third of the size
+_WHOLE = (
+    "Math.max(...[...document.querySelectorAll('[data-testid=stMain]')].map(e => e.scrollHeight))"
+)
 _RENDER_MS = 60_000
 
 
@@ -45,7 +51,7 @@ def main() -> int:
         browser = playwright.chromium.launch(
             executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
         )
-        page = browser.new_page(viewport={"width": _WIDTH, "height": _HEIGHT})
+        page = browser.new_page(viewport={"width": _WIDTH, "height": _LEAST_HEIGHT})
         for language, short in _LANGUAGES.items():
             for name, path in _PAGES.items():
                 page.goto(f"{arguments.url}{path}?lang={short}")
@@ -67,7 +73,8 @@ def _details(page: Page, arguments: argparse.Namespace, language: str) -> None:
 
 
 def _picture(page: Page, file: Path) -> None:
-    """Wait until Streamlit has drawn the page and stands still, and take it."""
+    """Wait until Streamlit has drawn the page and stands still, and take all of it."""
+    page.set_viewport_size({"width": _WIDTH, "height": _LEAST_HEIGHT})
     page.wait_for_selector("h1", timeout=_RENDER_MS)
     page.wait_for_function(
         "document.querySelectorAll('[data-testid=stStatusWidget], [data-testid=stSkeleton]')"
@@ -75,7 +82,11 @@ def _picture(page: Page, file: Path) -> None:
         timeout=_RENDER_MS,
     )
     page.wait_for_timeout(2500)  # charts fade in
-    page.screenshot(path=file, timeout=_RENDER_MS)
+    height = min(max(int(page.evaluate(_WHOLE)), _LEAST_HEIGHT), _MOST_HEIGHT)
+    page.set_viewport_size({"width": _WIDTH, "height": height})
+    page.wait_for_timeout(1500)  # they fit themselves to it
+    picture = Image.open(io.BytesIO(page.screenshot(timeout=_RENDER_MS))).convert("RGB")
+    picture.quantize(_COLORS, dither=Image.Dither.NONE).save(file, optimize=True)
 
 
 if __name__ == "__main__":

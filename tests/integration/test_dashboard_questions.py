@@ -291,11 +291,11 @@ def test_each_port_stands_against_the_rule_not_the_mean_of_all(conn):
         " FROM availability_day AS av, generate_series(2, 3) AS number"
     )
 
-    year = availability.nevi_year(EVERYTHING)
+    years = availability.port_years(EVERYTHING)
 
-    assert list(year["charge_point"]) == ["N1", "N2", "S1"]
-    assert year["nevi_percent"].iloc[0] == 96
-    assert (year["ports"].iloc[0], year["below"].iloc[0]) == (3, 1)
+    assert list(years["charge_point"]) == ["N1", "N2", "S1"]
+    assert list(years["nevi_percent"]) == [96, 100, 100]
+    assert list(years["months"]) == [1, 1, 1]
 
 
 def test_the_year_of_availability_is_twelve_months_with_the_one_of_the_last_day(conn):
