@@ -151,7 +151,7 @@ def _life_s(token: str) -> float:
         body = token.split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
         life_s = float(claims["exp"]) - float(claims["iat"])
-    except (IndexError, ValueError, KeyError, TypeError):
+    except (IndexError, ValueError, KeyError, TypeError, OverflowError):
         return _FALLBACK_LIFE_S
     return life_s if life_s > 0 else _FALLBACK_LIFE_S
 

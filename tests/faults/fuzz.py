@@ -50,7 +50,7 @@ def by_coverage(target: str, runs: int, seconds: float) -> None:
     """Search with atheris; it ends the process, with a report if an input raised."""
     import atheris  # type: ignore[import-not-found, unused-ignore]
 
-    with atheris.instrument_imports(include=["ingest"]):
+    with atheris.instrument_imports(include=["ingest", "flows", "dashboard"]):
         from tests.faults.targets import TARGETS
 
     def one(data: bytes) -> None:

@@ -1,5 +1,6 @@
 """Honest inputs, and what becomes of them when a bit of chance is added."""
 
+import base64
 import json
 import random
 from typing import Any
@@ -64,7 +65,34 @@ FRAMES = [json.dumps([2, f"m{n}", *call]).encode() for n, call in enumerate(_CAL
     b'[3,"our-1",{"configurationKey":[{"key":"AuthorizationKey","value":"secret"}]}]',
     b'[4,"our-1","InternalError","",{}]',
 ]
+_HISTORY = {
+    "power_w_1": [
+        {"device_id": "a1b2", "ts": "2026-03-01T12:00:00.123000Z", "value": 48210.5, "attr": "p"},
+        {"device_id": "a1b2", "ts": "2026-03-01T12:00:10Z", "value": None, "attr": "p"},
+    ],
+    "soc_percent_1": [],
+}
+_ENDLESS = b"e30." + base64.urlsafe_b64encode(b'{"iat":1,"exp":%d}' % 10**320) + b".x"
 SEEDS = {
+    "orders": [
+        b'{"reset":"Soft"}',
+        b'{"remote_start":{"idTag":"BUS-1","connectorId":1}}',
+        b'{"remote_stop":17,"unlock_connector":"2"}',
+        b'{"change_availability":{"type":"Inoperative","connectorId":0}}',
+        b'{"event":"configure","data":{"attrs":{"reset":"Soft"}}}',
+    ],
+    "histories": [
+        json.dumps(_HISTORY).encode(),
+        b'{"title":"Device not found"}',
+        b"<html>502 Bad Gateway</html>",
+    ],
+    "tokens": [
+        b"e30.eyJpYXQiOjE3MDAwMDAwMDAsImV4cCI6MTcwMDAwMDQyMH0.c2ln",
+        b"..",
+        b"a.e30.b",
+        _ENDLESS,
+    ],
+    "links": [b"/sessoes?periodo=7d", b"https://host:8501/a//b", b"//other/", b"/\\other", b""],
     "frames": FRAMES,
     "identities": [b"/ocpp/BENCH-1", b"/a/b/%C3%A9?x=1", b"/", b"//..//%00"],
     "credentials": [b"QkVOQ0gtMTpzZWNyZXQ=", b"Basic QTpC", b"Bearer x"],
@@ -100,7 +128,7 @@ class Mutator:
 
     def next(self) -> bytes:
         data = self._chance.choice(self._seeds)
-        if self._chance.random() < 0.6 and data[:1] == b"[":
+        if self._chance.random() < 0.6 and data[:1] in (b"[", b"{"):
             data = self._replace_values(data)
         for _ in range(self._chance.choice((0, 0, 1, 1, 2, 4))):
             data = self._change_bytes(data)

@@ -5,14 +5,18 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import httpx
 import orjson
 from pydantic import ValidationError
 
+from dashboard.signin import local_path
+from flows.dojot_history import HistoryError, _is_unknown_device, _life_s, _series
 from ingest.central_system import read_identity
 from ingest.credentials import read_basic
 from ingest.frames import Call, CallError, CallResult, Unreadable, clean, read_frame, result_text
 from ingest.meanings import OpenTransaction, Situation, meaning_of
 from ingest.redaction import without_secrets
+from ingest.relay.orders import NotAnOrder, UnusableOrder, read_orders
 from ingest.settings import Settings
 from ingest.timestamps import wire_time
 
@@ -84,9 +88,43 @@ def settings(data: bytes) -> None:
         Settings.model_validate({"database_url": "x", name: text})
 
 
+def orders(data: bytes) -> None:
+    """A message on the topic by which DOJOT commands a device."""
+    with contextlib.suppress(NotAnOrder, UnusableOrder):
+        for action, payload in read_orders(data):
+            assert action
+            assert not _holds_nul(payload)
+            orjson.dumps(payload)
+
+
+def histories(data: bytes) -> None:
+    """What DOJOT's history answers, whole or half, or whatever stands in front of it."""
+    answer = httpx.Response(200, content=data)
+    _is_unknown_device(answer)
+    with contextlib.suppress(HistoryError):
+        for values in _series(answer, ["power_w_1", "soc_percent_1"]).values():
+            assert all(isinstance(ms, int) for ms, _ in values)
+
+
+def tokens(data: bytes) -> None:
+    """The token DOJOT gives: how long it is good for."""
+    assert _life_s(data.decode("latin-1")) > 0
+
+
+def links(data: bytes) -> None:
+    """Where the dashboard's sign-in is asked to lead: a place on itself, always."""
+    path = local_path(data.decode("utf-8", "replace"))
+    assert path.startswith("/")
+    assert not path.startswith(("//", "/\\"))
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "frames": frames,
     "identities": identities,
     "credentials": credentials,
     "settings": settings,
+    "orders": orders,
+    "histories": histories,
+    "tokens": tokens,
+    "links": links,
 }
