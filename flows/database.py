@@ -7,6 +7,7 @@ from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql as composed
+from psycopg.conninfo import make_conninfo
 from psycopg.rows import DictRow, dict_row
 
 import sql
@@ -43,6 +44,14 @@ def connect(url: str) -> Iterator[Connection]:
         row_factory=dict_row,
     ) as conn:
         yield conn
+
+
+@contextmanager
+def connect_beside(conn: Connection) -> Iterator[Connection]:
+    """Yield a second connection to where this one leads, for work that is done at the same time."""
+    password = {"password": conn.info.password} if conn.info.password else {}
+    with connect(make_conninfo(conn.info.dsn, **password)) as other:
+        yield other
 
 
 def ask(conn: Connection, query: str, **parameters: Any) -> list[DictRow]:

@@ -2,12 +2,13 @@
 
 import itertools
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 from psycopg.rows import DictRow
 
-from flows.database import Connection, ask, ask_one, build, do, now, prepare
+from flows.database import Connection, ask, ask_one, build, connect_beside, do, now, prepare
 from flows.dropped import note, sessions_beyond
 from flows.runs import Outcome
 from flows.scope import Scope, charge_point_ids
@@ -17,20 +18,15 @@ logger = logging.getLogger(__name__)
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _LOOK_BACK = timedelta(minutes=10)  # a transaction is visible only after its changed_at
-_BATCH = 2000
+_BATCH = 500  # what is new waits for no more than this, when a backfill is at it
+_MANY = 500
 
 
 def compute(conn: Connection, scope: Scope) -> Outcome:
     """Compute sessions anew: those the facts changed, or those begun in the scope's window."""
     as_of, claimed_until = now(conn)
     rows = _changed(conn, as_of, claimed_until) if scope.is_incremental else _between(conn, scope)
-    stored = beyond = 0
-    for batch in _batches(rows):
-        left = sessions_beyond(conn, batch)
-        wanted = [number for number in batch if number not in left]
-        beyond += len(left)
-        if wanted:
-            stored += _compute_batch(conn, wanted, as_of, scope.dry_run)
+    stored, beyond = _compute_all(conn, rows, as_of, scope.dry_run)
     if scope.is_incremental and not scope.dry_run:
         with alone(conn):
             do(conn, "forget_windows", flow="sessions", claimed_until=claimed_until)
@@ -53,6 +49,35 @@ def _between(conn: Connection, scope: Scope) -> list[DictRow]:
     return ask(
         conn, "sessions_between", since=scope.start, until=scope.end, charge_point_ids=numbers
     )
+
+
+def _compute_all(
+    conn: Connection, rows: Sequence[DictRow], as_of: datetime, dry_run: bool
+) -> tuple[int, int]:
+    """Return how many were computed, and how many left; many are computed on two connections.
+
+    Each takes other stripes of charge points, so that neither waits for the other.
+    """
+    halves = [[row for row in rows if row["charge_point_id"] % 2 == odd] for odd in (0, 1)]
+    if len(rows) < _MANY or not all(halves):
+        return _compute_rows(conn, rows, as_of, dry_run)
+    with connect_beside(conn) as second, ThreadPoolExecutor(1) as pool:
+        other = pool.submit(_compute_rows, second, halves[1], as_of, dry_run)
+        here, there = _compute_rows(conn, halves[0], as_of, dry_run), other.result()
+    return here[0] + there[0], here[1] + there[1]
+
+
+def _compute_rows(
+    conn: Connection, rows: Iterable[DictRow], as_of: datetime, dry_run: bool
+) -> tuple[int, int]:
+    stored = beyond = 0
+    for batch in _batches(rows):
+        left = sessions_beyond(conn, batch)
+        wanted = [number for number in batch if number not in left]
+        beyond += len(left)
+        if wanted:
+            stored += _compute_batch(conn, wanted, as_of, dry_run)
+    return stored, beyond
 
 
 def _batches(rows: Iterable[DictRow]) -> Iterator[list[int]]:
@@ -82,6 +107,7 @@ def _compute_batch(
 def _store(conn: Connection, transaction_ids: list[int], low: datetime, as_of: datetime) -> int:
     low -= timedelta(minutes=15)  # a quarter begins before what happens in it
     do(conn, "touch_consumption_before", low=low)
+    do(conn, "touch_quality_before")
     do(conn, "delete_buckets", low=low)
     do(conn, "delete_costs")
     do(conn, "store_buckets")

@@ -15,9 +15,9 @@ touched AS (
     WHERE work.flow = 'sessions' AND work.claimed_at <= %(claimed_until)s
 )
 
-SELECT changed.transaction_id, changed.started_at FROM changed
+SELECT changed.transaction_id, changed.started_at, changed.charge_point_id FROM changed
 UNION
-SELECT before.transaction_id, before.started_at
+SELECT before.transaction_id, before.started_at, changed.charge_point_id
 FROM changed
 CROSS JOIN LATERAL (
     SELECT tx.transaction_id, tx.started_at
@@ -30,7 +30,7 @@ CROSS JOIN LATERAL (
     LIMIT 1
 ) AS before
 UNION
-SELECT tx.transaction_id, tx.started_at
+SELECT tx.transaction_id, tx.started_at, tx.charge_point_id
 FROM touched
 INNER JOIN transaction AS tx
     ON
@@ -42,7 +42,7 @@ WHERE
     ses.unplugged_at IS NULL
     OR greatest(tx.stopped_at, ses.ended_at, ses.unplugged_at) >= touched.hour - INTERVAL '10 minutes'
 UNION
-SELECT ses.transaction_id, ses.started_at
+SELECT ses.transaction_id, ses.started_at, ses.charge_point_id
 FROM touched
 INNER JOIN session AS ses
     ON
@@ -58,7 +58,7 @@ WHERE
         )
     )
 UNION
-SELECT ses.transaction_id, ses.started_at
+SELECT ses.transaction_id, ses.started_at, ses.charge_point_id
 FROM session AS ses
 INNER JOIN charge_point AS cp ON ses.charge_point_id = cp.charge_point_id
 WHERE
@@ -68,7 +68,7 @@ ORDER BY started_at, transaction_id;
 
 -- name: sessions_between
 -- Transactions that began in a window, for a backfill.
-SELECT tx.transaction_id, tx.started_at
+SELECT tx.transaction_id, tx.started_at, tx.charge_point_id
 FROM transaction AS tx
 WHERE
     tx.started_at >= %(since)s AND tx.started_at < %(until)s

@@ -221,11 +221,28 @@ CROSS JOIN LATERAL generate_series(
 GROUP BY ws.charge_point_id, day.day
 ON CONFLICT (flow, charge_point_id, hour) DO UPDATE SET claimed_at = clock_timestamp();
 
--- name: touch_quality_after
+-- name: touch_quality_before
+-- The days on which readings of these sessions were looked at so far.
 INSERT INTO touched_work (flow, charge_point_id, hour)
-SELECT 'quality', ws.charge_point_id, local_midnight(local_day(ws.started_at))
+SELECT 'quality', ses.charge_point_id, local_midnight(day.day::date)
 FROM work_session AS ws
-GROUP BY ws.charge_point_id, local_day(ws.started_at)
+INNER JOIN session AS ses ON ws.transaction_id = ses.transaction_id
+CROSS JOIN LATERAL generate_series(
+    local_day(ses.started_at)::timestamp, local_day(ses.ended_at)::timestamp, INTERVAL '1 day'
+) AS day (day)
+GROUP BY ses.charge_point_id, day.day
+ON CONFLICT (flow, charge_point_id, hour) DO UPDATE SET claimed_at = clock_timestamp();
+
+-- name: touch_quality_after
+-- The days of these sessions: a reading past midnight has a transaction now, or none any more.
+INSERT INTO touched_work (flow, charge_point_id, hour)
+SELECT 'quality', ws.charge_point_id, local_midnight(day.day::date)
+FROM work_session AS ws
+INNER JOIN work_end AS we ON ws.transaction_id = we.transaction_id
+CROSS JOIN LATERAL generate_series(
+    local_day(ws.started_at)::timestamp, local_day(we.ended_at)::timestamp, INTERVAL '1 day'
+) AS day (day)
+GROUP BY ws.charge_point_id, day.day
 ON CONFLICT (flow, charge_point_id, hour) DO UPDATE SET claimed_at = clock_timestamp();
 
 -- name: touch_soc

@@ -553,6 +553,21 @@ def test_a_long_session_is_left_alone_once_it_is_over(facts: Facts):
     assert is_computed_after(begun + timedelta(days=4))
 
 
+def test_a_transaction_that_comes_after_its_readings_claims_those_past_midnight(facts: Facts):
+    """Ten in the evening to two in the morning, local time; at first only its readings came."""
+    cp = facts.charge_point()
+    begun = NOON + timedelta(hours=13)
+    facts.readings(cp, 7, begun, minutes(60), energy_wh=[0, 1_000, 2_000, 3_000])
+    facts.run()
+    kind = "SELECT DISTINCT day FROM quality_finding WHERE kind = 'readings_without_transaction'"
+    assert len(facts.rows(kind)) == 2
+
+    facts.transaction(cp, begun, begun + minutes(240), 0, 4_000, transaction_id=7)
+    facts.run()
+
+    assert facts.rows(kind) == []
+
+
 def test_the_flows_may_not_change_facts(database_url: str):
     with (
         psycopg.connect(database_url, options="-c role=eletroposto_flows") as conn,

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from flows import sessions
 from flows.catalogue import carry_out
 from flows.scope import Scope, ScopeError
 from flows.settings import Settings
@@ -149,3 +150,28 @@ def _of(computed: dict[str, list[Any]], charge_point_id: int) -> set[int]:
         for row in computed["session"]
         if row["charge_point_id"] == charge_point_id
     }
+
+
+def test_many_sessions_are_computed_on_two_connections_at_once(
+    facts: Facts, monkeypatch: pytest.MonkeyPatch
+):
+    some_days(facts, charge_points=4, days=2)
+    assert "24 sessions would be computed" in verdicts(facts, "sessions", dry_run=True)["sessions"]
+    facts.run()
+    expected = facts.computed()
+    monkeypatch.setattr(sessions, "_MANY", 2)
+    facts.conn.execute("TRUNCATE session, energy_bucket")
+    used = []
+    compute_rows = sessions._compute_rows
+    monkeypatch.setattr(
+        sessions,
+        "_compute_rows",
+        lambda conn, *rest: used.append(conn) or compute_rows(conn, *rest),
+    )
+
+    facts.run("sessions", **WINDOW)
+
+    assert len(used) == 2
+    found = facts.computed()
+    for table in ("session", "energy_bucket"):
+        assert found[table] == expected[table]
