@@ -91,7 +91,7 @@ DECLARE
     charge_point text;
 BEGIN
     UPDATE transaction AS tx
-    SET superseded_at = greatest(tx.started_at, now()), flags = tx.flags || 'ended by hand'::text, changed_at = now()
+    SET superseded_at = greatest(tx.started_at, now()), changed_at = now()
     FROM charge_point AS cp
     WHERE
         tx.transaction_id = number AND tx.stopped_at IS NULL AND tx.superseded_at IS NULL
@@ -113,7 +113,7 @@ GRANT EXECUTE ON FUNCTION operation.end_transaction TO eletroposto_operator;
 
 COMMENT ON COLUMN transaction.superseded_at IS
 'Start of the next transaction of this connector, when that began before any stop was received: this one had ended.
-Or when an operator ended it (then flags has "ended by hand")';
+Or when an operator ended it (report.operation_log says who)';
 
 -- ---------------------------------------------------------------- stops of a charge point without a clock
 
