@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypedDict
 from uuid import uuid4
 
 import psycopg
@@ -43,6 +43,13 @@ _RETRY_S = 1.0
 _DRAIN_S = 5.0
 
 
+class _Work(TypedDict):
+    """What there is to work at just now."""
+
+    shards: Callable[[], frozenset[int]]
+    unavailable: Callable[[], list[int]]
+
+
 class Relay:
     """Everything of one relay process."""
 
@@ -65,7 +72,28 @@ class Relay:
         self._api = DojotApi(
             settings.dojot_url, settings.dojot_user, settings.dojot_password.get_secret_value()
         )
-        self.sessions = Sessions(
+        self.sessions = self._new_sessions()
+        self.registrar = self._new_registrar()
+        self._speeds = Speeds(settings.dojot_rate)
+        self._outboxes = [
+            Outbox(kind, self._pool, self.metrics, settings.dojot_retention, self._speeds.loads)
+            for kind in ("readings", "events")
+        ]
+        work: _Work = {"shards": lambda: self._claims.shards, "unavailable": self._unavailable}
+        retention, rate = settings.dojot_retention, settings.dojot_rate
+        self._backfill = Backfill(self._pool, retention, rate, **work)
+        self._frames = FrameLog(self._pool, self._backfill.oldest, rate, **work)
+        self._measure = Measure(
+            self._pool,
+            self.metrics,
+            settings.dojot_frame_log,
+            in_flight=self._in_flight,
+            broker_is_away=lambda: self.sessions.broker_is_away,
+        )
+
+    def _new_sessions(self) -> Sessions:
+        settings = self._settings
+        return Sessions(
             settings.mqtt_address,
             settings.mqtt_tls(),
             settings.dojot_connections,
@@ -75,7 +103,10 @@ class Relay:
             on_config=self._orders.take,
             on_refused=lambda number, seconds: self.registrar.block(number, seconds),
         )
-        self.registrar = Registrar(
+
+    def _new_registrar(self) -> Registrar:
+        settings = self._settings
+        return Registrar(
             self._api,
             (settings.dojot_url, settings.dojot_user),
             self._pool,
@@ -83,32 +114,6 @@ class Relay:
             on_found=self._on_found,
             on_lost=self.sessions.drop,
             new_tenant_s=settings.dojot_new_tenant_s,
-        )
-        self._speeds = Speeds(settings.dojot_rate)
-        self._outboxes = [
-            Outbox(kind, self._pool, self.metrics, settings.dojot_retention, self._speeds.loads)
-            for kind in ("readings", "events")
-        ]
-        self._backfill = Backfill(
-            self._pool,
-            settings.dojot_retention,
-            settings.dojot_rate,
-            shards=lambda: self._claims.shards,
-            unavailable=self._unavailable,
-        )
-        self._frames = FrameLog(
-            self._pool,
-            self._backfill.oldest,
-            settings.dojot_rate,
-            shards=lambda: self._claims.shards,
-            unavailable=self._unavailable,
-        )
-        self._measure = Measure(
-            self._pool,
-            self.metrics,
-            settings.dojot_frame_log,
-            in_flight=self._in_flight,
-            broker_is_away=lambda: self.sessions.broker_is_away,
         )
 
     async def run(self, stop: asyncio.Event) -> None:
