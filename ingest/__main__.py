@@ -131,7 +131,12 @@ class Ingest:
     async def _follow(self) -> None:
         url = self.settings.database_url.get_secret_value()
         async with await AsyncConnection.connect(
-            url, autocommit=True, options=OPTIONS, connect_timeout=10, **KEEPALIVE
+            url,
+            autocommit=True,
+            options=OPTIONS,
+            application_name="eletroposto listen",
+            connect_timeout=10,
+            **KEEPALIVE,
         ) as conn:
             for channel in ("charge_point", "command", "replaced"):
                 await conn.execute(f"LISTEN eletroposto_{channel}")

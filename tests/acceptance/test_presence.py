@@ -17,16 +17,17 @@ from ingest.writer import Writer
 from testbench.socket import connected
 from tests.acceptance.conftest import StartCentralSystem
 from tests.acceptance.network import BOOT, Network, eventually
+from tests.waiting import wait_until
 
 DEAF = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-    WHERE datname = current_database() AND query LIKE 'LISTEN%%'
+    WHERE datname = current_database() AND application_name = 'eletroposto listen'
 """
 
 
 def deafen(network: Network) -> None:
     """End the connection on which a replica is told what others do; it will be back."""
-    assert network.ask(DEAF), "nobody listens"
+    wait_until(lambda: bool(network.ask(DEAF)), "nobody listens")
 
 
 def close_record(network: Network, identity: str, reason: str) -> None:
