@@ -222,20 +222,29 @@ def facts(values: Mapping[str, str]) -> None:
 
 def nothing_here(selection: Selection) -> None:
     """The period holds nothing: say so, and where the nearest data are."""
+    st.info(nothing_in(selection), icon=":material/search_off:")
+    _nearest(selection)
+    st.button(t("empty.clear"), key="clear_filters", on_click=clear_filters)
+
+
+def nothing_in(selection: Selection) -> str:
+    """That nothing happened, when and where."""
     language, names = visitor.language(), data.charge_point_names()
     chosen = [names.get(identity, identity) for identity in selection.charge_points or []]
     where = plain(", ".join(chosen)) if chosen else t("empty.everywhere")
     first, last = (
         formats.day(day, language) for day in (selection.period.first, selection.period.last)
     )
-    st.info(t("empty.period", first=first, last=last, where=where), icon=":material/search_off:")
+    return t("empty.period", first=first, last=last, where=where)
+
+
+def _nearest(selection: Selection) -> None:
     nearest = data.nearest_sessions(selection)
     for key in ("earlier", "later"):
         if pd.notna(nearest[key]):
             day = formats.local(nearest[key]).date()
             label = t(f"empty.{key}", day=formats.day(day, visitor.language()))
             st.button(label, key=f"nearest_{key}", on_click=_show_day, args=(day,))
-    st.button(t("empty.clear"), key="clear_filters", on_click=clear_filters)
 
 
 def clear_filters() -> None:

@@ -28,7 +28,8 @@ def draw(selection: Selection) -> None:
                 _card(row)
         hidden = len(connectors) - _CARDS
         if hidden > 0:
-            blocks.link("stations", t("live.more", count=hidden), ":material/ev_station:")
+            text = t("live.one_more") if hidden == 1 else t("live.more", count=hidden)
+            blocks.link("stations", text, ":material/ev_station:")
 
 
 def _card(row: Any) -> None:

@@ -724,6 +724,25 @@ WITH around AS (
         ex.charge_point = %(charge_point)s
         AND ex.received_at BETWEEN
         %(since)s::timestamptz - INTERVAL '2 minutes' AND %(until)s::timestamptz + INTERVAL '2 minutes'
+        -- What a charge point tells late, of other transactions, connectors and days, is not of this session.
+        AND coalesce(
+            substring(ex.raw FROM '"transactionId": ?(-?\d+)') = %(transaction_id)s::text
+            OR ex.action NOT IN ('MeterValues', 'StopTransaction'), TRUE
+        )
+        AND coalesce(
+            substring(ex.answer FROM '"transactionId": ?(-?\d+)') = %(transaction_id)s::text
+            OR ex.action <> 'StartTransaction', TRUE
+        )
+        AND coalesce(
+            substring(ex.raw FROM '"connectorId": ?(\d+)') IN ('0', %(connector_id)s::text)
+            OR ex.action NOT IN ('StatusNotification', 'StartTransaction'), TRUE
+        )
+        AND coalesce(
+            substring(ex.raw FROM '"timestamp": ?"(\d{4}-\d\d-\d\d)')
+            BETWEEN to_char(%(since)s::timestamptz - INTERVAL '1 day', 'YYYY-MM-DD')
+            AND to_char(%(until)s::timestamptz + INTERVAL '1 day', 'YYYY-MM-DD'),
+            TRUE
+        )
 )
 
 SELECT
@@ -735,7 +754,11 @@ SELECT
     around.raw,
     around.answered_at,
     around.answer,
-    CASE WHEN around.number = 2 AND around.of_action > 4 THEN around.of_action - 4 ELSE 0 END AS omitted
+    CASE
+        WHEN around.action = 'MeterValues' AND around.number = 2 AND around.of_action > 4
+            THEN around.of_action - 4
+        ELSE 0
+    END AS omitted
 FROM around
 WHERE around.number <= 2 OR around.number > around.of_action - 2 OR around.action NOT IN ('MeterValues', 'Heartbeat')
 ORDER BY around.received_at, around.message_id

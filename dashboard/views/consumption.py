@@ -122,6 +122,9 @@ def compare(selection: Selection) -> None:
         return
     with blocks.card(t("consumption.compare"), help_=t("consumption.compare_help")):
         now, before = ask.daily(selection), ask.daily(selection.before())
+        if before["energy_wh"].isna().all():
+            st.caption(blocks.nothing_in(selection.before()))
+            return
         figure = charts.compared(now, before, visitor.words())
         blocks.plot(figure, "compare", t("consumption.compare_alt"))
 

@@ -30,7 +30,10 @@ _PAGES = {
 _STATION = {"pt": "Estação", "en": "Station"}
 _LANGUAGES = {"pt-BR": "pt", "en": "en"}
 _WIDTH, _LEAST_HEIGHT, _MOST_HEIGHT = 1366, 768, 1800
-_COLORS = 96  # a picture of text and charts needs no more, and is a third of the size
+_IS_DRAWN = (
+    "document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'"
+    " && document.querySelectorAll('[data-testid=stSkeleton]').length === 0"
+)
 _WHOLE = (
     "Math.max(...[...document.querySelectorAll('[data-testid=stMain]')].map(e => e.scrollHeight))"
 )
@@ -76,17 +79,15 @@ def _picture(page: Page, file: Path) -> None:
     """Wait until Streamlit has drawn the page and stands still, and take all of it."""
     page.set_viewport_size({"width": _WIDTH, "height": _LEAST_HEIGHT})
     page.wait_for_selector("h1", timeout=_RENDER_MS)
-    page.wait_for_function(
-        "document.querySelectorAll('[data-testid=stStatusWidget], [data-testid=stSkeleton]')"
-        ".length === 0",
-        timeout=_RENDER_MS,
-    )
+    page.wait_for_function(_IS_DRAWN, timeout=_RENDER_MS)
     page.wait_for_timeout(2500)  # charts fade in
     height = min(max(int(page.evaluate(_WHOLE)), _LEAST_HEIGHT), _MOST_HEIGHT)
     page.set_viewport_size({"width": _WIDTH, "height": height})
     page.wait_for_timeout(1500)  # they fit themselves to it
     picture = Image.open(io.BytesIO(page.screenshot(timeout=_RENDER_MS))).convert("RGB")
-    picture.quantize(_COLORS, dither=Image.Dither.NONE).save(file, optimize=True)
+    # A third of the size; the colours that are rare, of legends and icons, stay what they are.
+    small = picture.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    small.save(file, optimize=True)
 
 
 if __name__ == "__main__":

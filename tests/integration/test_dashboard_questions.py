@@ -1,5 +1,6 @@
 """What the dashboard's questions answer, on few facts whose answers are worked out by hand."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from psycopg.types.json import Jsonb
 from dashboard import db, formats
 from dashboard.data import availability, costs, energy, live, operations
 from dashboard.data import messages as message_data
+from dashboard.data import sessions as session_data
 from dashboard.data import stations as station_data
 from dashboard.filters import Period, Selection
 
@@ -305,3 +307,27 @@ def test_the_year_of_availability_is_twelve_months_with_the_one_of_the_last_day(
     months = availability.months(EVERYTHING)
 
     assert list(months["month"]) == [date(2025, 12, 1), date(2026, 11, 1)]
+
+
+def test_what_is_told_late_of_other_sessions_is_not_in_the_sequence_of_this_one(conn):
+    """A charge point back on line empties its queue in the middle of a running session."""
+    told = [
+        ("StartTransaction", {"connectorId": 1}, {"transactionId": 7}),
+        ("StartTransaction", {"connectorId": 1}, {"transactionId": 6}),
+        ("MeterValues", {"connectorId": 1, "transactionId": 7}, {}),
+        ("MeterValues", {"connectorId": 1, "transactionId": 6}, {}),
+        ("StatusNotification", {"connectorId": 1, "timestamp": "2026-11-18T15:00:00Z"}, {}),
+        ("StatusNotification", {"connectorId": 1, "timestamp": "2026-11-02T15:00:00Z"}, {}),
+        ("StatusNotification", {"connectorId": 2, "timestamp": "2026-11-18T15:00:00Z"}, {}),
+        ("Heartbeat", {}, {}),
+    ]
+    for number, (action, payload, answer) in enumerate(told):
+        insert(
+            conn, "ocpp_message", received_at=NOON + timedelta(seconds=number), charge_point_id=1,
+            message_type=2, direction="i", action=action, message_id=str(number),
+            raw=json.dumps([2, str(number), action, payload]), answer=json.dumps([3, "m", answer]),
+        )  # fmt: skip
+
+    span = session_data.Span("N1", 1, 7, NOON, NOON + timedelta(hours=1))
+
+    assert list(session_data.frames(span)["message_id"]) == ["0", "2", "4", "7"]
