@@ -1,7 +1,7 @@
 """Findings about the data: each has its evidence, and none corrects anything."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -55,6 +55,27 @@ def test_flags_of_readings_are_counted(facts: Facts):
 
     (row,) = facts.rows("SELECT * FROM report.quality_finding")
     assert (row["kind"], row["occurrences"], row["severity"]) == ("reading_clock", 3, "info")
+
+
+def test_methods_that_differ_are_judged_when_the_session_is_over(facts: Facts):
+    """A minute old, any session is off by what flowed before the first reading of power."""
+    cp = facts.charge_point()
+    start = datetime.now(UTC).replace(microsecond=0) - minutes(30)
+    number = facts.transaction(cp, start, meter_start_wh=0)
+    energy_wh, power_w = [0, 2000, 4000, 6000], [4000.0] * 4
+    facts.readings(cp, number, start, minutes(5), energy_wh=energy_wh, power_w=power_w)
+
+    facts.run()
+    while_open = kinds(facts)
+    facts.conn.execute(
+        "UPDATE transaction SET stopped_at = %s, meter_stop_wh = 6000, changed_at = now()",
+        [start + minutes(15)],
+    )
+    facts.touch(cp, start)
+    facts.run()
+
+    assert "delta_red" not in while_open
+    assert kinds(facts)["delta_red"] == "red"
 
 
 def test_readings_of_an_unknown_transaction_are_kept_and_named(facts: Facts):
