@@ -271,11 +271,12 @@ class Store:
             }
             for opening in openings
         ]
+        by_id = {opening.charge_point_id: opening for opening in openings}
+        conn.execute(_QUERIES["await_other_replicas"], {"charge_point_ids": list(by_id)})
         conn.execute(
             _QUERIES["open_connections"],
             {"connections": Jsonb(rows), "replica_id": self._replica_id},
         )
-        by_id = {opening.charge_point_id: opening for opening in openings}
         cursor = conn.execute(_QUERIES["open_transactions"], {"charge_point_ids": list(by_id)})
         for charge_point_id, transaction_id, *known_of_it in cursor.fetchall():
             known = OpenTransaction(*known_of_it)

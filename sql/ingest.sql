@@ -230,6 +230,14 @@ INSERT INTO touched_window (charge_point_id, hour)
 SELECT t.charge_point_id, t.hour
 FROM unnest(%(charge_point_ids)s::integer[], %(hours)s::timestamptz[]) AS t (charge_point_id, hour);
 
+-- name: await_other_replicas
+-- Two replicas that open sockets of one charge point at once do so one after the other, and the later one sees
+-- what the earlier one recorded.
+SELECT FROM charge_point
+WHERE charge_point_id = ANY(%(charge_point_ids)s)
+ORDER BY charge_point_id
+FOR NO KEY UPDATE;
+
 -- name: open_connections
 -- Record the new sockets; an older one of the same charge point that nobody closed ends here, or when
 -- its replica was last alive.
