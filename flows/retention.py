@@ -15,12 +15,22 @@ def compute(conn: Connection, scope: Scope) -> Outcome:
     """Drop the chunks beyond each hypertable's limit, unless a flow has still to read them."""
     as_of, _ = now(conn)
     rows = [_drop(conn, limit, as_of, scope.dry_run) for limit in ask(conn, "retention_limits")]
-    if not scope.dry_run:
-        do(conn, "forget_runs", older_than=as_of - _RUNS_KEPT)
-        do(conn, "move_watermark", flow="retention", done_until=as_of)
     dropped = {str(row["hypertable"]): int(row["chunks"]) for row in rows}
     what = "would be dropped" if scope.dry_run else "dropped"
-    return Outcome(dropped, f"{sum(dropped.values())} chunks {what}", rows)
+    verdict = f"{sum(dropped.values())} chunks {what}"
+    if not scope.dry_run:
+        forgotten = _forget(conn, as_of)
+        verdict += f", {sum(forgotten.values())} records forgotten"
+        dropped |= forgotten
+        do(conn, "forget_runs", older_than=as_of - _RUNS_KEPT)
+        do(conn, "move_watermark", flow="retention", done_until=as_of)
+    return Outcome(dropped, verdict, rows)
+
+
+def _forget(conn: Connection, as_of: datetime) -> dict[str, int]:
+    """Delete pieces set aside, reports, commands and orphan stops as old as the facts may be."""
+    found = ask(conn, "forget_records", as_of=as_of)
+    return {str(row["record"]): int(row["forgotten"]) for row in found}
 
 
 def _drop(conn: Connection, limit: DictRow, as_of: datetime, dry_run: bool) -> dict[str, int | str]:

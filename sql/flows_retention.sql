@@ -44,3 +44,7 @@ WHERE
 
 -- name: forget_runs
 DELETE FROM flow_run WHERE started_at < %(older_than)s;
+
+-- name: forget_records
+-- What grows beside the facts, by the same limits; none where nothing is limited.
+SELECT record, older_than, forgotten FROM forget_records(%(as_of)s) WHERE older_than IS NOT NULL;

@@ -126,6 +126,21 @@ def test_raw_data_goes_by_chunks_and_aggregates_stay(facts: Facts):
     assert facts.session(tx)["energy_wh"] == 3_000
 
 
+def test_what_was_set_aside_goes_with_the_raw_log(facts: Facts):
+    cp = facts.charge_point()
+    for days in (200, 2):
+        facts.rows(
+            "INSERT INTO set_aside (received_at, charge_point_id, reason, raw)"
+            " VALUES (now() - %s * INTERVAL '1 day', %s, 'odd', '{}') RETURNING 1",
+            days,
+            cp,
+        )
+
+    facts.run("retention")
+
+    assert len(facts.rows("SELECT * FROM set_aside")) == 1
+
+
 def test_what_was_computed_from_dropped_readings_is_never_computed_again(facts: Facts):
     long_ago = datetime.now(UTC) - timedelta(days=200)
     cp = facts.charge_point()
