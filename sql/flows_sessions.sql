@@ -176,7 +176,7 @@ GROUP BY wr.transaction_id;
 
 -- name: make_work_end
 -- Where a session without a StopTransaction ends: at its last evidence before the first of: the next
--- start, Available, a boot, a day of silence. With none of these it is open. Evidence is its own
+-- start, Available, a boot without a word since, a day of silence. With none of these it is open. Evidence is its own
 -- readings; a status of a running session; and, where no reading names the transaction, readings of
 -- the connector in which power flows or the register rises.
 CREATE TEMPORARY TABLE work_end ON COMMIT DROP AS
@@ -203,7 +203,11 @@ event AS (
     SELECT
         bound.*,
         free.at AS available_at,
-        CASE WHEN bound.booted_at > bound.read_until THEN bound.booted_at END AS boot_at
+        -- A charge point that goes on with its transaction after a boot has 15 minutes to show it.
+        CASE
+            WHEN bound.booted_at > bound.read_until AND bound.booted_at < %(as_of)s::timestamptz - INTERVAL '15 minutes'
+                THEN bound.booted_at
+        END AS boot_at
     FROM bound
     LEFT JOIN LATERAL (
         SELECT sn.at

@@ -231,6 +231,20 @@ def test_a_power_cut_leaves_a_session_that_ends_with_its_last_reading(facts: Fac
     assert session["energy_wh"] == 1_500
 
 
+def test_a_boot_of_this_moment_leaves_a_session_open(facts: Facts):
+    """Many charge points take up their transaction again after a restart."""
+    now = datetime.now(UTC)
+    cp = facts.charge_point(booted_at=now - minutes(1))
+    tx = facts.transaction(cp, now - minutes(30), None, 0, None)
+    facts.readings(cp, tx, now - minutes(20), minutes(1), energy_wh=[500, 1_000])
+
+    facts.run()
+
+    session = facts.session(tx)
+    assert session["inferred_by"] is None
+    assert session["energy_wh"] == 1_000
+
+
 def test_the_next_start_ends_a_session_nobody_stopped(facts: Facts):
     """citrineos/citrineos#30: sessions that stay active."""
     cp = facts.charge_point()
