@@ -172,16 +172,16 @@ def test_what_is_downloaded_is_what_is_on_the_screen(page, dashboard, seeded):
     settled(page)
     page.get_by_role("button", name="Baixar").click()
 
-    for name, read, column, factor in (
-        ("CSV para Excel", brazilian, "Energia (kWh)", 1000),
-        ("CSV internacional", pd.read_csv, "energy_wh", 1),
-        ("Planilha XLSX", pd.read_excel, "Energia (kWh)", 1000),
-        ("Parquet", pd.read_parquet, "energy_wh", 1),
+    for name, read, column, ended, factor in (
+        ("CSV para Excel", brazilian, "Energia (kWh)", "Fim", 1000),
+        ("CSV internacional", pd.read_csv, "energy_wh", "stopped_at", 1),
+        ("Planilha XLSX", pd.read_excel, "Energia (kWh)", "Fim", 1000),
+        ("Parquet", pd.read_parquet, "energy_wh", "stopped_at", 1),
     ):
         with page.expect_download() as download:
             page.get_by_role("button", name=name).click()
         frame = read(io.BytesIO(Path(download.value.path()).read_bytes()))
-        found = frame[frame.iloc[:, -2].notna()][column] * factor  # those that have ended
+        found = frame[frame[ended].notna()][column] * factor
         assert sorted(found.round().astype(int)) == energies, name
 
 
