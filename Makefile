@@ -35,7 +35,7 @@ audit: setup  ## known vulnerabilities of the locked dependencies; asks the pack
 	$(BIN)/pip-audit --disable-pip --require-hashes -r requirements.lock
 
 test: setup  ## every test, real parts, no skips
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --reruns 1
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder --reruns 1
 
 bench: setup  ## the load generator beside the naive reference; OPTIONS="--growth --replicas --storage"
 	$(BIN)/python -m benchmarks $(OPTIONS)

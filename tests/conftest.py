@@ -10,6 +10,23 @@ from sql.migrations import migrate
 from testbench.embedded import EmbeddedMosquitto, EmbeddedPostgres, host, runtime
 
 _numbers = count(1)
+# Begun first, so that no worker is left alone with one of them at the end.
+_LONG = (
+    "test_flows_prefect",
+    "test_demo",
+    "test_dashboard_browser",
+    "test_upgrade",
+    "test_faults_short",
+    "test_flows_properties",
+    "test_delivery",
+    "test_quirks",
+    "test_dashboard_pages",
+)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.stem not in _LONG)
 
 
 def pytest_report_header() -> str:
