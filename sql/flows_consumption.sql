@@ -20,12 +20,14 @@ ORDER BY day.day;
 -- name: price_buckets
 -- Give the buckets of a day their posto and price: the tariff of the site if it has one, else the
 -- general one. None, or more than one in force: no price.
-WITH tariff_of_site AS (
-    SELECT cp.charge_point_id, array_agg(tar.tariff_id) AS tariff_ids
-    FROM charge_point AS cp
-    CROSS JOIN LATERAL tariffs_in_force(cp.site, %(day)s::date) AS tar
-    WHERE cp.charge_point_id = ANY(%(charge_point_ids)s)
-    GROUP BY cp.charge_point_id
+WITH tariff_of_site AS MATERIALIZED (
+    -- Asked once for each site: nothing tells the planner how few tariffs there are.
+    SELECT found.site, array_agg(tar.tariff_id) AS tariff_ids
+    FROM (
+        SELECT DISTINCT cp.site FROM charge_point AS cp WHERE cp.charge_point_id = ANY(%(charge_point_ids)s)
+    ) AS found
+    CROSS JOIN LATERAL tariffs_in_force(found.site, %(day)s::date) AS tar
+    GROUP BY found.site
 ),
 
 workday AS (
@@ -42,8 +44,9 @@ priced AS (
         (coalesce(peak.price_per_kwh, CASE WHEN peak.posto IS NULL THEN rest.price_per_kwh END) + tar.surcharge_per_kwh)
         * (1 + tar.tax_percent / 100) AS price_per_kwh
     FROM energy_bucket AS eb
+    INNER JOIN charge_point AS cp ON eb.charge_point_id = cp.charge_point_id
     CROSS JOIN workday
-    LEFT JOIN tariff_of_site AS tos ON eb.charge_point_id = tos.charge_point_id AND cardinality(tos.tariff_ids) = 1
+    LEFT JOIN tariff_of_site AS tos ON cp.site IS NOT DISTINCT FROM tos.site AND cardinality(tos.tariff_ids) = 1
     LEFT JOIN tariff AS tar ON tar.tariff_id = tos.tariff_ids[1]
     LEFT JOIN LATERAL (
         SELECT per.posto, per.price_per_kwh
