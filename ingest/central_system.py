@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 _SUBPROTOCOL = Subprotocol("ocpp1.6")
 _LONGEST_IDENTITY = 255
 _COME_LATER = {http.HTTPStatus.SERVICE_UNAVAILABLE, http.HTTPStatus.TOO_MANY_REQUESTS}
-_OPEN_TIMEOUT_S = 15.0
+_OPEN_TIMEOUT_S = 30.0  # the last of ten thousand that come at once wait so long
 _GATHERS_S = 60.0
 
 

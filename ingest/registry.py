@@ -1,5 +1,6 @@
 """Which charge points may connect: a copy of the table, renewed when the table says it changed."""
 
+import asyncio
 from dataclasses import dataclass, field
 
 from psycopg import AsyncConnection
@@ -26,6 +27,8 @@ class Registry:
     pool: AsyncConnectionPool
     accept_unknown: bool
     _known: dict[str, Registration] = field(default_factory=dict)
+    _asked: dict[str, asyncio.Future[Registration | None]] = field(default_factory=dict)
+    _asking: asyncio.Task[None] | None = None
 
     async def load(self, charge_point_id: int | None = None) -> list[Registration]:
         """Read the table, or one row of it, anew, and return what was read."""
@@ -67,19 +70,40 @@ class Registry:
         await self.load(known.charge_point_id)
 
     async def _meet(self, identity: str) -> Registration | None:
+        """Ask the table, together with whoever else knocks meanwhile: thousands may at once."""
+        answer = self._asked.get(identity)
+        if answer is None:
+            answer = self._asked[identity] = asyncio.get_running_loop().create_future()
+            answer.add_done_callback(_heed)
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._answer_all())
+        return await asyncio.shield(answer)  # others may wait for the same one
+
+    async def _answer_all(self) -> None:
+        while self._asked:
+            asked, self._asked = self._asked, {}
+            try:
+                found = await self._look_up(list(asked))
+            except Exception as exc:  # whatever it is, it is theirs who wait
+                for answer in asked.values():
+                    answer.set_exception(exc)
+            else:
+                for identity, answer in asked.items():
+                    answer.set_result(found.get(identity))
+
+    async def _look_up(self, identities: list[str]) -> dict[str, Registration]:
+        """Find, and register or list whom nobody knows."""
         async with self.pool.connection() as conn:
-            found = []
-            if self.accept_unknown:
-                found = await self._ask(conn, "register_charge_point", identity=identity)
-            if not found:
-                found = await self._ask(conn, "find_charge_point", identity=identity)
-            if not found:
-                parameters = {"identity": identity, "most": _MOST_PENDING}
-                await conn.execute(_QUERIES["list_stranger"], parameters)
+            found = await self._ask(conn, "find_charge_points", identities=identities)
+            strangers = sorted(set(identities) - {known.identity for known in found})
+            if strangers and self.accept_unknown:
+                found += await self._ask(conn, "register_charge_points", identities=strangers)
+            elif strangers:
+                parameters = {"identities": strangers, "most": _MOST_PENDING}
+                await conn.execute(_QUERIES["list_strangers"], parameters)
         for known in found:
             self._remember(known)
-            return known
-        return None
+        return {known.identity: known for known in found}
 
     def _remember(self, known: Registration) -> None:
         """Keep those who may connect; strangers are without number."""
@@ -94,3 +118,9 @@ class Registry:
         async with conn.cursor(row_factory=class_row(Registration)) as cursor:
             await cursor.execute(_QUERIES[name], parameters)
             return await cursor.fetchall()
+
+
+def _heed(answer: asyncio.Future[Registration | None]) -> None:
+    """Look at a failure nobody waits for any more; whoever waits is told of it."""
+    if not answer.cancelled():
+        answer.exception()

@@ -31,7 +31,7 @@ class Settings(BaseSettings):
     ping_interval: float = Field(30.0, gt=0)
     largest_frame_bytes: int = Field(4 * 1024 * 1024, ge=65536)
     handshakes_at_once: int = Field(16_384, ge=1)
-    handshakes_per_address: int = Field(8192, ge=1)
+    handshakes_per_address: int = Field(12_288, ge=1)
     frames_per_second: float = Field(500.0, gt=0)
     sockets_per_minute: float = Field(60.0, gt=0)
     wrong_passwords_per_minute: float = Field(60.0, gt=0)

@@ -312,39 +312,26 @@ SELECT
 FROM charge_point
 WHERE %(charge_point_id)s::integer IS NULL OR charge_point_id = %(charge_point_id)s;
 
--- name: find_charge_point
+-- name: find_charge_points
 SELECT
     charge_point_id, identity, registration, time_zone, password_hash, new_password_hash, security_profile,
     boot IS NOT NULL AS has_booted
 FROM charge_point
-WHERE identity = %(identity)s;
+WHERE identity = ANY(%(identities)s);
 
--- name: register_charge_point
--- In one statement: a site that comes back to an empty database knocks all at once.
-WITH added AS (
-    INSERT INTO charge_point AS cp (identity) VALUES (%(identity)s) ON CONFLICT (identity) DO NOTHING
-    RETURNING cp.*
-)
+-- name: register_charge_points
+-- Another replica may register the same ones at this moment: then its rows are returned.
+INSERT INTO charge_point AS cp (identity)
+SELECT identity FROM unnest(%(identities)s::text[]) AS stranger (identity) ORDER BY identity
+ON CONFLICT (identity) DO UPDATE SET identity = cp.identity
+RETURNING
+    cp.charge_point_id, cp.identity, cp.registration, cp.time_zone, cp.password_hash, cp.new_password_hash,
+    cp.security_profile, cp.boot IS NOT NULL AS has_booted;
 
-SELECT
-    charge_point_id, identity, registration, time_zone, password_hash, new_password_hash, security_profile,
-    boot IS NOT NULL AS has_booted
-FROM added;
-
--- name: list_stranger
--- Pending until somebody approves it, or until so many others came after it.
-SELECT list_stranger(%(identity)s, %(most)s);
-
--- name: heartbeat_interval
--- As read from the charge point, or as it took it from us, in seconds.
-SELECT greatest(
-    CASE WHEN value ~ '^\d{1,9}$' THEN value::integer END,
-    CASE WHEN asked_status IN ('Accepted', 'RebootRequired') AND asked_value ~ '^\d{1,9}$' THEN asked_value::integer END
-)::double precision AS interval_s
-FROM configuration_key
-WHERE
-    charge_point_id = %(charge_point_id)s AND lower(name) = 'heartbeatinterval'
-    AND (value ~ '^\d{1,9}$' OR (asked_status IN ('Accepted', 'RebootRequired') AND asked_value ~ '^\d{1,9}$'));
+-- name: list_strangers
+-- Pending until somebody approves them, or until so many others came after them.
+SELECT list_stranger(stranger.identity, %(most)s)
+FROM unnest(%(identities)s::text[]) AS stranger (identity);
 
 -- name: own_connections
 SELECT charge_point_id, opened_at FROM connection WHERE replica_id = %(replica_id)s AND closed_at IS NULL;
