@@ -333,6 +333,17 @@ RETURNING
 SELECT list_stranger(stranger.identity, %(most)s)
 FROM unnest(%(identities)s::text[]) AS stranger (identity);
 
+-- name: heartbeat_interval
+-- As read from the charge point, or as it took it from us, in seconds.
+SELECT greatest(
+    CASE WHEN value ~ '^\d{1,9}$' THEN value::integer END,
+    CASE WHEN asked_status IN ('Accepted', 'RebootRequired') AND asked_value ~ '^\d{1,9}$' THEN asked_value::integer END
+)::double precision AS interval_s
+FROM configuration_key
+WHERE
+    charge_point_id = %(charge_point_id)s AND lower(name) = 'heartbeatinterval'
+    AND (value ~ '^\d{1,9}$' OR (asked_status IN ('Accepted', 'RebootRequired') AND asked_value ~ '^\d{1,9}$'));
+
 -- name: own_connections
 SELECT charge_point_id, opened_at FROM connection WHERE replica_id = %(replica_id)s AND closed_at IS NULL;
 
