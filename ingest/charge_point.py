@@ -35,7 +35,7 @@ from ingest.pulse import Pulse
 from ingest.readings import SetAside
 from ingest.redaction import without_secrets
 from ingest.store import Closing, Message, Opening
-from ingest.writer import DatabaseAway, NotStored, Writer
+from ingest.writer import DatabaseAway, NotStored, Writer, forget
 
 logger = logging.getLogger(__name__)
 
@@ -318,7 +318,7 @@ class ChargePoint:
     async def _log(self, message: Message) -> None:
         """Hand a frame to the log without waiting for it, unless many are on their way."""
         done = self.writer.submit(message)
-        done.add_done_callback(_forget)
+        done.add_done_callback(forget)
         self._logged.append(done)
         if len(self._logged) > _MOST_LOGGED:
             await asyncio.wait([self._logged.popleft()])
@@ -410,12 +410,6 @@ class ChargePoint:
             Message(self.known.charge_point_id, now, shown, CALL, "o", action, message_id)
         )
         await self.websocket.send(call_text(message_id, action, payload))
-
-
-def _forget(done: asyncio.Future[None]) -> None:
-    """Take note of a failure that nobody waits for."""
-    if not done.cancelled():
-        done.exception()
 
 
 def _zone(known: Registration) -> tzinfo:

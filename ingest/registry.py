@@ -10,6 +10,7 @@ from psycopg_pool import AsyncConnectionPool
 import sql
 from ingest.admission import Admitted
 from ingest.charge_point import Registration
+from ingest.writer import forget
 
 _QUERIES = sql.load("ingest")
 _OPERATIONS = sql.load("operations")
@@ -74,7 +75,7 @@ class Registry:
         answer = self._asked.get(identity)
         if answer is None:
             answer = self._asked[identity] = asyncio.get_running_loop().create_future()
-            answer.add_done_callback(_heed)
+            answer.add_done_callback(forget)
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._answer_all())
         return await asyncio.shield(answer)  # others may wait for the same one
@@ -118,9 +119,3 @@ class Registry:
         async with conn.cursor(row_factory=class_row(Registration)) as cursor:
             await cursor.execute(_QUERIES[name], parameters)
             return await cursor.fetchall()
-
-
-def _heed(answer: asyncio.Future[Registration | None]) -> None:
-    """Look at a failure nobody waits for any more; whoever waits is told of it."""
-    if not answer.cancelled():
-        answer.exception()

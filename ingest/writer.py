@@ -15,7 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 import psycopg
@@ -121,7 +121,7 @@ class Writer:
 
     def note(self, item: Item) -> None:
         """Queue an item nobody waits for; it is lost when the database is."""
-        self.submit(item).add_done_callback(_forget)
+        self.submit(item).add_done_callback(forget)
 
     @property
     def queued(self) -> int:
@@ -312,6 +312,7 @@ def _resolve(batch: list[_Waiting]) -> None:
             waiting.done.set_result(None)
 
 
-def _forget(done: asyncio.Future[None]) -> None:
+def forget(done: asyncio.Future[Any]) -> None:
+    """Take note of a failure that nobody waits for; a callback of futures."""
     if not done.cancelled():
         done.exception()
