@@ -31,8 +31,9 @@ def main(
         bool, typer.Option("--storage", help="Also bytes per reading and per frame.")
     ] = False,
     with_pages: Annotated[
-        bool, typer.Option("--pages", help="Also every page and question of the dashboard.")
-    ] = False,
+        bool,
+        typer.Option("--pages/--no-pages", help="Also every page and question of the dashboard."),
+    ] = True,
     with_flows: Annotated[
         bool, typer.Option("--flows/--no-flows", help="Also a day of 1,000 charge points.")
     ] = True,
@@ -41,7 +42,7 @@ def main(
     ] = "",
     output: Annotated[Path | None, typer.Option(help="Also write everything as JSON.")] = None,
 ) -> None:
-    """Measure the write path and the flows."""
+    """Measure the write path, the flows and the dashboard."""
 
     def collect(findings: Findings) -> None:
         if url:
@@ -58,7 +59,7 @@ def main(
             if with_storage:
                 storage.collect(findings, server, storage.Plan())
             if with_pages:
-                pages.collect(findings, server, pages.Plan(raw_days=3))
+                pages.collect(findings, server, pages.Plan())
 
     publish(collect, output)
 

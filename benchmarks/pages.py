@@ -42,7 +42,7 @@ _RUNNING = "document.querySelector('[data-testid=stApp]')?.dataset.testScriptSta
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The network of issue figures, with as many days of readings as one has patience for."""
+    """The network the figures are promised for: a year of aggregates, a month of readings."""
 
     charge_points: int = 1000
     days: int = 365
