@@ -26,6 +26,8 @@ _PORTS = {
     "ELETROPOSTO_DEMO_PREFECT_PORT": (4200, "Prefect"),
 }
 _WAIT_S = 3.0
+_FEW_LOCKS = 256
+_ROLES = [f"eletroposto_{room}" for room in ("dashboard", "flows", "ingest", "operator")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,8 @@ def check_database() -> Iterator[Finding]:
     try:
         with psycopg.connect(url, connect_timeout=int(_WAIT_S)) as connection:
             yield from _look_at(connection)
+            yield from _check_locks(connection)
+            yield from _check_roles(connection)
         yield from _check_schema(url)
     except psycopg.Error as exc:
         cause = " ".join(str(exc).split())
@@ -146,6 +150,42 @@ def _look_at(connection: psycopg.Connection) -> Iterator[Finding]:
     edition = {"timescale": "community", "apache": "Apache"}.get(licence, licence)
     text = f"PostgreSQL {version}, TimescaleDB {extension or 'not created yet'}, {edition} edition"
     yield Finding("database", "ok", text)
+
+
+def _check_locks(connection: psycopg.Connection) -> Iterator[Finding]:
+    row = connection.execute("SHOW max_locks_per_transaction").fetchone()
+    assert row is not None
+    if int(row[0]) < _FEW_LOCKS:
+        advice = "a query locks each chunk and index it touches; set 512 and restart the server"
+        yield Finding("locks", "note", f"max_locks_per_transaction is {row[0]}: {advice}")
+    else:
+        yield Finding("locks", "ok", f"max_locks_per_transaction is {row[0]}")
+
+
+def _check_roles(connection: psycopg.Connection) -> Iterator[Finding]:
+    """A restored database may have lost them: they belong to the server."""
+    row = connection.execute(
+        "SELECT array_agg(name ORDER BY name) FILTER (WHERE rol.oid IS NULL),"
+        " to_regclass('eletroposto_migration') IS NULL"
+        " FROM unnest(%s::name[]) AS wanted (name) LEFT JOIN pg_roles AS rol ON rolname = name",
+        [_ROLES],
+    ).fetchone()
+    assert row is not None
+    lacking, is_new = row
+    if is_new:
+        return
+    if lacking:
+        advice = "restore them with `pg_dumpall --roles-only` (docs/operations.md)"
+        yield Finding("roles", "missing", f"{', '.join(lacking)}: {advice}")
+        return
+    row = connection.execute(
+        "SELECT pg_has_role('eletroposto_operator', 'eletroposto_dashboard', 'USAGE')"
+    ).fetchone()
+    if row == (False,):
+        advice = "GRANT eletroposto_dashboard TO eletroposto_operator"
+        yield Finding("roles", "missing", f"operators cannot read the pages: {advice}")
+    else:
+        yield Finding("roles", "ok", "all there")
 
 
 def _check_schema(url: str) -> Iterator[Finding]:

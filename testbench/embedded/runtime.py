@@ -40,7 +40,10 @@ _UNUSED = (
     "usr/lib/postgresql/*/lib/llvmjit*",
 )
 _PROGRAMS = {
-    "usr/lib/postgresql/*/bin": ("postgres", "initdb", "psql", "pg_dump", "pg_restore"),
+    "usr/lib/postgresql/*/bin": (
+        *("postgres", "initdb", "psql"),
+        *("pg_dump", "pg_dumpall", "pg_restore"),
+    ),
     "usr/sbin": ("mosquitto",),
     "usr/bin": ("mosquitto_passwd",),
 }
@@ -67,9 +70,13 @@ def install() -> Path:
 
 
 def program(name: str) -> Path:
-    """The path of psql, pg_dump, pg_restore, postgres, initdb, mosquitto or mosquitto_passwd."""
+    """The path of a program of ours: psql, pg_dump, pg_dumpall, pg_restore, mosquitto and so on."""
     folder = next(folder for folder, names in _PROGRAMS.items() if name in names)
-    return next(install().glob(f"{folder}/{name}"))
+    path = next(install().glob(f"{folder}/{name}"))
+    if not path.with_name(f"{name}.bin").exists():  # unpacked when we did not use it yet
+        with host.locked(host.cache_folder() / "lock"):
+            _wrap(path, root(), _loader(root()))
+    return path
 
 
 def versions() -> dict[str, str]:
@@ -138,16 +145,21 @@ def _prune(new: Path) -> None:
 
 
 def _wrap_programs(new: Path) -> None:
-    loader = next(new.glob("usr/lib/*-linux-gnu/ld-linux-*.so.*")).relative_to(new)
     for folder, names in _PROGRAMS.items():
         for name in names:
-            _wrap(next(new.glob(f"{folder}/{name}")), new, loader)
+            _wrap(next(new.glob(f"{folder}/{name}")), new, _loader(new))
+
+
+def _loader(place: Path) -> Path:
+    return next(place.glob("usr/lib/*-linux-gnu/ld-linux-*.so.*")).relative_to(place)
 
 
 def _wrap(path: Path, new: Path, loader: Path) -> None:
     """Put a script in the place of a program that starts it with its own loader and libraries."""
-    final = root() / path.relative_to(new)
-    path.rename(f"{path}.bin")
+    final, binary = root() / path.relative_to(new), Path(f"{path}.bin")
+    if binary.exists():
+        return  # another process was quicker
+    path.rename(binary)
     # PostgreSQL finds its share and lib folders relative to the name it was called by.
     path.write_text(
         f'#!/bin/sh\nexec "{root() / loader}" --inhibit-cache '

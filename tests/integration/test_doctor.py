@@ -46,6 +46,27 @@ def test_a_database_that_is_ready(
     assert row is not None
     assert f"PostgreSQL {row[0]}, TimescaleDB 2." in said["database"][1]
     assert "Apache edition" in said["database"][1]
+    assert said["locks"] == ("ok", "max_locks_per_transaction is 512")
+    assert said["roles"] == ("ok", "all there")
+
+
+def test_what_a_stock_server_and_a_careless_restore_lack(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Locks are a setting of the whole server, so the threshold is moved instead."""
+    monkeypatch.setenv("ELETROPOSTO_DATABASE_URL", database_url)
+    monkeypatch.setattr(doctor, "_FEW_LOCKS", 513)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("REVOKE eletroposto_dashboard FROM eletroposto_operator")
+        try:
+            assert doctor.main() == 1
+        finally:
+            connection.execute("GRANT eletroposto_dashboard TO eletroposto_operator")
+    said = lines(capsys)
+    assert said["locks"][0] == "note"
+    assert "set 512" in said["locks"][1]
+    assert said["roles"][0] == "missing"
+    assert "GRANT eletroposto_dashboard TO eletroposto_operator" in said["roles"][1]
 
 
 def test_a_database_without_the_schema(

@@ -156,7 +156,29 @@ def test_passwords_are_files_and_nowhere_else(compose: Compose) -> None:
             if "PASSWORD" in variable or variable.endswith(("_USERS", "_SECRET")):
                 assert str(value).startswith("/run/secrets/"), f"{name}: {variable}"
                 assert str(value).removeprefix("/run/secrets/") in service.secrets
-            assert "://eletroposto:" not in str(value)
+            assert not re.search(r"://[^/@]+:[^/@]*@", str(value)), f"{name}: {variable}"
+
+
+def test_every_process_has_a_login_of_its_own(compose: Compose) -> None:
+    """The owner's is for the schema and for people, the superuser's for nobody."""
+    logins = {
+        name: re.search(r"://(\w+)@db", str(service.environment.get("ELETROPOSTO_DATABASE_URL")))
+        for name, service in compose.services.items()
+    }
+    used = {name: match[1] for name, match in logins.items() if match is not None}
+    assert used == {
+        **{name: name for name in ("ingest", "relay", "flows", "dashboard")},
+        "ingest-replica": "ingest",
+        "migrate": "eletroposto",
+        "bench-register": "eletroposto",
+    }
+    script = (ROOT / "docker/logins.sql").read_text()
+    for name, login in used.items():
+        secret = f"db_{login.replace('eletroposto', 'owner')}"
+        given = {it for it in compose.services[name].secrets if it.startswith("db_")}
+        assert given == {secret}
+        assert f"CREATE ROLE {login} LOGIN" in script
+    assert set(re.findall(r"/run/secrets/(\w+)", script)) <= set(compose.services["db"].secrets)
 
 
 def test_volumes_that_are_mounted_are_declared_or_committed(compose: Compose) -> None:
