@@ -9,6 +9,7 @@ from prometheus_client import generate_latest
 
 from ingest.__main__ import Ingest, _show
 from ingest.relay.metrics import Metrics as RelayMetrics
+from ingest.relay.settings import RelaySettings
 from ingest.settings import Settings
 
 ROOT = Path(__file__).parent.parent.parent
@@ -39,3 +40,18 @@ def test_the_dashboard_file_names_metrics_that_exist() -> None:
     for panel in dashboard["panels"]:
         for target in panel["targets"]:
             assert set(METRIC.findall(target["expr"])) <= exported(), panel["title"]
+
+
+def test_alerts_look_for_jobs_that_the_scrape_configuration_has() -> None:
+    rules = (ROOT / "monitoring/alerts.yml").read_text()
+    scraping = yaml.safe_load((ROOT / "monitoring/prometheus.yml").read_text())
+    jobs = {it["job_name"]: it["static_configs"] for it in scraping["scrape_configs"]}
+    assert set(re.findall(r'job="([^"]+)"', rules)) == set(jobs)
+    assert scraping["rule_files"] == ["alerts.yml"]
+    ports = {
+        "eletroposto-ingest": Settings.model_fields["health_port"].default,
+        "eletroposto-relay": RelaySettings.model_fields["relay_health_port"].default,
+    }
+    for job, (configuration,) in jobs.items():
+        for target in configuration["targets"]:
+            assert target.endswith(f":{ports[job]}"), target
