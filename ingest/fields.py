@@ -4,7 +4,9 @@ import json
 import re
 from typing import Any
 
-MOST_CONNECTORS = 99  # beyond it a connector id is noise, not a connector
+# What the column holds. Connectors are numbered from 1, yet some send the keys of their database;
+# beyond it a connector id is noise, not a connector.
+LARGEST_CONNECTOR_ID = 2**15 - 1
 LONGEST_KEY = 255  # what is indexed must fit an index; the raw log has the whole
 _LARGEST_INT = 2**63 - 1
 # Beyond it a number is noise too, and products of two would overflow the database's arithmetic.
@@ -73,9 +75,9 @@ def _read_decimal_comma(value: Any) -> float | None:
 
 
 def read_connector_id(value: Any) -> int | None:
-    """Return a connector id from 0 to ``MOST_CONNECTORS``; None when it is none."""
+    """Return a connector id from 0 to ``LARGEST_CONNECTOR_ID``; None when it is none."""
     number = read_int(value)
-    return number if number is not None and 0 <= number <= MOST_CONNECTORS else None
+    return number if number is not None and 0 <= number <= LARGEST_CONNECTOR_ID else None
 
 
 def read_transaction_id(value: Any) -> int | None:

@@ -76,13 +76,13 @@ async def test_a_status_that_says_nothing_is_set_aside_and_confirmed(network, pa
 
 async def test_connectors_appear_when_they_first_speak(network):
     async with network.charge_point() as charge_point:
-        for connector_id in (0, 1, 7, "2", 4711):
+        for connector_id in (0, 1, 7, "2", 4711, 47110):
             await charge_point.call(
                 "StatusNotification", {"connectorId": connector_id, "status": "Available"}
             )
 
     rows = network.rows("connector", charge_point)
-    assert [row["connector_id"] for row in rows] == [0, 1, 2, 7]
+    assert [row["connector_id"] for row in rows] == [0, 1, 2, 7, 4711]
 
 
 async def test_a_lost_network_is_seen_at_once_and_recorded(network):

@@ -93,9 +93,20 @@ def test_a_register_counts_single_watt_hours():
 
 @pytest.mark.parametrize(
     ("value", "connector_id"),
-    [(0, 0), (1, 1), ("2", 2), (99, 99), (100, None), (-1, None), (2**40, None), (None, None)],
+    [
+        (0, 0),
+        (1, 1),
+        ("2", 2),
+        (100, 100),
+        (4711, 4711),
+        (32767, 32767),
+        (32768, None),
+        (-1, None),
+        (2**40, None),
+        (None, None),
+    ],
 )
-def test_connector_ids_are_few(value, connector_id):
+def test_connector_ids_fit_their_column(value, connector_id):
     assert fields.read_connector_id(value) == connector_id
 
 
