@@ -30,12 +30,18 @@ CONTEXTS = (
     "Other",
 )
 ENERGY, _POWER, _SOC, _POWER_OFFERED = 0, 1, 4, 7
-# Only power may be the sum of its phases; voltage and current never.
+# What may be the sum of its phases; voltage and current never.
 SUMMED = {
     column: tuple(f"{measurand}.{phase}" for phase in ("L1", "L2", "L3"))
-    for column, measurand in ((_POWER, "Power.Active.Import"), (_POWER_OFFERED, "Power.Offered"))
+    for column, measurand in (
+        (ENERGY, "Energy.Active.Import.Register"),
+        (_POWER, "Power.Active.Import"),
+        (_POWER_OFFERED, "Power.Offered"),
+    )
 }
 _PARTS = {name for names in SUMMED.values() for name in names}
+# Quantities of a line, which has no other way than to the neutral: L1-N says no more than L1.
+_OF_A_LINE = ("Current", "Power", "Energy")
 
 _COLUMN = {
     "Energy.Active.Import.Register": ENERGY,
@@ -58,7 +64,8 @@ _OTHER = CONTEXTS.index("Other")
 _HOME = {"SoC": "EV", "Temperature": "Body"}
 # What a meter can mean. A register outside is kept and flagged, everything else kept apart:
 # products of two values must fit the real columns' type.
-_PLAUSIBLE = {ENERGY: (0.0, 2.0**32), _SOC: (0.0, 100.0)}
+PLAUSIBLE_REGISTER = (0.0, 2.0**32)
+_PLAUSIBLE = {ENERGY: PLAUSIBLE_REGISTER, _SOC: (0.0, 100.0)}
 _POSSIBLE = (-1e12, 1e12)
 
 _ENERGY_UNITS = {"wh": 1.0, "kwh": 1e3, "mwh": 1e6}
@@ -166,8 +173,8 @@ def _judge(labels: _Labels) -> Place:
     spelt, unit, phase, location, context, form = (read_key(label) for label in labels)
     measurand = _MEASURAND.get((spelt or _DEFAULT).lower())
     phase, location = choose_or_keep(phase, _PHASE), choose_or_keep(location, _LOCATION)
-    if phase and measurand and measurand.startswith(("Current", "Power")):
-        phase = phase.removesuffix("-N")  # a line current has no other way
+    if phase and measurand and measurand.startswith(_OF_A_LINE):
+        phase = phase.removesuffix("-N")
     name = _name(measurand or spelt, phase, location)
     place = _in_context(Place(name), context)
     if form and form.lower() == "signeddata":

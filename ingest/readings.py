@@ -11,8 +11,12 @@ from typing import Any
 
 from ingest.fields import LARGEST_REGISTER, as_list, read_float, read_text, to_json
 from ingest.measurands import COLUMNS as COLUMNS
-from ingest.measurands import ENERGY, SUMMED, Place, place_of
+from ingest.measurands import ENERGY, PLAUSIBLE_REGISTER, SUMMED, Place, place_of
 from ingest.timestamps import read_instant
+
+# Each day is a part of its own in the database: making thousands at once takes it minutes, and
+# more locks than it has. A queue of a month offline comes in many messages, hardly ever in one.
+MOST_DAYS = 32
 
 
 @dataclass(slots=True)
@@ -112,7 +116,8 @@ class _Reader:
         readings: By instant and context: parts of one instant meet here.
         unusable: Our instants in place of timestamps that are none.
         stand_ins: Values from another location than the column is meant for.
-        phased: Readings with power by phase.
+        phased: Readings with power or energy by phase.
+        days: On which they were sampled, counted from the year 1.
     """
 
     connector_id: int
@@ -124,6 +129,7 @@ class _Reader:
     unusable: dict[str | int, datetime] = field(default_factory=dict)
     stand_ins: list[tuple[Reading, int, float]] = field(default_factory=list)
     phased: dict[int, Reading] = field(default_factory=dict)
+    days: set[int] = field(default_factory=set)
 
     def read(self, element: dict[str, Any], position: int) -> None:
         """Take the samples of one ``meterValue``."""
@@ -131,6 +137,9 @@ class _Reader:
         at, flag = read_instant(written, self.received_at, self.zone)
         if flag == "clock":
             at = self._stand_in_instant(read_text(written) or position)
+        elif not self._has_room_for(at):
+            self.set_aside(f"more than {MOST_DAYS} days in one message", element)
+            return
         by_context: dict[int, Reading] = {}
         for sample in as_list(element.get("sampledValue")):
             if not isinstance(sample, dict):
@@ -159,6 +168,13 @@ class _Reader:
 
     def set_aside(self, reason: str, piece: Any) -> None:
         self.aside.append(SetAside(reason, to_json(piece)))
+
+    def _has_room_for(self, at: datetime) -> bool:
+        self.days.add(at.toordinal())
+        if len(self.days) <= MOST_DAYS:
+            return True
+        self.days.discard(at.toordinal())
+        return False
 
     def _stand_in_instant(self, written: str | int) -> datetime:
         """Return our time, a millisecond later for each further unusable one.
@@ -213,13 +229,29 @@ def _explain(reading: Reading, flag: str, written: Any) -> None:
 
 
 def _sum_phases(reading: Reading) -> None:
-    """Complete the power columns from their phases, or compare the two. A total wins."""
+    """Complete the columns from their phases, or compare the two. A total wins."""
     for column, phases in _phases(reading):
         stated, total = reading.values[column], sum(phases)
-        if stated is None:
+        if column == ENERGY:
+            _sum_registers(reading, phases)
+        elif stated is None:
             reading.values[column] = total
         elif abs(stated - total) > max(10.0, abs(stated) * 0.03):
             reading.flag("phases")
+
+
+def _sum_registers(reading: Reading, phases: list[float]) -> None:
+    """Take the sum of the three registers where no total was sent.
+
+    Of all three: a register that lacks a phase now and then would run backwards.
+    """
+    total, has_all = sum(phases), len(phases) == len(SUMMED[ENERGY])
+    if reading.values[ENERGY] is not None or not has_all or abs(total) > LARGEST_REGISTER:
+        return
+    reading.values[ENERGY] = total
+    reading.flag("phases")
+    if not PLAUSIBLE_REGISTER[0] <= total <= PLAUSIBLE_REGISTER[1]:
+        reading.flag("range")
 
 
 def _phases(reading: Reading) -> Iterator[tuple[int, list[float]]]:

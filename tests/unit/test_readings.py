@@ -143,6 +143,35 @@ def test_a_total_wins_over_its_phases_and_a_difference_is_flagged():
     assert differing[1]["flags"] == ["phases"]
 
 
+@pytest.mark.parametrize("suffix", ["", "-N"])
+def test_a_register_by_phase_is_summed_and_flagged(suffix):
+    samples = [
+        sample(value, "Energy.Active.Import.Register", "kWh", phase=f"L{number}{suffix}")
+        for number, value in ((1, "1"), (2, "2.5"), (3, "0.25"))
+    ]
+
+    assert only(*samples) == (
+        {"energy_wh": 3750.0},
+        {
+            "Energy.Active.Import.Register.L1": 1000.0,
+            "Energy.Active.Import.Register.L2": 2500.0,
+            "Energy.Active.Import.Register.L3": 250.0,
+            "flags": ["phases"],
+        },
+    )
+
+
+def test_a_register_lacks_no_phase_and_its_total_wins():
+    register = "Energy.Active.Import.Register"
+
+    assert "energy_wh" not in only(*phases(register, "Wh", "10", "20"))[0]
+    assert "flags" not in only(*phases(register, "Wh", "10", "20"))[1]
+    columns, extra = only(*phases(register, "Wh", "10", "20", "30"), sample("7"))
+    assert columns == {"energy_wh": 7.0} and "flags" not in extra
+    for value, flags in (("2e9", ["phases", "range"]), ("-5", ["phases", "range"])):
+        assert only(*phases(register, "Wh", value, value, value))[1]["flags"] == flags
+
+
 def test_current_and_voltage_by_phase_are_never_summed():
     columns, extra = only(
         *phases("Current.Import", "A", "16", "16", "16"), *phases("Voltage", "V", "0.00", "230")
@@ -274,6 +303,20 @@ def test_samples_apart_stay_apart_where_the_clock_is_not_set():
     assert [reading.sampled_at - NOW for reading in readings] == [
         timedelta(milliseconds=n) for n in range(3)
     ]
+
+
+def test_days_beyond_a_month_in_one_message_are_set_aside():
+    """Each day is a part of its own in the database, and thousands at once are too many for it."""
+    first = datetime(2025, 1, 1, 12, tzinfo=UTC)
+    days = [(first + timedelta(days=n)).isoformat() for n in range(40)]
+    again = [(first + timedelta(days=n, hours=1)).isoformat() for n in (0, 31, 39)]
+    unset = element(sample("7"), timestamp="1970-01-01T00:00:00Z")
+    readings, aside = read(*[element(sample("7"), timestamp=at) for at in days + again], unset)
+
+    stored = [reading.sampled_at.isoformat() for reading in readings[:-1]]
+    assert stored == days[:32] + again[:2]
+    assert [json.loads(piece.raw)["timestamp"] for piece in aside] == days[32:] + again[2:]
+    assert {piece.reason for piece in aside} == {"more than 32 days in one message"}
 
 
 def test_a_time_without_a_zone_is_flagged():
