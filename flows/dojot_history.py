@@ -1,14 +1,16 @@
-"""Reads DOJOT's history over HTTP (API of 0.7): a shared token, bounded windows, retries."""
+"""Reads DOJOT's history over HTTP (API of 0.7): a shared token, bounded questions, retries."""
 
 import base64
 import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeVar
+from urllib.parse import quote
 
 import httpx
 import orjson
@@ -17,11 +19,15 @@ from flows.comparison import Value
 
 logger = logging.getLogger(__name__)
 
+_Answer = TypeVar("_Answer")
 _PAUSES_S = (0.5, 2.0, 8.0)
 _RENEW_AT = 0.8  # of the token's life: a token is never used when about to end
 _FALLBACK_LIFE_S = 420.0
 _TRUSTED_FAILURES = 4  # in a row; then it is away, and each further device is asked once
 _LONGEST_WAIT_S = 70.0  # for the next login; the limit per hour is not waited for
+# History takes a request line of 4,094 bytes, and holds an answer in memory as a whole.
+_LONGEST_NAMES = 3_000
+_MOST_NAMES = 24
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -44,7 +50,11 @@ class DojotHistory:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._credentials = {"username": username, "passwd": password}
-        self._client = httpx.Client(base_url=url, timeout=httpx.Timeout(60, connect=5))
+        self._client = httpx.Client(
+            base_url=url,
+            timeout=httpx.Timeout(60, connect=5),
+            headers={"Accept": "application/json"},  # else its errors might come as XML
+        )
         self._sleep = sleep
         self._lock = threading.Lock()
         self._token = ""
@@ -55,47 +65,62 @@ class DojotHistory:
     def close(self) -> None:
         self._client.close()
 
+    def tenant(self) -> str:
+        """Return whose devices this login sees.
+
+        Raises:
+            HistoryError: If DOJOT could not be asked, or the token does not say.
+        """
+        return self._patiently(self._read_tenant)
+
     def values(
         self, device_id: str, attributes: Sequence[str], start: datetime, end: datetime
     ) -> dict[str, list[Value]]:
         """Return what DOJOT holds of each of these attributes in [start, end), in order of time.
 
-        At least two attributes must be named: with one, DOJOT answers in another shape.
-
         Raises:
             HistoryError: If DOJOT could not be asked or the answer cannot be read.
         """
-        if len(attributes) < 2:
-            raise ValueError("name at least two attributes")
-        parameters = {
-            "attr": ",".join(attributes),
-            "dateFrom": _z_form(start),
-            "dateTo": _z_form(end),
-        }
-        found = self._ask(f"/history/device/{device_id}/history", parameters)
+        path = f"/history/device/{device_id}/history"
+        window = (("dateFrom", _z_form(start)), ("dateTo", _z_form(end)))
         first, last = ms_of(start), ms_of(end)  # both inclusive there
-        return {
-            name: [value for value in found.get(name, ()) if first <= value[0] < last]
-            for name in attributes
-        }
+        found: dict[str, list[Value]] = {}
+        for names in _questions(attributes):
+            answer = self._patiently(partial(self._try, path, names, window))
+            for name in names:
+                found[name] = [it for it in answer.get(name, ()) if first <= it[0] < last]
+        return found
 
-    def _ask(self, path: str, parameters: Mapping[str, str]) -> dict[str, list[Value]]:
+    def _patiently(self, attempt: Callable[[], _Answer]) -> _Answer:
         patience = _PAUSES_S if self._failures < _TRUSTED_FAILURES else ()
         for pause in (*patience, None):
             try:
-                found = self._try(path, parameters)
+                found = attempt()
             except (httpx.HTTPError, HistoryError) as exc:
                 if pause is None or isinstance(exc, LoginRefused):
                     self._failures += 1
                     raise HistoryError(f"{self._client.base_url}: {exc}") from exc
-                logger.warning("dojot: %s: %s; again in %s s", path, exc, pause)
+                logger.warning("dojot: %s; again in %s s", exc, pause)
                 self._sleep(pause)
             else:
                 self._failures = 0
                 return found
         raise AssertionError("unreachable")
 
-    def _try(self, path: str, parameters: Mapping[str, str]) -> dict[str, list[Value]]:
+    def _read_tenant(self) -> str:
+        token = self._authorization()["Authorization"]
+        try:
+            return str(_claims(token)["service"])
+        except (IndexError, ValueError, KeyError, TypeError) as exc:
+            raise HistoryError("the token of the login names no tenant") from exc
+
+    def _try(
+        self, path: str, names: Sequence[str], window: Iterable[tuple[str, str]]
+    ) -> dict[str, list[Value]]:
+        # Named twice at least, for a single one has another form of answer. Each by itself: of
+        # names in a row DOJOT would only see the commas if they were not escaped.
+        asked = [("attr", name) for name in (names if len(names) > 1 else (*names, *names))]
+        parameters = httpx.QueryParams([*asked, *window])
         answer = self._client.get(path, params=parameters, headers=self._authorization())
         if answer.status_code == 401:
             self._forget_token(answer.request.headers["Authorization"].removeprefix("Bearer "))
@@ -103,8 +128,8 @@ class DojotHistory:
         if answer.status_code == 404 and _is_unknown_device(answer):
             return {}  # it has sent nothing yet, as far as DOJOT knows
         if answer.status_code != 200:
-            raise HistoryError(f"answered {answer.status_code}: {answer.text[:200]!r}")
-        return _series(answer, parameters["attr"].split(","))
+            raise HistoryError(f"{path} answered {answer.status_code}: {answer.text[:200]!r}")
+        return _series(answer, names)
 
     def _authorization(self) -> dict[str, str]:
         with self._lock:
@@ -145,11 +170,30 @@ def _retry_after_s(answer: httpx.Response) -> float:
         return 60.0
 
 
+def _questions(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Share them out so that no question is longer, and no answer larger, than DOJOT can bear."""
+    question: list[str] = []
+    length = 0
+    for name in names:
+        added = len(quote(name)) + len("attr=&")
+        if question and (len(question) == _MOST_NAMES or length + added > _LONGEST_NAMES):
+            yield question
+            question, length = [], 0
+        question.append(name)
+        length += added
+    if question:
+        yield question
+
+
+def _claims(token: str) -> Any:
+    body = token.split(".")[1]
+    return json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+
+
 def _life_s(token: str) -> float:
     """Return how long the token is good for, by its own claims."""
     try:
-        body = token.split(".")[1]
-        claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+        claims = _claims(token)
         life_s = float(claims["exp"]) - float(claims["iat"])
     except (IndexError, ValueError, KeyError, TypeError, OverflowError):
         return _FALLBACK_LIFE_S

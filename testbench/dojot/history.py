@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
+from urllib.parse import unquote_plus
 
 import orjson
 from dateutil import parser  # type: ignore[import-untyped]  # what the history service itself uses
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from testbench.dojot.answers import Refused
 from testbench.dojot.devices import Devices
@@ -18,8 +19,10 @@ from testbench.dojot.faults import Faults
 from testbench.dojot.store import Store
 
 Entry = dict[str, Any]
+Parameters = dict[str, str | list[str]]
 _COLUMNS = ("attr", "value", "device_id", "ts")
 _LIMITS = ("firstN", "lastN", "hLimit")
+_LONGEST_LINE = 4094  # of a request, in bytes; what comes before the service allows more
 
 
 class History:
@@ -29,15 +32,19 @@ class History:
         self._faults = faults
 
     async def of_device(self, request: Request) -> Response:
+        if too_long := _line_too_long(request):
+            return too_long
         as_csv = _wants_csv(request.headers.get("accept", "*/*"))
         tenant, device_id = request.state.tenant, request.path_params["device_id"]
         if not self._is_known(tenant, device_id):
             raise _not_found("Device not found", "No data for the given device could be found")
-        names = _names(request)
-        found = self._read(request, names or self._all_labels(tenant, device_id))
-        if len(names) != 1:
+        parameters = read_query(request.url.query)
+        asked = parameters.get("attr")
+        if not isinstance(asked, str):
+            names = self._all_labels(tenant, device_id) if asked is None else asked
+            found = self._read(request, parameters, names)
             return _csv(chain.from_iterable(found.values())) if as_csv else _json(found)
-        entries = found[names[0]]
+        entries = self._read(request, parameters, [asked])[asked]
         if not entries:
             raise _not_found("Attr not found", "No data for the given attribute could be found")
         return _csv(entries) if as_csv else _json(entries)
@@ -53,14 +60,16 @@ class History:
         except Refused:
             raise Unforeseen from None
 
-    def _read(self, request: Request, names: list[str]) -> dict[str, list[Entry]]:
+    def _read(
+        self, request: Request, parameters: Parameters, names: list[str]
+    ) -> dict[str, list[Entry]]:
         """At most ``limit`` entries of each attribute; none means every one, without a cap."""
-        limit, ascending = _limit(request)
+        limit, ascending = _limit(parameters)
         device_id = request.path_params["device_id"]
         always_fraction = self._faults.ts_form == "fraction"
         found: dict[str, list[Entry]] = {name: [] for name in names}
         wanted = set(names)
-        for ts_ms, attrs in self._messages(request, ascending):
+        for ts_ms, attrs in self._messages(request, parameters, ascending):
             ts = shown_ts(ts_ms, always_fraction)
             for name in wanted & attrs.keys():
                 if attrs[name] != " ":  # stored, and filtered out
@@ -71,15 +80,17 @@ class History:
                 break
         return found
 
-    def _messages(self, request: Request, ascending: bool) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _messages(
+        self, request: Request, parameters: Parameters, ascending: bool
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
         """Sorted by time alone: messages of one instant come in no order one could rely on."""
         order = "ASC" if ascending else "DESC"
         sql = (
             "SELECT ts_ms, attrs FROM message WHERE tenant = ? AND device_id = ?"
             f" AND ts_ms BETWEEN ? AND ? ORDER BY ts_ms {order}, rowid * 7919 % 1009"
         )
-        since = _instant(request, "dateFrom", -(2**63))
-        until = _instant(request, "dateTo", 2**63 - 1)
+        since = _instant(parameters, "dateFrom", -(2**63))
+        until = _instant(parameters, "dateTo", 2**63 - 1)
         tenant, device_id = request.state.tenant, request.path_params["device_id"]
         for row in self._store.rows(sql, tenant, device_id, since, until):
             yield row["ts_ms"], orjson.loads(row["attrs"])
@@ -113,31 +124,56 @@ def _not_found(title: str, description: str) -> Refused:
     return Refused(404, {"title": title, "description": description})
 
 
-def _names(request: Request) -> list[str]:
-    """``attr=a,b`` and ``attr=a&attr=b`` alike."""
-    asked = request.query_params.getlist("attr")
-    return [name for item in asked for name in item.split(",") if name]
+def read_query(query: str) -> Parameters:
+    """Read a query as falcon 1.0.0 does. A name that is mentioned again has a list of values, and
+    so has one with commas at its first mention: bare ones, since values are unescaped last."""
+    found: Parameters = {}
+    for field in query.split("&"):
+        escaped, _, text = field.partition("=")
+        if not text:
+            continue
+        name = unquote_plus(escaped)
+        before = found.get(name)
+        if before is None:
+            parts = [unquote_plus(part) for part in text.split(",") if part]
+            found[name] = parts if "," in text else parts[0]
+        else:
+            found[name] = [*(before if isinstance(before, list) else [before]), unquote_plus(text)]
+    return found
 
 
-def _limit(request: Request) -> tuple[int, bool]:
+def _line_too_long(request: Request) -> Response | None:
+    """What gunicorn says to a request line that it finds too long. The gateway's part of the path
+    is not in it."""
+    path = request.url.path.removeprefix("/history")
+    length = len(f"{request.method} {path}?{request.url.query} HTTP/1.1")
+    if length <= _LONGEST_LINE:
+        return None
+    problem = f"Request Line is too large ({length} &gt; {_LONGEST_LINE})"
+    return HTMLResponse(f"<html><h1>Bad Request</h1>{problem}</html>", 400)
+
+
+def _limit(parameters: Parameters) -> tuple[int, bool]:
     """(entries per attribute, ascending); the first of the three that is given counts."""
     for name in _LIMITS:
-        if name in request.query_params:
+        if name in parameters:
+            text = parameters[name]
+            if isinstance(text, list):
+                raise Unforeseen
             try:
-                count = abs(int(request.query_params[name]))
+                return abs(int(text)), name == "firstN"
             except ValueError:
                 text = f'The "{name}" parameter is invalid. Must be integer.'
                 raise Refused(400, {"title": "Invalid parameter", "description": text}) from None
-            return count, name == "firstN"
     return 0, False
 
 
-def _instant(request: Request, name: str, absent: int) -> int:
-    if name not in request.query_params:
+def _instant(parameters: Parameters, name: str, absent: int) -> int:
+    if name not in parameters:
         return absent
     try:
-        instant = parser.parse(request.query_params[name])
-    except (ValueError, OverflowError):
+        instant = parser.parse(parameters[name])
+    except (ValueError, OverflowError, TypeError):
         raise Unforeseen from None
     zoned = instant if instant.tzinfo else instant.replace(tzinfo=UTC)
     return int(zoned.timestamp() * 1000)

@@ -17,6 +17,7 @@ from testbench.dojot.payloads import DeviceData
 from testbench.embedded import host
 
 NOW = datetime.now(UTC).replace(microsecond=0)
+HOUR = timedelta(hours=1)
 NAMES = ["energy_wh_1", "power_w_1"]
 
 
@@ -84,6 +85,45 @@ async def test_a_device_that_never_sent_has_nothing(dojot: StandIn) -> None:
     """Section 5: 404 with a title means no data, not an error."""
     with client(dojot) as history:
         assert await ask(history, "abcdef") == {"energy_wh_1": [], "power_w_1": []}
+
+
+async def test_many_attributes_are_asked_for_in_questions_that_dojot_can_bear(
+    dojot: StandIn,
+) -> None:
+    """Section 5: a name each, for an escaped comma separates nothing; and 4,094 bytes in all."""
+    names = [f"{'x' * 100}_{number}" for number in range(60)]
+    ms = int(NOW.timestamp() * 1000)
+    await stored(dojot, "f0f0f1", (ms, {name: place for place, name in enumerate(names)}))
+
+    with client(dojot) as history:
+        found = await asyncio.to_thread(history.values, "f0f0f1", names, NOW, NOW + HOUR)
+
+    assert found == {name: [(ms, place)] for place, name in enumerate(names)}
+
+
+async def test_one_attribute_is_answered_like_several(dojot: StandIn) -> None:
+    """Section 5: of one that is named once there would be a list, or 404."""
+    ms = int(NOW.timestamp() * 1000)
+    await stored(dojot, "f0f0f2", (ms, {"energy_wh_1": 5}))
+
+    with client(dojot) as history:
+        for name, values in (("energy_wh_1", [(ms, 5)]), ("power_w_1", [])):
+            found = await asyncio.to_thread(history.values, "f0f0f2", [name], NOW, NOW + HOUR)
+            assert found == {name: values}
+
+
+async def test_the_tenant_is_the_one_of_the_login(dojot: StandIn) -> None:
+    """Section 1: the claim ``service``."""
+    with client(dojot) as history:
+        assert await asyncio.to_thread(history.tenant) == "admin"
+
+
+async def test_a_token_without_a_tenant_is_an_error() -> None:
+    with something_else(lambda _: TOKEN) as url:
+        history = DojotHistory(url, "admin", "admin", sleep=lambda _: None)
+        with pytest.raises(HistoryError, match="no tenant"):
+            await asyncio.to_thread(history.tenant)
+        history.close()
 
 
 async def test_a_refused_login_is_tried_once_for_all_devices(dojot: StandIn) -> None:

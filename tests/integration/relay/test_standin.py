@@ -559,6 +559,36 @@ async def test_one_name_is_a_list_and_several_are_an_object(
     assert both["on"][0]["ts"] == second.replace("Z", ".271000Z")
 
 
+async def test_an_escaped_comma_is_part_of_a_name(dojot: StandIn, api: httpx.AsyncClient) -> None:
+    """Contract section 5: only bare commas separate, and only where a name is first mentioned."""
+    await send(dojot, "d1", {"a": 1, "b": 2, "a,b": 3})
+
+    async def names(query: str) -> list[str]:
+        found = (await history(api, "d1", query)).json()
+        return list(found) if isinstance(found, dict) else [entry["attr"] for entry in found]
+
+    assert await names("attr=a,b") == await names("attr=a&attr=b") == ["a", "b"]
+    assert await names("attr=a%2Cb") == ["a,b"]
+    assert await names("attr=a&attr=a,b") == ["a", "a,b"]
+    assert await names("attr=a,b&attr=a%2Cb") == ["a", "b", "a,b"]
+    missing = await history(api, "d1", "attr=b%2Ca")
+    assert (missing.status_code, missing.json()["title"]) == (404, "Attr not found")
+    assert (await history(api, "d1", "attr=a&firstN=1&firstN=2")).status_code == 500
+
+
+async def test_a_request_line_has_4094_bytes(dojot: StandIn, api: httpx.AsyncClient) -> None:
+    """Contract section 5: gunicorn refuses a longer one; the gateway's /history is not in it."""
+    await send(dojot, "d1", {"a": 1})
+    room = 4094 - len("GET /device/d1/history?attr=a& HTTP/1.1")
+
+    fits = await history(api, "d1", "attr=a&" + "x" * room)
+    too_long = await history(api, "d1", "attr=a&" + "x" * (room + 1))
+
+    assert fits.status_code == 200
+    assert too_long.status_code == 400
+    assert not too_long.headers["content-type"].startswith("application/json")
+
+
 async def test_404_is_for_one_name_only(dojot: StandIn, api: httpx.AsyncClient) -> None:
     """Contract section 5: 404 for a single attribute without rows, 200 with empty lists else."""
     await send(dojot, "d1", {"power": 1})
