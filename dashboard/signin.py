@@ -1,15 +1,17 @@
 """Who may look and who may act.
 
 Three ways, the first that is configured: OpenID Connect (``[auth]`` in Streamlit's secrets.toml),
-local users (``ELETROPOSTO_DASHBOARD_USERS`` names a file), or nobody has to sign in, which
-``launch`` allows on this machine only.
+local users (``ELETROPOSTO_DASHBOARD_USERS`` names a file), or nobody has to sign in, which is
+allowed on this machine only: ``launch`` asks before the server starts, the server itself after.
 """
 
 import hmac
+import ipaddress
 import logging
 import os
 import time
 from html import escape
+from pathlib import Path
 from urllib.parse import parse_qs, quote
 
 import streamlit as st
@@ -17,12 +19,15 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
+from streamlit import runtime
+from streamlit.errors import StreamlitSecretNotFoundError
 
 from dashboard import i18n, users, visitor
 from dashboard.visitor import Role, t
 
 logger = logging.getLogger(__name__)
 
+USERS = "ELETROPOSTO_DASHBOARD_USERS"
 COOKIE = "eletroposto_session"
 _HOURS = 12
 _TRIES, _PAUSE_S = 8, 60.0
@@ -30,9 +35,46 @@ _LONGEST_FORM = 10_000
 _failures: dict[str, list[float]] = {}
 
 
+class Unsafe(RuntimeError):
+    """Others could reach the dashboard without signing in, or nobody could know whether."""
+
+
 def is_configured() -> bool:
-    """Whether people have to sign in."""
+    """Whether people have to sign in.
+
+    Raises:
+        Unsafe: If the secrets cannot be read.
+    """
     return bool(_users_file()) or _has_oidc()
+
+
+def refuse_unsafe(host: str) -> None:
+    """Raise unless ``host`` is this machine alone or people have to sign in."""
+    if not is_configured() and not _is_loopback(host):
+        raise Unsafe(
+            f"the dashboard would be open to everybody on {host or 'every address'}: set {USERS},"
+            " or configure OpenID Connect ([auth] in .streamlit/secrets.toml), or use 127.0.0.1"
+        )
+
+
+def bound_address() -> str:
+    """Where the running server listens; empty for everywhere."""
+    return str(st.get_option("server.address") or "")
+
+
+def secret_files() -> list[str]:
+    """Absolute paths of Streamlit's secrets, where there are any."""
+    paths = (Path(each).absolute() for each in st.get_option("secrets.files"))
+    return [str(path) for path in paths if path.exists()]
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def require() -> None:
@@ -41,6 +83,9 @@ def require() -> None:
         _require_oidc()
     elif _users_file():
         _require_local()
+    elif runtime.exists() and not _is_loopback(bound_address()):
+        st.error(t("signin.unsafe"), icon=":material/lock:")
+        st.stop()
     else:
         visitor.sign_in("dashboard", "operator")
 
@@ -84,11 +129,17 @@ def role_of(claim: object) -> Role:
 
 
 def _has_oidc() -> bool:
-    return bool(st.secrets.load_if_toml_exists()) and "auth" in st.secrets
+    if not st.secrets.load_if_toml_exists() and not secret_files():
+        return False
+    try:
+        return "auth" in st.secrets
+    except StreamlitSecretNotFoundError as broken:
+        # Whoever wrote them may have wanted people to sign in.
+        raise Unsafe(f"the secrets of the dashboard cannot be read: {broken}") from broken
 
 
 def _users_file() -> str:
-    return os.environ.get("ELETROPOSTO_DASHBOARD_USERS", "")
+    return os.environ.get(USERS, "")
 
 
 # The form is served beside Streamlit, not by it: only an HTTP answer can set a cookie that

@@ -37,11 +37,17 @@ def install_chromium() -> None:
 
 @dataclass
 class Dashboard:
-    """One ``python -m dashboard.launch``."""
+    """One ``python -m dashboard.launch``.
+
+    Attributes:
+        folder: Where it is started, and looks for secrets; None: where the tests run.
+    """
 
     database_url: str
     log_file: Path
     settings: dict[str, str] = field(default_factory=dict)
+    host: str = "127.0.0.1"
+    folder: Path | None = None
     port: int = field(default_factory=free_port)
     _process: subprocess.Popen[bytes] | None = None
 
@@ -54,8 +60,9 @@ class Dashboard:
         own = {"ELETROPOSTO_DATABASE_URL": self.database_url, **self.settings}
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "dashboard.launch", str(self.port)],
+                [sys.executable, "-m", "dashboard.launch", str(self.port), self.host],
                 env=inherited | own,
+                cwd=self.folder,
                 stdout=log,
                 stderr=log,
             )

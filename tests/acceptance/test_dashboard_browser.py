@@ -21,6 +21,7 @@ from tests.acceptance.dashboard_server import (
     Watched,
     install_chromium,
 )
+from tests.acceptance.issuer import CLIENT, SECRET, Issuer, running
 
 PAGES = (
     "/", "/estacoes", "/sessoes", "/consumo", "/disponibilidade", "/custos", "/relatorios",
@@ -231,6 +232,58 @@ def test_people_sign_in_and_see_what_their_role_allows(chromium, seeded, tmp_pat
     finally:
         context.close()
         server.stop()
+
+
+@pytest.fixture
+def issuer() -> Iterator[Issuer]:
+    with running() as made:
+        yield made
+
+
+@pytest.fixture
+def guarded(seeded, issuer, tmp_path) -> Iterator[Dashboard]:
+    """For every machine, with OpenID Connect as the settings say, started in another folder."""
+    secrets = tmp_path / ".streamlit/secrets.toml"
+    secrets.parent.mkdir()
+    secrets.write_text(
+        f"""[auth]
+        redirect_uri = "http://127.0.0.1:{{port}}/oauth2callback"
+        cookie_secret = "only the dashboard knows"
+        client_id = "{CLIENT}"
+        client_secret = "{SECRET}"
+        server_metadata_url = "{issuer.url}/.well-known/openid-configuration"
+        """
+    )
+    server = Dashboard(seeded[0], tmp_path / "log", host="0.0.0.0", folder=tmp_path)
+    server.start()
+    yield server
+    server.stop()
+
+
+def test_openid_connect_guards_a_dashboard_that_others_can_reach(chromium, guarded, issuer):
+    context = chromium.new_context(locale="pt-BR")
+    context.set_default_timeout(PATIENCE_MS)
+    page = context.new_page()
+    enter = page.get_by_role("button", name="Entrar")
+    page.goto(guarded.url + "/operacoes")
+    expect(page.get_by_text("Entre para ver o painel.")).to_be_visible()
+    assert page.get_by_test_id("stMetric").count() == 0
+    assert page.get_by_role("link", name="Operações").count() == 0
+
+    issuer.claims = {"sub": "1", "email": "ana@example.org", "eletroposto_role": ["operator"]}
+    enter.click()
+    expect(page.locator("h1")).to_have_text("Visão geral")
+    expect(page.get_by_text("ana@example.org")).to_be_visible()
+    expect(page.get_by_role("link", name="Operações")).to_be_visible()
+    page.get_by_role("button", name="Sair").click()
+    expect(page.get_by_text("Entre para ver o painel.")).to_be_visible()
+
+    issuer.claims = {"sub": "2", "email": "vera@example.org"}
+    enter.click()
+    expect(page.get_by_text("vera@example.org")).to_be_visible()
+    expect(page.get_by_role("link", name="Sessões", exact=True)).to_be_visible()
+    assert page.get_by_role("link", name="Operações").count() == 0
+    context.close()
 
 
 def sign_in(page: Page, name: str, password: str) -> None:

@@ -1,8 +1,14 @@
 """Who may look: users, tokens, roles, addresses."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from dashboard import launch, signin, users
+from tests.acceptance.conftest import free_port
 
 KEY = b"k" * 32
 
@@ -74,18 +80,57 @@ def test_signing_in_leads_nowhere_else(target, path):
 def test_other_machines_are_refused_without_sign_in(monkeypatch, host):
     monkeypatch.delenv("ELETROPOSTO_DASHBOARD_USERS", raising=False)
 
-    with pytest.raises(launch.UnsafeBinding, match="ELETROPOSTO_DASHBOARD_USERS"):
-        launch.refuse_unsafe(host)
+    with pytest.raises(signin.Unsafe, match="ELETROPOSTO_DASHBOARD_USERS"):
+        signin.refuse_unsafe(host)
 
 
 def test_other_machines_are_let_in_when_people_sign_in(monkeypatch, users_file):
     monkeypatch.setenv("ELETROPOSTO_DASHBOARD_USERS", users_file)
 
-    launch.refuse_unsafe("0.0.0.0")
+    signin.refuse_unsafe("0.0.0.0")
+
+
+def test_secrets_that_cannot_be_read_are_no_reason_to_let_everybody_in(tmp_path):
+    """Whether the server is asked first or started past it."""
+    secrets = tmp_path / ".streamlit/secrets.toml"
+    secrets.parent.mkdir()
+    secrets.write_text("[auth\n")
+
+    said = ended(tmp_path, "-m", "dashboard.launch", str(free_port()), "127.0.0.1")
+
+    assert "the secrets of the dashboard cannot be read" in said
+
+
+def test_the_command_line_refuses_in_a_sentence(tmp_path):
+    said = ended(tmp_path, "-m", "dashboard.launch", str(free_port()), "0.0.0.0")
+
+    assert said.startswith("eletroposto: the dashboard would be open to everybody on 0.0.0.0")
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("address", [["--server.address", "0.0.0.0"], []])
+def test_a_server_started_without_being_asked_refuses_by_the_address_it_has(tmp_path, address):
+    server = str(Path(launch.__file__).with_name("server.py"))
+    port = ["--server.port", str(free_port()), "--server.headless", "true"]
+
+    said = ended(tmp_path, "-m", "streamlit", "run", server, *port, *address)
+
+    assert "would be open to everybody on" in said
+
+
+def ended(folder: Path, *words: str) -> str:
+    """What a program says that must not go on."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("ELETROPOSTO_")}
+    done = subprocess.run(
+        [sys.executable, *words], cwd=folder, env=environment | {"HOME": str(folder)},
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode != 0, done.stdout
+    return done.stderr
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
 def test_this_machine_is_open(monkeypatch, host):
     monkeypatch.delenv("ELETROPOSTO_DASHBOARD_USERS", raising=False)
 
-    launch.refuse_unsafe(host)
+    signin.refuse_unsafe(host)
