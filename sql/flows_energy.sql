@@ -28,7 +28,7 @@ step AS (
     SELECT
         pair.*,
         pair.energy_wh < pair.from_wh AS is_drop,
-        pair.energy_wh - pair.from_wh > greatest(pair.limit_wh, 1000)
+        pair.energy_wh - pair.from_wh > pair.limit_wh
         OR (
             pair.earlier_wh > pair.from_wh
             AND pair.energy_wh - pair.from_wh > pair.rated_power_w * (pair.at_s - pair.from_s) / 3600 * 1.05 + 1000
@@ -287,7 +287,7 @@ known AS (
         coalesce(rise.is_jump, FALSE) AS is_jump,
         coalesce(rise.is_stop_below, FALSE) AS is_stop_below,
         stuck.transaction_id IS NOT NULL AS is_stuck,
-        power.integral_wh,
+        CASE WHEN reach.duration_s > 0 THEN power.integral_wh END AS integral_wh,
         power.gap_s,
         interval_sum.interval_wh,
         CASE
@@ -312,7 +312,7 @@ judged AS (
                 stopped_at IS NOT NULL AND meter_stop_wh >= meter_start_wh
                 AND meter_stop_wh - meter_start_wh <= limit_wh AND is_stop_zero IS NOT TRUE
                 THEN 'register'
-            WHEN registers > 0 AND series_wh <= limit_wh THEN 'register_series'
+            WHEN registers > 0 AND series_wh <= limit_wh AND NOT (is_jump AND series_wh = 0) THEN 'register_series'
             WHEN intervals > 0 AND interval_wh <= limit_wh THEN 'interval'
             WHEN integral_wh IS NOT NULL THEN 'integral'
             ELSE 'none'

@@ -94,6 +94,7 @@ SELECT
     tx.meter_start_wh * cp.energy_factor AS meter_start_wh,
     tx.meter_stop_wh * cp.energy_factor AS meter_stop_wh,
     coalesce(con.rated_power_w, rated.value) AS rated_power_w,
+    con.rated_power_w IS NOT NULL AS is_rated,
     con.current_type,
     tx.reason,
     tx.flags,
@@ -168,7 +169,9 @@ CREATE TEMPORARY TABLE work_evidence ON COMMIT DROP AS
 SELECT
     wr.transaction_id,
     bool_or(wr.kind < 2) AS has_own,
-    bool_or(wr.kind = 0 AND wr.is_periodic) AS has_periodic,
+    bool_or(wr.is_periodic AND wr.kind = 0 AND wr.energy_wh IS NOT NULL) AS has_periodic_energy,
+    bool_or(wr.is_periodic AND wr.kind = 0 AND wr.power_w IS NOT NULL) AS has_periodic_power,
+    bool_or(wr.is_periodic AND wr.kind = 0 AND wr.interval_wh IS NOT NULL) AS has_periodic_interval,
     bool_or(NOT wr.is_estimated) AS has_metered_power,
     max(wr.sampled_at) FILTER (WHERE wr.kind < 2) AS last_own_at
 FROM work_reading AS wr
@@ -277,16 +280,20 @@ FROM evidence;
 
 -- name: make_work_used
 -- What a session is computed from, in the order of its time: its start (place 0), the readings (1), its
--- end (2). Times are held within the session: values up to 10 min late count at its edge. at_s: seconds
--- since 1970, as arithmetic on timestamps is slow.
+-- end (2). Times are held within the session: values up to 10 min late count at its edge. Of what is
+-- clock-aligned or triggered only what no periodic reading tells is taken. at_s: seconds since 1970, as
+-- arithmetic on timestamps is slow.
 CREATE TEMPORARY TABLE work_used ON COMMIT DROP AS
 SELECT
     wr.transaction_id,
     date_part('epoch', greatest(least(wr.sampled_at, we.ended_at), ws.started_at)) AS at_s,
     1::smallint AS place,
-    wr.energy_wh,
-    CASE WHEN NOT (wr.is_estimated AND ev.has_metered_power) THEN wr.power_w END AS power_w,
-    wr.interval_wh,
+    CASE WHEN wr.kind <> 1 OR NOT ev.has_periodic_energy THEN wr.energy_wh END AS energy_wh,
+    CASE
+        WHEN NOT (wr.is_estimated AND ev.has_metered_power) AND (wr.kind <> 1 OR NOT ev.has_periodic_power)
+            THEN wr.power_w
+    END AS power_w,
+    CASE WHEN wr.kind <> 1 OR NOT ev.has_periodic_interval THEN wr.interval_wh END AS interval_wh,
     wr.temperature_c,
     wr.is_estimated,
     wr.has_soc,
@@ -297,7 +304,16 @@ INNER JOIN work_end AS we ON wr.transaction_id = we.transaction_id
 INNER JOIN work_evidence AS ev ON wr.transaction_id = ev.transaction_id
 WHERE
     wr.sampled_at <= we.ended_at + INTERVAL '10 minutes'
-    AND CASE wr.kind WHEN 0 THEN TRUE WHEN 1 THEN NOT ev.has_periodic ELSE NOT ev.has_own END
+    AND CASE wr.kind
+        WHEN 0 THEN TRUE
+        WHEN 1
+            THEN
+                NOT (ev.has_periodic_energy OR ev.has_periodic_power OR ev.has_periodic_interval)
+                OR (wr.energy_wh IS NOT NULL AND NOT ev.has_periodic_energy)
+                OR (wr.power_w IS NOT NULL AND NOT ev.has_periodic_power)
+                OR (wr.interval_wh IS NOT NULL AND NOT ev.has_periodic_interval)
+        ELSE NOT ev.has_own
+    END
 UNION ALL
 SELECT
     ws.transaction_id, date_part('epoch', edge.at), edge.place, edge.energy_wh, NULL, NULL, NULL, FALSE, FALSE, NULL
@@ -310,7 +326,9 @@ ORDER BY transaction_id, at_s, place, energy_wh, power_w;
 
 -- name: make_work_reach
 -- Per session: its length and the most energy it can have had, how many readings it has, whether
--- they hold power, how long a pause is a gap.
+-- they hold power, how long a pause is a gap. Whole seconds and coarse registers make short sessions look
+-- too strong: a minute and 1 kWh are granted. Where the rated power is not known, or not the time, only what
+-- a vehicle can hold bounds the energy: 1 MWh.
 CREATE TEMPORARY TABLE work_reach ON COMMIT DROP AS
 WITH counted AS (
     SELECT
@@ -354,7 +372,16 @@ SELECT
     date_part('epoch', ws.started_at) AS started_s,
     date_part('epoch', we.ended_at - ws.started_at) AS duration_s,
     ws.rated_power_w,
-    ws.rated_power_w * date_part('epoch', we.ended_at - ws.started_at) / 3600 * 1.05 AS limit_wh,
+    greatest(
+        ws.rated_power_w * (date_part('epoch', we.ended_at - ws.started_at) + 60) / 3600 * 1.05,
+        CASE
+            WHEN
+                ws.is_rated AND we.ended_at > ws.started_at
+                AND NOT we.stops_before_start IS TRUE AND NOT ws.flags @> ARRAY['clock']
+                THEN 1000
+            ELSE 1000000
+        END
+    ) AS limit_wh,
     coalesce(counted.readings, 0) AS readings,
     coalesce(counted.has_power, FALSE) AS has_power,
     coalesce(counted.is_estimated, FALSE) AS is_estimated,

@@ -145,6 +145,7 @@ SELECT
         CASE WHEN en.is_stuck THEN 'stuck_register' END,
         CASE WHEN en.is_estimated THEN 'estimated_power' END,
         CASE WHEN en.gap_s > 0.1 * en.duration_s THEN 'gap' END,
+        CASE WHEN en.duration_s = 0 AND ws.stopped_at = ws.started_at THEN 'no_duration' END,
         CASE
             WHEN en.energy_source IN ('register', 'register_series')
                 AND en.energy_wh > 0 AND en.integral_wh / en.energy_wh BETWEEN 900 AND 1100

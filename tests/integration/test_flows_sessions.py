@@ -170,6 +170,101 @@ def test_more_than_the_connector_can_give_is_not_believed(facts: Facts):
     assert "register_implausible" in session["flags"]
 
 
+@pytest.mark.parametrize(
+    "length, flags, flag",
+    [
+        (timedelta(0), [], "no_duration"),
+        (minutes(-30), [], "stop_before_start"),
+        (minutes(1), ["clock"], "clock"),
+    ],
+)
+def test_two_good_registers_count_where_the_time_says_nothing(
+    facts: Facts, length: timedelta, flags: list[str], flag: str
+):
+    """Two readings held at the edge would make an integral of 0: that is no energy."""
+    cp = facts.charge_point()
+    tx = facts.transaction(cp, NOON, NOON + length, 0, 5_000, flags=flags)
+    facts.readings(cp, tx, NOON - minutes(2), minutes(1), power_w=[30_000, 30_000])
+
+    facts.run()
+
+    session = facts.session(tx)
+    assert (session["energy_wh"], session["energy_source"]) == (5_000, "register")
+    assert flag in session["flags"]
+    (bucket,) = facts.rows("SELECT energy_wh FROM energy_bucket WHERE energy_wh > 0")
+    assert bucket["energy_wh"] == pytest.approx(5_000)
+
+
+def test_power_without_a_duration_is_no_energy(facts: Facts):
+    cp = facts.charge_point()
+    tx = facts.transaction(cp, NOON, NOON, None, None)
+    facts.readings(cp, tx, NOON, minutes(1), power_w=[30_000, 30_000])
+
+    facts.run()
+
+    session = facts.session(tx)
+    assert (session["energy_wh"], session["energy_source"]) == (None, "none")
+    assert session["energy_integral_wh"] is None
+
+
+def test_a_short_session_has_a_minute_and_a_kilowatt_hour_of_grace(facts: Facts):
+    """50 kW: 80 s deliver at most 1167 Wh, and no session is refused 1000."""
+    cp, slow = facts.charge_point(), facts.charge_point("CP-2", rated_power_w=7_400)
+    fits = facts.transaction(cp, NOON, NOON + timedelta(seconds=20), 0, 1_160)
+    too_much = facts.transaction(cp, NOON + minutes(10), NOON + minutes(10.5), 0, 5_000)
+    coarse = facts.transaction(slow, NOON, NOON + timedelta(seconds=20), 0, 1_000)
+
+    facts.run()
+
+    assert [facts.session(tx)["energy_wh"] for tx in (fits, too_much, coarse)] == [
+        1_160,
+        None,
+        1_000,
+    ]
+    assert "register_implausible" in facts.session(too_much)["flags"]
+
+
+@pytest.mark.parametrize("meter_stop, believed", [(240_000, 240_000), (60_000_000, None)])
+def test_without_a_rated_power_the_registers_win_up_to_what_a_vehicle_holds(
+    facts: Facts, meter_stop: int, believed: int | None
+):
+    cp = facts.charge_point(rated_power_w=None)
+    tx = facts.transaction(cp, NOON, NOON + minutes(2), 0, meter_stop)
+
+    facts.run()
+
+    assert facts.session(tx)["energy_wh"] == believed
+
+
+def test_a_register_of_jumps_alone_is_unknown_and_not_zero(facts: Facts):
+    cp = facts.charge_point()
+    tx = facts.transaction(cp, NOON, NOON + minutes(1), 0, 900_000)
+    facts.reading(cp, NOON, transaction_id=tx, energy_wh=0)
+
+    facts.run()
+
+    session = facts.session(tx)
+    assert (session["energy_wh"], session["energy_source"]) == (None, "none")
+    assert {"register_implausible", "register_jump"} <= set(session["flags"])
+
+
+def test_a_register_that_comes_by_the_clock_counts_beside_periodic_power(facts: Facts):
+    """The register comes by the clock only; the power beside it is not used, as it is periodic."""
+    cp = facts.charge_point()
+    tx = facts.transaction(cp, NOON, NOON + minutes(30), None, None)
+    facts.readings(cp, tx, NOON, minutes(1), power_w=[12_000] * 31)
+    for minute, energy_wh in ((0.5, 0), (15.5, 3_000), (29.5, 5_800)):
+        at = NOON + minutes(minute)
+        facts.reading(cp, at, transaction_id=tx, context=1, energy_wh=energy_wh, power_w=99_000)
+
+    facts.run()
+
+    session = facts.session(tx)
+    assert (session["energy_wh"], session["energy_source"]) == (5_800, "register_series")
+    assert session["energy_integral_wh"] == pytest.approx(6_000)
+    assert session["peak_power_w"] == 12_000
+
+
 def test_interval_energy_is_summed_before_power_is_integrated(facts: Facts):
     cp = facts.charge_point()
     tx = facts.transaction(cp, NOON, NOON + minutes(30), None, None)
