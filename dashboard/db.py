@@ -3,21 +3,30 @@
 import logging
 import os
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from threading import Lock
-from typing import Any, Literal, LiteralString
+from typing import Any, Literal, LiteralString, TypeVar
 
 import pandas as pd
 import psycopg
+from psycopg.abc import PQGen
 from psycopg.conninfo import make_conninfo
+from psycopg.pq import TransactionStatus
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 logger = logging.getLogger(__name__)
 
-Reason = Literal["away", "slow", "outdated", "refused"]
+Reason = Literal["away", "slow", "busy", "outdated", "refused"]
 
 _REST_S = 5.0  # after a failed connect we answer at once for this long
+_STATEMENT_S = 5
+# The server ends a statement itself; beyond this it is not there to do so.
+_PATIENCE_S = _STATEMENT_S + 2.0
+_CONNECTIONS = 6
+# Of SQLSTATE: connection exceptions, and a server that shuts down or starts.
+_LOST = ("08", "57P")
 _FLOATS = {700, 701, 1700}
 _INTEGERS = {20, 21, 23}
 _INSTANTS = {1184}
@@ -30,8 +39,9 @@ class NoAnswer(RuntimeError):
     """The database gave no answer; ``reason`` decides what the reader is told.
 
     Attributes:
-        reason: away (no connection), slow (statement time-out), outdated (a view is missing:
-            migrations), refused (the database said no; then ``detail`` is its sentence).
+        reason: away (no connection), slow (statement time-out), busy (all our connections are in
+            use), outdated (a view is missing: migrations), refused (the database said no; then
+            ``detail`` is its sentence).
     """
 
     def __init__(self, reason: Reason, detail: str = "") -> None:
@@ -54,7 +64,67 @@ class _Breaker:
         self.closed_until = time.monotonic() + _REST_S
 
 
-_pools: dict[tuple[str, str], ConnectionPool] = {}
+T = TypeVar("T")
+
+
+class _Impatient(psycopg.Connection[Any]):
+    """Does not wait for ever for a server that stopped in the middle of a conversation."""
+
+    def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
+        try:
+            return super().wait(gen, interval, min(timeout or _PATIENCE_S, _PATIENCE_S))
+        except psycopg.OperationalError:
+            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+                self.close()  # nobody knows what it would answer next
+            raise
+
+
+class _Exhausted(RuntimeError):
+    """All connections of a pool are in use, which says nothing about the database."""
+
+
+@dataclass
+class _Pool:
+    """A pool that can tell why it has no connection to give.
+
+    Attributes:
+        in_use: Connections handed out and not back yet.
+        handed_out: How many were handed out ever.
+    """
+
+    connections: ConnectionPool[_Impatient]
+    in_use: int = 0
+    handed_out: int = 0
+    lock: Lock = field(default_factory=Lock)
+
+    @contextmanager
+    def connection(self) -> Iterator[_Impatient]:
+        """
+        Raises:
+            _Exhausted: Others had the connections for all the time we waited.
+            PoolTimeout: No connection could be made.
+        """
+        seen = self.handed_out
+        try:
+            conn = self.connections.getconn()
+        except PoolTimeout:
+            if self.in_use >= _CONNECTIONS or self.handed_out > seen:
+                raise _Exhausted from None
+            raise
+        self._count(+1)
+        try:
+            yield conn
+        finally:
+            self._count(-1)
+            self.connections.putconn(conn)
+
+    def _count(self, difference: int) -> None:
+        with self.lock:
+            self.in_use += difference
+            self.handed_out += max(difference, 0)
+
+
+_pools: dict[tuple[str, str], _Pool] = {}
 _breakers: dict[str, _Breaker] = {}
 _lock = Lock()
 
@@ -95,12 +165,12 @@ def close_all() -> None:
     """Close every pool, when the process or a test ends."""
     with _lock:
         for pool in _pools.values():
-            pool.close()
+            pool.connections.close()
         _pools.clear()
     _breakers.clear()
 
 
-def _pool(role: str) -> ConnectionPool:
+def _pool(role: str) -> _Pool:
     address = url()
     _breakers.setdefault(address, _Breaker()).check()
     with _lock:
@@ -109,16 +179,22 @@ def _pool(role: str) -> ConnectionPool:
         return _pools[address, role]
 
 
-def _open(address: str, role: str) -> ConnectionPool:
+def _open(address: str, role: str) -> _Pool:
     read_only = "on" if role == READER else "off"
     options = (
-        f"-c role={role} -c statement_timeout=5000 -c timezone=UTC"
+        f"-c role={role} -c statement_timeout={_STATEMENT_S}s -c timezone=UTC"
         f" -c default_transaction_read_only={read_only}"
     )
-    return ConnectionPool(
-        make_conninfo(address, connect_timeout=2, options=options),
+    connections = ConnectionPool(
+        make_conninfo(
+            address,
+            connect_timeout=2,
+            tcp_user_timeout=int(_PATIENCE_S * 1000),
+            options=options,
+        ),
+        connection_class=_Impatient,
         min_size=0,
-        max_size=6,
+        max_size=_CONNECTIONS,
         timeout=1.5,
         max_idle=60,
         reconnect_timeout=2,
@@ -126,6 +202,7 @@ def _open(address: str, role: str) -> ConnectionPool:
         open=True,
         name=f"dashboard-{role}",
     )
+    return _Pool(connections)
 
 
 class _failures:
@@ -144,6 +221,11 @@ class _failures:
                 raise NoAnswer("outdated") from exc
             case psycopg.errors.UndefinedObject() | psycopg.errors.InvalidSchemaName():
                 raise NoAnswer("outdated") from exc
+            case _Exhausted():
+                raise NoAnswer("busy") from exc
+            case psycopg.OperationalError() if not _is_lost(exc):
+                logger.warning("the database is overloaded: %s", exc)
+                raise NoAnswer("slow") from exc
             case PoolTimeout() | psycopg.OperationalError():
                 _breakers.setdefault(url(), _Breaker()).trip()
                 logger.warning("the database is away: %s", exc)
@@ -152,6 +234,11 @@ class _failures:
                 raise NoAnswer("refused", _sentence(exc)) from exc
             case psycopg.errors.InsufficientPrivilege() | psycopg.errors.RaiseException():
                 raise NoAnswer("refused", _sentence(exc)) from exc
+
+
+def _is_lost(exc: psycopg.Error) -> bool:
+    """Whether the connection is gone; what the server itself says came over one that works."""
+    return not exc.sqlstate or exc.sqlstate.startswith(_LOST)
 
 
 def _sentence(exc: psycopg.Error) -> str:
