@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping
+from datetime import date, datetime
 
 import pandas as pd
 from openpyxl import Workbook
@@ -12,14 +13,22 @@ from dashboard.formats import ZONE
 
 # A spreadsheet would run a text that begins like this as a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_SHEET_ROWS = 1_048_575  # of a workbook, below the titles
 
 
 def csv_brazil(frame: pd.DataFrame, labels: Mapping[str, str]) -> bytes:
     """Semicolons, decimal commas, local time and a mark by which Excel knows UTF-8."""
-    text: str = readable(frame, labels).to_csv(
-        index=False, sep=";", decimal=",", date_format="%d/%m/%Y %H:%M:%S"
-    )
+    shown = readable(frame, labels)
+    for name in [name for name in shown if shown[name].dtype == "object"]:
+        shown[name] = shown[name].map(_brazilian_day)
+    text: str = shown.to_csv(index=False, sep=";", decimal=",", date_format="%d/%m/%Y %H:%M:%S")
     return text.encode("utf-8-sig")
+
+
+def _brazilian_day(value: object) -> object:
+    """A day without a time: pandas writes those its own way."""
+    is_day = isinstance(value, date) and not isinstance(value, datetime)
+    return f"{value:%d/%m/%Y}" if is_day else value
 
 
 def csv_international(frame: pd.DataFrame) -> bytes:
@@ -34,19 +43,28 @@ def xlsx(frame: pd.DataFrame, labels: Mapping[str, str], sheet: str) -> bytes:
 
 
 def workbook(sheets: Mapping[str, pd.DataFrame]) -> bytes:
-    """A workbook written row by row: it never stands in memory as cells."""
+    """A workbook written row by row: it never stands in memory as cells.
+
+    What is more than a sheet may hold goes on in another.
+    """
     book = Workbook(write_only=True)
     for title, frame in sheets.items():
-        page = book.create_sheet(title[:31] or "1")
-        page.freeze_panes = "A2"
-        for number in range(1, len(frame.columns) + 1):
-            page.column_dimensions[get_column_letter(number)].width = 20
-        page.append(list(frame.columns))
-        for row in frame.astype(object).where(frame.notna(), None).itertuples(index=False):
-            page.append([_cell(value) for value in row])
+        _fill(book, title[:31] or "1", frame.iloc[:_SHEET_ROWS])
+        for number, start in enumerate(range(_SHEET_ROWS, len(frame), _SHEET_ROWS), start=2):
+            _fill(book, f"{title[:26]} {number}", frame.iloc[start : start + _SHEET_ROWS])
     out = io.BytesIO()
     book.save(out)
     return out.getvalue()
+
+
+def _fill(book: Workbook, title: str, frame: pd.DataFrame) -> None:
+    page = book.create_sheet(title)
+    page.freeze_panes = "A2"
+    for number in range(1, len(frame.columns) + 1):
+        page.column_dimensions[get_column_letter(number)].width = 20
+    page.append(list(frame.columns))
+    for row in frame.astype(object).where(frame.notna(), None).itertuples(index=False):
+        page.append([_cell(value) for value in row])
 
 
 def _cell(value: object) -> object:

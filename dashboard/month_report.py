@@ -18,7 +18,7 @@ class Month:
     totals: As of ``data.energy.totals``.
     daily: As of ``data.energy.daily``.
     stations: As of ``data.stations.stations``.
-    sessions: As of ``data.sessions.sessions``.
+    sessions: As of ``data.sessions.every_session``.
     """
 
     first: date
@@ -76,6 +76,7 @@ def figures(totals: Mapping[str, Any], words: Words) -> dict[str, str]:
     return {
         words("kpi.energy"): formats.energy(totals["energy_wh"], language, 0),
         words("kpi.sessions"): formats.number(totals["sessions"], language, 0),
+        words("sessions.attempts"): formats.number(totals["attempts"], language, 0),
         words("kpi.availability"): formats.percent(totals["technical_percent"], language, 2),
         words("availability.nevi"): formats.percent(totals["nevi_percent"], language, 2),
         words("kpi.utilisation"): formats.percent(totals["utilisation_percent"], language),

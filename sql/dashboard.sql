@@ -425,7 +425,10 @@ ORDER BY 1, 2;
 
 -- name: attention
 -- What wants a person: offline over 15 min, faulted, overstay, a session without readings, a clock that is off.
-SELECT *
+-- The thirty most urgent; of_all says of how many.
+SELECT
+    wanted.*,
+    count(*) OVER () AS of_all
 FROM (
     SELECT
         con.state AS kind,
@@ -488,7 +491,7 @@ ORDER BY
 LIMIT 30;
 
 -- name: sessions
--- Sessions that began in the period, newest first, with the sums over all that fit the filters.
+-- Sessions that began in the period, newest first: so many rows of all that fit the filters; rows NULL: every one.
 SELECT
     ses.charge_point,
     cp.name,
@@ -537,9 +540,9 @@ ORDER BY ses.started_at DESC, ses.transaction_id DESC
 LIMIT %(rows)s;
 
 -- name: session_totals
--- Count, energy and time of the sessions that fit the filters.
+-- Count, energy and time of the sessions that fit the filters. Attempts are no sessions, but their energy counts.
 SELECT
-    count(*) AS sessions,
+    count(*) FILTER (WHERE NOT ses.is_attempt) AS sessions,
     sum(ses.energy_wh) AS energy_wh,
     sum(ses.duration_s) AS duration_s,
     sum(ses.idle_s) AS idle_s,
@@ -953,9 +956,60 @@ WHERE
 GROUP BY 1, 2, 3
 ORDER BY 2, 3, 1;
 
--- name: outages
--- Down time that touched the period, longest first.
+-- name: nevi_sessions
+-- The sessions of 23 CFR 680.112, less payment. error_codes: what the connector told from start to last evidence.
+WITH chosen AS MATERIALIZED (
+    SELECT
+        ses.charge_point,
+        ses.connector_id,
+        ses.transaction_id,
+        ses.started_at,
+        ses.stopped_at,
+        ses.last_evidence_at,
+        ses.energy_wh,
+        ses.peak_power_w,
+        ses.stop_reason,
+        array_to_string(ses.flags, ', ') AS flags
+    FROM report.session AS ses
+    WHERE
+        ses.started_at >= %(since)s
+        AND ses.started_at < %(until)s
+        AND (%(charge_points)s::text[] IS NULL OR ses.charge_point = ANY(%(charge_points)s))
+),
+
+told AS (
+    SELECT
+        chosen.transaction_id,
+        string_agg(DISTINCT st.error_code, ', ') AS error_codes
+    FROM chosen
+    INNER JOIN report.status AS st ON chosen.charge_point = st.charge_point AND chosen.connector_id = st.connector_id
+    WHERE
+        st.at BETWEEN chosen.started_at AND chosen.last_evidence_at
+        AND st.at >= %(since)s
+        AND st.at <= (SELECT max(any_.last_evidence_at) FROM chosen AS any_)
+        AND st.error_code <> 'NoError'
+    GROUP BY chosen.transaction_id
+)
+
 SELECT
+    chosen.charge_point,
+    chosen.connector_id,
+    chosen.transaction_id,
+    chosen.started_at,
+    chosen.stopped_at,
+    chosen.energy_wh,
+    chosen.peak_power_w,
+    told.error_codes,
+    chosen.stop_reason,
+    chosen.flags
+FROM chosen
+LEFT JOIN told ON chosen.transaction_id = told.transaction_id
+ORDER BY chosen.started_at DESC, chosen.transaction_id DESC;
+
+-- name: outages
+-- Down time that touched the period, longest first: so many rows of all; rows NULL: every one.
+SELECT
+    count(*) OVER () AS of_all,
     outage.charge_point,
     cp.name,
     outage.connector_id,
@@ -971,11 +1025,11 @@ WHERE
     outage.started_at < %(until)s
     AND coalesce(outage.ended_at, now()) >= %(since)s
     AND (%(charge_points)s::text[] IS NULL OR outage.charge_point = ANY(%(charge_points)s))
-ORDER BY outage.duration_s DESC
-LIMIT 500;
+ORDER BY outage.duration_s DESC, outage.started_at, outage.charge_point, outage.connector_id
+LIMIT %(rows)s;
 
 -- name: faults
--- Fault episodes of the period by error code.
+-- Fault episodes of the period by error code, every one: what they sum up to is divided by.
 SELECT
     coalesce(nullif(fault.error_code, ''), '?') AS error_code,
     nullif(fault.vendor_error_code, '') AS vendor_error_code,
@@ -988,8 +1042,7 @@ WHERE
     AND fault.started_at < %(until)s
     AND (%(charge_points)s::text[] IS NULL OR fault.charge_point = ANY(%(charge_points)s))
 GROUP BY fault.error_code, fault.vendor_error_code
-ORDER BY episodes DESC, faulted_s DESC
-LIMIT 40;
+ORDER BY episodes DESC, faulted_s DESC;
 
 -- name: exclusions
 -- Exclusions in force that touch the period.
@@ -1037,11 +1090,13 @@ GROUP BY con.charge_point, cp.name
 ORDER BY energy_wh DESC;
 
 -- name: costs_by_tag
--- Energy and cost of the period by who charged. Summed by identifier first: an alias is looked up once for each.
+-- Energy and cost of the sessions begun in the period by who charged: so many rows of all; rows NULL: every one.
+-- Summed by identifier first: an alias is looked up once for each.
 WITH by_id_tag AS (
     SELECT
         upper(btrim(tx.id_tag)) AS id_tag_key,
-        count(*) AS sessions,
+        count(*) FILTER (WHERE NOT ses.is_attempt) AS sessions,
+        count(*) FILTER (WHERE ses.is_attempt) AS attempts,
         sum(ses.energy_wh) AS energy_wh,
         sum(ses.cost) AS cost
     FROM report.session AS ses
@@ -1056,12 +1111,14 @@ WITH by_id_tag AS (
 SELECT
     coalesce(tag.id_tag_alias, 'tag-' || left(md5(by_id_tag.id_tag_key), 6), '—') AS id_tag_alias,
     by_id_tag.sessions,
+    by_id_tag.attempts,
     by_id_tag.energy_wh,
-    by_id_tag.cost
+    by_id_tag.cost,
+    count(*) OVER () AS of_all
 FROM by_id_tag
 LEFT JOIN report.id_tag AS tag ON by_id_tag.id_tag_key = upper(btrim(tag.id_tag))
-ORDER BY by_id_tag.energy_wh DESC NULLS LAST
-LIMIT 100;
+ORDER BY by_id_tag.energy_wh DESC NULLS LAST, by_id_tag.id_tag_key
+LIMIT %(rows)s;
 
 -- name: tariffs
 -- Tariffs with their periods, newest first. valid_to: the last day.
@@ -1220,7 +1277,7 @@ INNER JOIN report.charge_point AS cp ON days.charge_point = cp.charge_point
 ORDER BY cp.name, days.day;
 
 -- name: reconciliation
--- Windows compared with DOJOT, those that differ first.
+-- Windows compared with DOJOT, those that differ first: so many of all; rows NULL: every one.
 SELECT
     rec.charge_point,
     cp.name,
@@ -1244,8 +1301,8 @@ WHERE
     rec.window_start >= %(since)s
     AND rec.window_start < %(until)s
     AND (%(charge_points)s::text[] IS NULL OR rec.charge_point = ANY(%(charge_points)s))
-ORDER BY rec.verdict = 'ok', rec.window_start DESC, cp.name
-LIMIT 500;
+ORDER BY rec.verdict = 'ok', rec.window_start DESC, cp.name, rec.charge_point
+LIMIT %(rows)s;
 
 -- name: reconciliation_totals
 -- The sums of the comparison with DOJOT.
@@ -1265,8 +1322,9 @@ WHERE
     AND (%(charge_points)s::text[] IS NULL OR rec.charge_point = ANY(%(charge_points)s));
 
 -- name: findings
--- What is odd about the data, worst first.
+-- What is odd about the data, worst first: so many rows of all; rows NULL: every one.
 SELECT
+    count(*) OVER () AS of_all,
     qf.day,
     qf.charge_point,
     cp.name,
@@ -1276,7 +1334,7 @@ SELECT
     qf.occurrences,
     qf.value,
     qf.unit,
-    left(qf.evidence::text, 300) AS evidence
+    left(qf.evidence::text, 2000) AS evidence
 FROM report.quality_finding AS qf
 INNER JOIN report.charge_point AS cp ON qf.charge_point = cp.charge_point
 WHERE
@@ -1285,8 +1343,10 @@ WHERE
 ORDER BY
     CASE qf.severity WHEN 'red' THEN 0 WHEN 'amber' THEN 1 ELSE 2 END,
     qf.day DESC,
-    cp.name
-LIMIT 500;
+    cp.name,
+    qf.kind,
+    qf.connector_id
+LIMIT %(rows)s;
 
 -- name: set_aside
 -- What was confirmed but could not become a fact, by reason.

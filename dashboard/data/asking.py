@@ -15,6 +15,7 @@ from dashboard.filters import Selection
 from sql import load
 
 QUERIES: dict[str, LiteralString] = load("dashboard")
+SHOWN = 500  # rows of a table on the screen; files have them all
 _KEPT = 300
 
 Params = tuple[tuple[str, Any], ...]
@@ -78,6 +79,11 @@ def recent(name: str, **params: Any) -> pd.DataFrame:
 def settled(name: str, **params: Any) -> pd.DataFrame:
     """Ask at most every 5 minutes: what hardly ever changes."""
     return _answer(_settled, name, params)
+
+
+def whole(name: str, **params: Any) -> pd.DataFrame:
+    """Ask for a file: the rows may be many, so nothing keeps them."""
+    return db.fetch(QUERIES[name], params)
 
 
 def chosen(selection: Selection) -> dict[str, Any]:

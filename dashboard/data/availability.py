@@ -52,8 +52,13 @@ def _with_percentages(sums: pd.DataFrame) -> pd.DataFrame:
 
 
 def outages(selection: Selection) -> pd.DataFrame:
-    """Down time that touched the period, longest first."""
-    return asking.recent("outages", **asking.chosen(selection))
+    """The longest down times that touched the period; of_all says of how many."""
+    return asking.recent("outages", rows=asking.SHOWN, **asking.chosen(selection))
+
+
+def every_outage(selection: Selection) -> pd.DataFrame:
+    """All of ``outages``, for a file."""
+    return asking.whole("outages", rows=None, **asking.chosen(selection))
 
 
 def faults(selection: Selection) -> pd.DataFrame:

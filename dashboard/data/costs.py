@@ -15,8 +15,13 @@ def costs(selection: Selection) -> pd.DataFrame:
 
 
 def by_tag(selection: Selection) -> pd.DataFrame:
-    """Columns: id_tag_alias, sessions, energy_wh, cost."""
-    return asking.recent("costs_by_tag", **asking.chosen(selection))
+    """Columns: id_tag_alias, sessions, attempts, energy_wh, cost, of_all; what drew most."""
+    return asking.recent("costs_by_tag", rows=asking.SHOWN, **asking.chosen(selection))
+
+
+def every_tag(selection: Selection) -> pd.DataFrame:
+    """All of ``by_tag``, for a file."""
+    return asking.whole("costs_by_tag", rows=None, **asking.chosen(selection))
 
 
 def tariffs() -> pd.DataFrame:

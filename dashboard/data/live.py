@@ -42,7 +42,10 @@ def connectors_now(selection: Selection) -> pd.DataFrame:
 
 
 def attention(selection: Selection) -> pd.DataFrame:
-    """Columns: kind, charge_point, name, connector_id, since, detail, transaction_id."""
+    """Columns: kind, charge_point, name, connector_id, since, detail, transaction_id, of_all.
+
+    The most urgent; of_all says of how many.
+    """
     return asking.live("attention", charge_points=selection.charge_points)
 
 

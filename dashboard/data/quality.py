@@ -14,8 +14,13 @@ def days(selection: Selection) -> pd.DataFrame:
 
 
 def reconciliation(selection: Selection) -> pd.DataFrame:
-    """Windows compared with DOJOT, those that differ first."""
-    return asking.recent("reconciliation", **asking.chosen(selection))
+    """The first windows compared with DOJOT, those that differ before the others."""
+    return asking.recent("reconciliation", rows=asking.SHOWN, **asking.chosen(selection))
+
+
+def every_reconciliation(selection: Selection) -> pd.DataFrame:
+    """All of ``reconciliation``, for a file."""
+    return asking.whole("reconciliation", rows=None, **asking.chosen(selection))
 
 
 def reconciliation_totals(selection: Selection) -> "pd.Series[Any]":
@@ -23,8 +28,13 @@ def reconciliation_totals(selection: Selection) -> "pd.Series[Any]":
 
 
 def findings(selection: Selection) -> pd.DataFrame:
-    """What is odd, worst first."""
-    return asking.recent("findings", **asking.chosen(selection))
+    """The worst of what is odd; of_all says of how many."""
+    return asking.recent("findings", rows=asking.SHOWN, **asking.chosen(selection))
+
+
+def every_finding(selection: Selection) -> pd.DataFrame:
+    """All of ``findings``, for a file."""
+    return asking.whole("findings", rows=None, **asking.chosen(selection))
 
 
 def set_aside(selection: Selection) -> pd.DataFrame:

@@ -1,23 +1,23 @@
 """Sessions and what belongs to one."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import pandas as pd
 
 from dashboard.data import asking
-from dashboard.filters import Selection
+from dashboard.filters import Period, Selection
 
 Kind = Literal["all", "served", "open", "flagged", "estimated"]
 KINDS: tuple[Kind, ...] = ("all", "served", "open", "flagged", "estimated")
-SHOWN, EXPORTED = 500, 50_000
 # Why a transaction ends, OCPP 1.6 7.36.
 REASONS = (
     "Local", "Remote", "EVDisconnected", "DeAuthorized", "EmergencyStop", "HardReset", "SoftReset",
     "PowerLoss", "Reboot", "UnlockCommand", "Other",
 )  # fmt: skip
 _POINTS = 700
+_SLICE_DAYS = 31  # a thousand charge points are answered well within the time limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +56,33 @@ class Span:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-def sessions(selection: Selection, wanted: Wanted, rows: int = SHOWN) -> pd.DataFrame:
-    """Sessions that began in the period, newest first."""
-    return asking.recent("sessions", rows=rows, **wanted.params(), **asking.chosen(selection))
+def sessions(selection: Selection, wanted: Wanted) -> pd.DataFrame:
+    """The newest sessions that began in the period; ``session_totals`` says of how many."""
+    params = wanted.params() | asking.chosen(selection)
+    return asking.recent("sessions", rows=asking.SHOWN, **params)
+
+
+def every_session(selection: Selection, wanted: Wanted) -> pd.DataFrame:
+    """All sessions that began in the period, newest first, for a file."""
+    return _in_slices("sessions", selection, rows=None, **wanted.params())
+
+
+def nevi_sessions(selection: Selection) -> pd.DataFrame:
+    """All sessions that began in the period with the error codes their connector told."""
+    return _in_slices("nevi_sessions", selection)
+
+
+def _in_slices(name: str, selection: Selection, **params: Any) -> pd.DataFrame:
+    """Ask for one slice of the period after the other, the newest first."""
+    parts: list[pd.DataFrame] = []
+    first, last = selection.period.first, selection.period.last
+    while last >= first:
+        begin = max(last - timedelta(days=_SLICE_DAYS - 1), first)
+        part = Selection(Period(begin, last), selection.charge_points)
+        parts.append(asking.whole(name, **params, **asking.chosen(part)))
+        last = begin - timedelta(days=1)
+    filled = [part for part in parts if not part.empty]
+    return pd.concat(filled, ignore_index=True) if filled else parts[0]
 
 
 def session_totals(selection: Selection, wanted: Wanted) -> "pd.Series[float]":

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import blocks, data, formats, header, visitor
+from dashboard import blocks, data, formats, header, shown, visitor
 from dashboard.blocks import Column
 from dashboard.charts import states as charts
 from dashboard.data import availability as ask
@@ -27,6 +27,7 @@ OUTAGES = (
     Column("states", "column.states"),
     Column("error_code", "column.error"),
     Column("excluded_for", "column.excluded"),
+    Column("charge_point", "column.identity", "code"),
 )
 FAULTS = (
     Column("error_code", "column.error"),
@@ -71,6 +72,7 @@ NEVI_SESSIONS = (
     Column("stopped_at", "column.stopped_at", "instant"),
     Column("energy_wh", "column.energy_kwh", "kwh", 3),
     Column("peak_power_w", "column.peak_kw", "kw", 2),
+    Column("error_codes", "nevi.error_codes"),
     Column("stop_reason", "column.stop_reason"),
     Column("flags", "column.flags"),
 )
@@ -107,8 +109,8 @@ def months(selection: Selection) -> None:
         "availability.measure_",
         "technical",
     )
-    shown, hidden = worst(frame, f"{measure}_percent")
-    figure = charts.matrix(shown, visitor.words(), f"{measure}_percent")
+    worst_first, hidden = worst(frame, f"{measure}_percent")
+    figure = charts.matrix(worst_first, visitor.words(), f"{measure}_percent")
     blocks.plot(figure, "matrix", t("availability.matrix_alt"))
     if hidden:
         st.caption(t("availability.hidden", shown=_ROWS, count=hidden))
@@ -122,10 +124,10 @@ def worst(frame: pd.DataFrame, column: str) -> tuple[pd.DataFrame, int]:
     sums = frame.groupby("charge_point")[["up_s", "down_s", "excluded_s"]].sum()
     share = sums[good].sum(axis=1) / (sums["up_s"] + sums["down_s"])
     order = share.sort_values(kind="stable").index[:_ROWS]
-    shown = frame[frame["charge_point"].isin(order)]
-    shown = shown.assign(name=shown["charge_point"].map(lambda each: names.get(each, each)))
-    place = shown["charge_point"].map({each: number for number, each in enumerate(order)})
-    return shown.iloc[place.argsort(kind="stable")], max(len(share) - _ROWS, 0)
+    kept = frame[frame["charge_point"].isin(order)]
+    kept = kept.assign(name=kept["charge_point"].map(lambda each: names.get(each, each)))
+    place = kept["charge_point"].map({each: number for number, each in enumerate(order)})
+    return kept.iloc[place.argsort(kind="stable")], max(len(share) - _ROWS, 0)
 
 
 def year(selection: Selection) -> None:
@@ -168,7 +170,10 @@ def outages(selection: Selection) -> None:
         st.success(t("availability.no_outages"), icon=":material/check_circle:")
     else:
         chosen = blocks.table(frame, OUTAGES, "outages_table", select=visitor.may_act())
-        blocks.downloads("eletroposto-paradas", lambda: frame, OUTAGES, "outages")
+        shown.say(frame)
+        blocks.downloads(
+            "eletroposto-paradas", lambda: ask.every_outage(selection), OUTAGES, "outages"
+        )
         if chosen is not None:
             _exclude(frame.iloc[chosen])
     _exclusions(selection)
@@ -228,15 +233,10 @@ def nevi(selection: Selection) -> None:
     with st.container(horizontal=True):
         blocks.downloads("nevi-portas", lambda: ask.nevi_ports(selection), NEVI, "nevi_ports",
                          t("nevi.ports"))  # fmt: skip
-        blocks.downloads(
-            "nevi-sessoes",
-            lambda: session_data.sessions(selection, session_data.Wanted(), session_data.EXPORTED),
-            NEVI_SESSIONS,
-            "nevi_sessions",
-            t("nevi.sessions"),
-        )
-        blocks.downloads("nevi-paradas", lambda: ask.outages(selection), OUTAGES, "nevi_outages",
-                         t("nevi.outages"))  # fmt: skip
+        blocks.downloads("nevi-sessoes", lambda: session_data.nevi_sessions(selection),
+                         NEVI_SESSIONS, "nevi_sessions", t("nevi.sessions"))  # fmt: skip
+        blocks.downloads("nevi-paradas", lambda: ask.every_outage(selection), OUTAGES,
+                         "nevi_outages", t("nevi.outages"))  # fmt: skip
 
 
 selection = visitor.selection()

@@ -83,9 +83,10 @@ def contracted(selection: Selection) -> str:
         return t("consumption.not_compared" if selection.charge_points else "unknown.no_tariff")
     worst = sites.iloc[0]
     power = formats.power(worst["contracted_w"], language, 0)
+    peak = formats.power(worst["demand_w"], language)
     share = formats.percent(worst["share_percent"], language, 0)
     site = worst["site"] or t("consumption.no_site")
-    return t("consumption.contracted_of", power=power, share=share, site=site)
+    return t("consumption.contracted_of", power=power, peak=peak, share=share, site=site)
 
 
 def _is_one_site(sites: pd.DataFrame) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import blocks, data, formats, header, visitor
+from dashboard import blocks, data, formats, header, shown, visitor
 from dashboard.blocks import Column
 from dashboard.charts import costs as charts
 from dashboard.data import costs as ask
@@ -25,6 +25,7 @@ STATIONS = (
 TAGS = (
     Column("id_tag_alias", "column.tag"),
     Column("sessions", "column.sessions", "integer"),
+    Column("attempts", "sessions.attempts", "integer"),
     Column("energy_wh", "column.energy_kwh", "kwh"),
     Column("cost", "column.cost", "money"),
 )
@@ -128,7 +129,10 @@ def page(selection: Selection) -> None:
     with left, blocks.card(t("costs.by_tag")):
         tags = ask.by_tag(selection)
         blocks.table(tags, TAGS, "tags_table")
-        blocks.downloads("eletroposto-custos-por-etiqueta", lambda: tags, TAGS, "tags")
+        shown.say(tags)
+        blocks.downloads("eletroposto-custos-por-etiqueta", lambda: ask.every_tag(selection), TAGS,
+                         "tags")  # fmt: skip
+        st.caption(t("costs.two_rules"))
     with right, blocks.card(t("co2.title"), help_=t("co2.help")):
         co2(frame)
 

@@ -21,16 +21,19 @@ def verdict(selection: Selection) -> None:
     connectors = data.connectors_now(selection)
     wanted = data.attention(selection)
     online = int((connectors["state"] != "offline").sum())
-    values = {"online": online, "all": len(connectors), "count": len(wanted)}
+    count = 0 if wanted.empty else int(wanted["of_all"].iloc[0])
+    values = {"online": online, "all": len(connectors), "count": count}
     if wanted.empty:
         st.success(t("overview.all_right", **values), icon=":material/check_circle:")
         return
     st.warning(t("overview.attention", **values), icon=":material/priority_high:")
     with st.container(horizontal=True, gap="small", key="attention"):
         _attention_links(wanted.head(_ATTENTION))
-        if len(wanted) > _ATTENTION:
-            with st.popover(t("overview.more", count=len(wanted) - _ATTENTION)):
+        if count > _ATTENTION:
+            with st.popover(t("overview.more", count=count - _ATTENTION)):
                 _attention_links(wanted.iloc[_ATTENTION:])
+                if count > len(wanted):
+                    st.caption(t("overview.most_urgent", shown=len(wanted), all=count))
 
 
 def _attention_links(wanted: pd.DataFrame) -> None:
@@ -113,12 +116,18 @@ def _peak(selection: Selection) -> None:
     peak, sites = energy.peak(selection), energy.contracted(selection).dropna(subset="demand_w")
     text = None if selection.charge_points else t("kpi.peak_no_contract")
     if not sites.empty:
-        worst = sites.iloc[0]
-        share = formats.percent(worst["share_percent"], _lang(), 0)
-        share = formats.percent(worst["share_percent"], _lang(), 0)
-        site = blocks.plain(worst["site"] or t("consumption.no_site"))
-        text = t("kpi.peak_share", share=share, site=site)
+        text = t("kpi.peak_share", **peak_of_site(sites.iloc[0]))
     _told("peak", formats.power(None if peak is None else peak["demand_w"], _lang()), text)
+
+
+def peak_of_site(row: Any) -> dict[str, str]:
+    """The peak of one site in its own kW, beside what its own tariff contracts."""
+    return {
+        "site": blocks.plain(row["site"] or t("consumption.no_site")),
+        "peak": formats.power(row["demand_w"], _lang()),
+        "contracted": formats.power(row["contracted_w"], _lang(), 0),
+        "share": formats.percent(row["share_percent"], _lang(), 0),
+    }
 
 
 def _cost(now: Any, before: Any, daily: pd.DataFrame) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import blocks, data, formats, header, visitor
+from dashboard import blocks, data, formats, header, shown, visitor
 from dashboard.blocks import Column
 from dashboard.charts import states as charts
 from dashboard.data import quality as ask
@@ -81,7 +81,9 @@ def compared(selection: Selection) -> None:
     blocks.facts(facts)
     frame = ask.reconciliation(selection)
     chosen = blocks.table(frame, RECONCILIATION, "reconciliation_table", select=True)
-    blocks.downloads("eletroposto-reconciliacao", lambda: frame, RECONCILIATION, "reconciliation")
+    shown.say(frame, totals["windows"])
+    blocks.downloads("eletroposto-reconciliacao", lambda: ask.every_reconciliation(selection),
+                     RECONCILIATION, "reconciliation")  # fmt: skip
     if chosen is not None:
         backfill(frame.iloc[chosen])
 
@@ -122,8 +124,11 @@ def found(selection: Selection) -> None:
         st.success(t("quality.no_findings"), icon=":material/check_circle:")
         return
     chosen = blocks.table(frame, FINDINGS, "findings_table", select=True)
+    shown.say(frame)
     with st.container(horizontal=True):
-        blocks.downloads("eletroposto-achados", lambda: frame, FINDINGS, "findings")
+        blocks.downloads(
+            "eletroposto-achados", lambda: ask.every_finding(selection), FINDINGS, "findings"
+        )
         st.caption(t("quality.findings_hint"))
     if chosen is not None:
         row = frame.iloc[chosen]

@@ -59,7 +59,7 @@ def gathered(first: date) -> month_report.Month:
         energy.totals(selection).to_dict(),
         energy.daily(selection),
         station_data.stations(selection),
-        session_data.sessions(selection, session_data.Wanted(), session_data.EXPORTED),
+        session_data.every_session(selection, session_data.Wanted()),
     )
 
 
@@ -86,9 +86,6 @@ def made_now(first: date) -> None:
                 on_click="ignore",
                 icon=":material/download:",
             )
-    if totals["sessions"] + totals["attempts"] > session_data.EXPORTED:
-        limit = formats.number(session_data.EXPORTED, words.language, 0)
-        st.caption(t("report.cut", count=limit))
 
 
 def earlier(first: date) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import addresses, blocks, data, formats, header, visitor
+from dashboard import addresses, blocks, data, formats, header, shown, visitor
 from dashboard.blocks import Column
 from dashboard.charts import sessions as charts
 from dashboard.data import sessions as ask
@@ -16,6 +16,7 @@ COLUMNS = (
     Column("name", "column.name"),
     Column("connector_id", "column.connector", "integer"),
     Column("id_tag_alias", "column.tag"),
+    Column("is_attempt", "sessions.counts_as", "term", terms="sessions.is_attempt_"),
     Column("energy_wh", "column.energy_kwh", "kwh", 2),
     Column("energy_source", "column.energy_source", "term", terms="energy_source."),
     Column("duration_s", "column.duration", "duration"),
@@ -104,8 +105,8 @@ def _kwh(key: str, label: str) -> float:
     return float(value or 0)
 
 
-def sums(totals: Any, shown: int) -> None:
-    """What all sessions that fit add up to."""
+def sums(totals: Any) -> None:
+    """What all sessions that fit add up to; attempts are counted apart, as everywhere."""
     language = visitor.language()
     facts = {
         "column.sessions": formats.number(totals["sessions"], language, 0),
@@ -118,8 +119,7 @@ def sums(totals: Any, shown: int) -> None:
         "sessions.continued": formats.number(totals["continued"], language, 0),
     }
     blocks.facts({t(key): value for key, value in facts.items()})
-    if totals["sessions"] > shown:
-        st.caption(t("sessions.shortened", shown=shown))
+    st.caption(t("sessions.whole"))
 
 
 def bars(frame: Any) -> None:
@@ -139,12 +139,14 @@ def page(selection: Selection) -> None:
         return
     st.subheader(t("sessions.figure"), help=t("sessions.figure_help"), anchor=False)
     bars(frame)
-    sums(ask.session_totals(selection, wanted), len(frame))
+    totals = ask.session_totals(selection, wanted)
+    sums(totals)
     chosen = blocks.table(frame, COLUMNS, "sessions_table", select=True)
+    shown.say(frame, totals["sessions"] + totals["attempts"])
     with st.container(horizontal=True):
         blocks.downloads(
             "eletroposto-sessoes",
-            lambda: ask.sessions(selection, wanted, ask.EXPORTED),
+            lambda: ask.every_session(selection, wanted),
             COLUMNS,
             "sessions",
         )

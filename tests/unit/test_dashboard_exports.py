@@ -1,6 +1,7 @@
 """Files say what the screen says, and none of them runs anything."""
 
 import io
+from datetime import date
 
 import pandas as pd
 import pytest
@@ -26,6 +27,25 @@ def test_the_brazilian_csv_opens_in_brazilian_excel():
         "Início;Etiqueta;Energia;Custo",
         "21/11/2026 23:30:00;'=HYPERLINK(1);1234,5;",
     ]
+
+
+def test_the_brazilian_csv_writes_days_as_brazilians_do():
+    days = pd.DataFrame({"month": pd.Series([date(2026, 11, 1), None], dtype=object)})
+
+    text = exports.csv_brazil(days, {"month": "Mês"}).decode("utf-8-sig")
+
+    assert text.splitlines() == ["Mês", "01/11/2026", '""']
+
+
+def test_more_rows_than_a_sheet_holds_go_on_in_another(monkeypatch):
+    monkeypatch.setattr(exports, "_SHEET_ROWS", 2)
+
+    content = exports.xlsx(pd.DataFrame({"a": [1, 2, 3, 4, 5]}), {}, "nevi-sessoes")
+
+    sheets = pd.read_excel(io.BytesIO(content), sheet_name=None)
+    assert {name: list(sheet["a"]) for name, sheet in sheets.items()} == {
+        "nevi-sessoes": [1, 2], "nevi-sessoes 2": [3, 4], "nevi-sessoes 3": [5],
+    }  # fmt: skip
 
 
 def test_the_international_csv_has_utc_and_the_names_of_the_views():
@@ -71,7 +91,7 @@ def test_the_month_report_stands_alone():
     words = Words("pt")
     totals = dict.fromkeys(
         ("energy_wh", "sessions", "technical_percent", "nevi_percent", "utilisation_percent",
-         "idle_s", "cost"), 1.0,
+         "idle_s", "cost", "attempts"), 1.0,
     )  # fmt: skip
     daily = pd.DataFrame({"day": [pd.Timestamp("2026-11-01").date()], "energy_wh": [1000.0]})
     stations = pd.DataFrame(
