@@ -118,7 +118,11 @@ SELECT
     CASE WHEN en.readings > 0 THEN en.gap_s END,
     en.readings,
     en.peak_power_w,
-    en.energy_wh * 3600 / nullif(coalesce(nullif(en.charging_s, 0), en.duration_s), 0),
+    -- Readings of power cover less time than the register: each is divided by its own.
+    CASE
+        WHEN en.has_power AND en.charging_s > 0 THEN least(en.integral_wh * 3600 / en.charging_s, en.peak_power_w)
+        WHEN NOT en.has_power THEN en.energy_wh * 3600 / nullif(coalesce(nullif(en.charging_s, 0), en.duration_s), 0)
+    END,
     en.charging_s,
     en.temperature_max_c,
     en.energised_at,
