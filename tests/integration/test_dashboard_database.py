@@ -73,7 +73,8 @@ def test_a_statement_the_server_ends_itself_is_slow_and_nobody_rests(conn):
 
 
 @pytest.mark.parametrize(
-    ("state", "reason"), [("53200", "slow"), ("40P01", "slow"), ("57P01", "away"), ("08006", "away")]
+    ("state", "reason"),
+    [("53200", "slow"), ("40P01", "slow"), ("57P01", "away"), ("08006", "away")],
 )
 def test_what_a_server_says_over_a_working_connection_is_not_its_absence(conn, state, reason):
     """Too little memory and the like: an OperationalError, but somebody is there to say it."""
