@@ -1,5 +1,6 @@
 """The central system as it is run: a process of its own, real sockets, a database of its own."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ from typing import Protocol
 import httpx
 import psycopg
 import pytest
+from psycopg import errors
 
 from testbench.embedded import EmbeddedPostgres
 from tests.acceptance.network import Network
@@ -28,6 +30,16 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def ingest_login(database_url: str) -> str:
+    """Return how to log in as one who may do what the central system has to, and no more."""
+    with (
+        psycopg.connect(database_url, autocommit=True) as owner,
+        contextlib.suppress(errors.DuplicateObject, errors.UniqueViolation),
+    ):
+        owner.execute("CREATE ROLE ingest_a LOGIN PASSWORD 'x' IN ROLE eletroposto_ingest")
+    return psycopg.conninfo.make_conninfo(database_url, user="ingest_a", password="x")
+
+
 @dataclass
 class CentralSystem:
     """One ``python -m ingest``.
@@ -36,6 +48,7 @@ class CentralSystem:
         url: For charge points, without the identity.
         settings: ``ELETROPOSTO_*`` variables without their prefix, in lower case.
         sources: Where the rooms are that it runs; None: where the tests run.
+        program: What runs it, as ``python -m`` takes it.
     """
 
     database_url: str
@@ -44,6 +57,7 @@ class CentralSystem:
     port: int = field(default_factory=free_port)
     health_port: int = field(default_factory=free_port)
     sources: Path | None = None
+    program: tuple[str, ...] = ("ingest",)
     _process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -71,7 +85,7 @@ class CentralSystem:
         """Start the process and return once it is ready for charge points."""
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "ingest"],
+                [sys.executable, "-m", *self.program],
                 env=self._environment(),
                 cwd=self.sources,
                 stdout=log,
@@ -144,7 +158,7 @@ def start_central_system(database_url: str, tmp_path: Path) -> Iterator[StartCen
     def start(**settings: str) -> CentralSystem:
         chosen = {"unknown_charge_points": "accept", "configure_on_boot": "false", **settings}
         log_file = tmp_path / f"ingest-{len(running) + 1}.log"
-        central_system = CentralSystem(database_url, log_file, chosen)
+        central_system = CentralSystem(ingest_login(database_url), log_file, chosen)
         running.append(central_system)
         central_system.start()
         return central_system
@@ -170,7 +184,7 @@ def network(
     url = postgres_server.create_database("network", template=migrated_template)
     log_file = tmp_path_factory.mktemp("network") / "ingest.log"
     settings = {"unknown_charge_points": "accept", "configure_on_boot": "false"}
-    central_system = CentralSystem(url, log_file, settings)
+    central_system = CentralSystem(ingest_login(url), log_file, settings)
     central_system.start()
     with psycopg.connect(url, autocommit=True) as database:
         yield Network(central_system.url, url, database)

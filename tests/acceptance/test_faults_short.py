@@ -11,8 +11,8 @@ from tests.faults.witness import Exchange
 
 
 async def test_a_short_campaign_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    kinds = ("ingest killed", "postgres killed", "network half open")
-    plan = Plan(seed=2026, rounds=3, seconds=1.5, charge_points=4, with_dojot=False, kinds=kinds)
+    kinds = ("ingest killed", "postgres killed", "network half open", "relay killed")
+    plan = Plan(seed=2026, rounds=4, seconds=1.5, charge_points=4, kinds=kinds)
     lines: list[str] = []
     outcome = await carry_out(plan, tmp_path, lines.append)
 
@@ -48,3 +48,29 @@ def test_the_judge_sees_what_is_missing_and_what_is_too_much(database_url: str) 
     ]
     assert "confirmed reading differs" in wrong.lost[1]
     assert "reading nobody sent" in wrong.doubled[0]
+
+
+def test_the_judge_tells_a_repeat_from_a_second_telling(database_url: str) -> None:
+    """Of statuses without a time, whose only order is that in which they came."""
+    began = datetime.now(UTC)
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        conn.execute("INSERT INTO charge_point (identity) VALUES ('CP-1')")
+        for status in ("Available", "Preparing", "Preparing"):
+            conn.execute(
+                "INSERT INTO status_notification"
+                " (at, received_at, charge_point_id, connector_id, status)"
+                " SELECT at, at, 1, 1, %s FROM clock_timestamp() AS at",
+                [status],
+            )
+        told_twice = [_status("Available"), _status("Preparing"), _status("Preparing")]
+        repeated = [_status("Available"), _status("Preparing", told=False), _status("Preparing")]
+        out_of_order = [_status("Preparing"), _status("Available")]
+        verdicts = [judge(conn, it, [], began) for it in (told_twice, repeated, out_of_order)]
+    doubled, lost = [it.doubled for it in verdicts], [it.lost for it in verdicts]
+    assert [bool(it) for it in doubled] == [False, True, True]
+    assert ["undated status missing" in " ".join(it) for it in lost] == [False, False, True]
+
+
+def _status(status: str, *, told: bool = True) -> Exchange:
+    body = f'{{"connectorId":1,"errorCode":"NoError","status":"{status}"}}'
+    return Exchange("CP-1", "StatusNotification", body, {} if told else None)

@@ -7,45 +7,46 @@ import asyncio
 import os
 import random
 import signal
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, LiteralString
 
 import psycopg
+from websockets.exceptions import WebSocketException
 
-from testbench.dojot import Faults
+from testbench.socket import connected
+from tests.acceptance.conftest import CentralSystem
 from tests.faults.plant import Plant
+from tests.faults.scheduler import scheduled
+from tests.faults.shifted_clock import wind
 
 Breakage = Callable[[Plant, random.Random], Awaitable[None]]
 
+
+class Amiss(Exception):
+    """While things were broken something was seen that must not be."""
+
+
+# These take a minute: once in a campaign is enough.
+SELDOM = {"prefect killed", "readings locked for long"}
+# Times of the central system may be wrong by an hour in these rounds.
+OUR_CLOCK_JUMPS = {"clock jumped"}
 _FRAMES_GO_TO: tuple[LiteralString, ...] = ("ocpp_message", "meter_value", "transaction")
 
-BREAKAGES: dict[str, Breakage] = {}
-DOJOT_BREAKAGES: dict[str, Breakage] = {}
-# Where the broker said "got it" and forgot: DOJOT's own loss, which reconcile_dojot repairs.
-LOSE_IN_DOJOT = {"broker killed", "stand in killed", "dojot drops", "dojot forgets"}
+_BACK_WITHIN_S = 20
+_RUN_WITHIN_S = 90
 
-# Where neither relay nor broker nor database breaks, DOJOT must get everything once. Elsewhere what
-# was on its way is sent again; DOJOT doubles by a switch, and after a poison.
-NEVER_DOUBLE_IN_DOJOT = {
-    *("ingest killed", "ingest killed twice", "ingest restarted", "ingest stopped and continued"),
-    *("network cut", "network torn mid frame", "network half open", "network slow"),
-    *("dojot drops", "dojot forgets"),
-}
+BREAKAGES: dict[str, Breakage] = {}
 
 
 def _breaks(breakage: Breakage) -> Breakage:
-    BREAKAGES[_name(breakage)] = breakage
+    BREAKAGES[name_of(breakage)] = breakage
     return breakage
 
 
-def _breaks_dojot(breakage: Breakage) -> Breakage:
-    DOJOT_BREAKAGES[_name(breakage)] = breakage
-    return breakage
-
-
-def _name(breakage: Breakage) -> str:
+def name_of(breakage: Breakage) -> str:
     return str(getattr(breakage, "__name__", breakage)).replace("_", " ")
 
 
@@ -70,8 +71,8 @@ async def ingest_killed_twice(plant: Plant, chance: random.Random) -> None:
 
 @_breaks
 async def ingest_restarted(plant: Plant, chance: random.Random) -> None:
-    code = await asyncio.to_thread(plant.central_system.stop)
-    assert code == 0, f"ingest ended with {code} after SIGTERM"
+    if code := await asyncio.to_thread(plant.central_system.stop):
+        raise Amiss(f"ingest ended with {code} after SIGTERM")
     await asyncio.to_thread(plant.central_system.start)
 
 
@@ -80,6 +81,29 @@ async def ingest_stopped_and_continued(plant: Plant, chance: random.Random) -> N
     os.kill(plant.central_system.pid, signal.SIGSTOP)
     await asyncio.sleep(chance.uniform(1, 6))
     os.kill(plant.central_system.pid, signal.SIGCONT)
+
+
+@_breaks
+async def clock_jumped(plant: Plant, chance: random.Random) -> None:
+    """By up to an hour, both ways; then, while it is wrong, sockets are cut or ingest killed."""
+    clock = plant.folder / "clock"
+    wind(clock, 0)
+    async with _run_by(plant, ("tests.faults.shifted_clock", str(clock))):
+        held = await asyncio.to_thread(_open_connections, plant)
+        for _ in range(chance.randint(2, 4)):
+            wind(clock, chance.choice((-1, 1)) * chance.uniform(60, 3600))
+            await asyncio.sleep(chance.uniform(0.3, 1.2))
+        if left := held - await asyncio.to_thread(_open_connections, plant):
+            raise Amiss(f"left when the clock jumped: {left}")
+        if chance.random() < 0.5:
+            plant.proxy.cut()
+        else:
+            plant.central_system.kill()
+            wind(clock, chance.choice((-1, 1)) * chance.uniform(60, 3600))
+            await asyncio.to_thread(plant.central_system.start)
+        await _connected_again(plant, len(held))
+        wind(clock, 0)
+        await asyncio.sleep(chance.uniform(0.3, 1))
 
 
 # ---------------------------------------------------------------- the database
@@ -173,6 +197,26 @@ async def transactions_locked_too_long(plant: Plant, chance: random.Random) -> N
 
 
 @_breaks
+async def readings_locked_for_long(plant: Plant, chance: random.Random) -> None:
+    """Beyond the statement timeout of the writer, once or twice: batches fail and come again."""
+    await _hold(plant, "LOCK TABLE meter_value", chance.uniform(16, 40))
+
+
+@_breaks
+async def pool_used_up(plant: Plant, chance: random.Random) -> None:
+    """Answers to commands wait for a lock, in all connections but the writer's; others knock."""
+    strangers = [asyncio.create_task(_knock(plant, f"STRANGER-{n}")) for n in range(8)]
+    asked = await asyncio.to_thread(_ask_configurations, plant)
+    await _hold(plant, "LOCK TABLE configuration_key", chance.uniform(8, 16))
+    await asyncio.gather(*strangers)
+    give_up = time.monotonic() + _BACK_WITHIN_S
+    while left := await asyncio.to_thread(_unanswered, plant, asked):
+        if time.monotonic() > give_up:
+            raise Amiss(f"commands whose answers were not stored: {left}")
+        await asyncio.sleep(0.2)
+
+
+@_breaks
 async def connections_used_up(plant: Plant, chance: random.Random) -> None:
     taken: list[psycopg.Connection[Any]] = []
     try:
@@ -217,6 +261,24 @@ async def flows_killed(plant: Plant, chance: random.Random) -> None:
     flows.start()
     await asyncio.sleep(chance.uniform(0.8, 3))
     await asyncio.to_thread(flows.end, signal.SIGKILL)
+
+
+@_breaks
+async def prefect_killed(plant: Plant, chance: random.Random) -> None:
+    """The server or who serves the flows, in the middle of a run; then runs are made again."""
+    async with scheduled(plant) as scheduler:
+        await scheduler.ask("update")
+        await asyncio.sleep(chance.uniform(0.5, 4))
+        if chance.random() < 0.5:
+            await asyncio.to_thread(scheduler.server.end, signal.SIGKILL)
+            await asyncio.sleep(chance.uniform(0, 2))
+            await scheduler.start_server()
+        else:
+            await asyncio.to_thread(scheduler.served.end, signal.SIGKILL)
+            await scheduler.start_serving()
+        state = await scheduler.state_after(await scheduler.ask("sessions"), _RUN_WITHIN_S)
+        if state != "COMPLETED":
+            raise Amiss(f"after that a run was {state}")
 
 
 # ---------------------------------------------------------------- the network
@@ -274,131 +336,70 @@ async def answers_lost_then_ingest_killed(plant: Plant, chance: random.Random) -
     await asyncio.to_thread(plant.central_system.start)
 
 
-# ---------------------------------------------------------------- DOJOT
-
-
-@_breaks_dojot
-async def relay_killed(plant: Plant, chance: random.Random) -> None:
-    assert plant.dojot is not None
-    plant.dojot.relay.end(signal.SIGKILL)
-    await asyncio.sleep(chance.uniform(0, 1))
-    plant.dojot.relay.start()
-
-
-@_breaks_dojot
-async def relay_and_postgres_killed(plant: Plant, chance: random.Random) -> None:
-    assert plant.dojot is not None
-    plant.dojot.relay.end(signal.SIGKILL)
-    await asyncio.to_thread(plant.postgres.kill)
-    plant.dojot.relay.start()
-    await asyncio.to_thread(plant.postgres.start)
-
-
-@_breaks_dojot
-async def broker_cut_off(plant: Plant, chance: random.Random) -> None:
-    assert plant.dojot is not None
-    for _ in range(chance.randint(1, 4)):
-        await plant.dojot.control("cut-mqtt")
-        await asyncio.sleep(chance.uniform(0.1, 0.5))
-
-
-@_breaks_dojot
-async def broker_killed(plant: Plant, chance: random.Random) -> None:
-    assert plant.dojot is not None
-    await plant.dojot.control("broker/stop")
-    await asyncio.sleep(chance.uniform(0, 2))
-    await plant.dojot.control("broker/start")
-
-
-@_breaks_dojot
-async def stand_in_killed(plant: Plant, chance: random.Random) -> None:
-    assert plant.dojot is not None
-    await asyncio.to_thread(plant.dojot.stand_in.end, signal.SIGKILL)
-    await asyncio.sleep(chance.uniform(0, 2))
-    await plant.dojot.start_stand_in()
-
-
-@_breaks_dojot
-async def relay_stopped_and_continued(plant: Plant, chance: random.Random) -> None:
-    """Longer than its claims last: another relay would have its charge points meanwhile."""
-    assert plant.dojot is not None and plant.dojot.relay.process is not None
-    os.kill(plant.dojot.relay.process.pid, signal.SIGSTOP)
-    await asyncio.sleep(chance.uniform(1, 8))
-    os.kill(plant.dojot.relay.process.pid, signal.SIGCONT)
-
-
-@_breaks_dojot
-async def broker_cuts_young_sessions(plant: Plant, chance: random.Random) -> None:
-    async with _switched(plant, cut_after_s=chance.uniform(0.2, 0.6)):
-        await asyncio.sleep(chance.uniform(1, 3))
-
-
-@_breaks_dojot
-async def dojot_drops(plant: Plant, chance: random.Random) -> None:
-    async with _switched(plant, drop_rate=chance.uniform(0.1, 0.9)):
-        await asyncio.sleep(chance.uniform(1, 3))
-
-
-@_breaks_dojot
-async def dojot_forgets(plant: Plant, chance: random.Random) -> None:
-    async with _switched(plant, forget=True):
-        await asyncio.sleep(chance.uniform(0.5, 2))
-
-
-@_breaks_dojot
-async def dojot_doubles(plant: Plant, chance: random.Random) -> None:
-    async with _switched(plant, duplicate_rate=chance.uniform(0.1, 0.9)):
-        await asyncio.sleep(chance.uniform(1, 3))
-
-
-@_breaks_dojot
-async def dojot_poisoned(plant: Plant, chance: random.Random) -> None:
-    """Somebody else's message ends the persister; what queues up behind it is stored later."""
-    assert plant.dojot is not None
-    await plant.dojot.control("poison")
-    await asyncio.sleep(chance.uniform(1, 3))
-    await plant.dojot.control("restart-persister?skip_poison=true")
-
-
-@_breaks_dojot
-async def api_away(plant: Plant, chance: random.Random) -> None:
-    """A relay that starts without it serves the devices that are known."""
-    assert plant.dojot is not None
-    async with _switched(plant, next_500=-1):
-        plant.dojot.relay.end(signal.SIGKILL)
-        plant.dojot.relay.start()
-        await asyncio.sleep(chance.uniform(2, 5))
-
-
-@_breaks_dojot
-async def api_answers_nonsense(plant: Plant, chance: random.Random) -> None:
-    """While all devices have to be found again, of which none may be made twice."""
-    assert plant.dojot is not None
-    counted = ("next_429", "next_500", "next_500_but_done", "next_html", "next_half_json")
-    chosen = chance.sample((*counted, "next_wrong_types", "next_403"), 3)
-    answers = {name: chance.randint(1, 2) for name in chosen}
-    scope = chance.choice(("/device", "/template"))
-    async with _switched(plant, http_scope=scope, enforce_exp=True, token_lifetime_s=1, **answers):
-        plant.dojot.relay.end(signal.SIGKILL)
-        with plant.connect() as conn:
-            conn.execute("DELETE FROM dojot_device")
-        plant.dojot.relay.start()
-        await asyncio.sleep(chance.uniform(2, 6))
-
-
 # ---------------------------------------------------------------- how
 
 
 @asynccontextmanager
-async def _switched(plant: Plant, **faults: Any) -> AsyncIterator[None]:
-    """Turn switches of the stand-in, and back."""
-    assert plant.dojot is not None
-    usual = Faults().model_dump(include=set(faults))
-    await plant.dojot.switch(**faults)
+async def _run_by(plant: Plant, program: tuple[str, ...]) -> AsyncIterator[None]:
+    """Have another program run the central system for a while."""
+    usual, count = plant.central_system.program, len(_open_connections(plant))
+    await _restarted(plant.central_system, program)
     try:
+        await _connected_again(plant, count)
         yield
     finally:
-        await plant.dojot.switch(**usual)
+        await _restarted(plant.central_system, usual)
+
+
+async def _restarted(central_system: CentralSystem, program: tuple[str, ...]) -> None:
+    await asyncio.to_thread(central_system.stop)
+    central_system.program = program
+    await asyncio.to_thread(central_system.start)
+
+
+def _open_connections(plant: Plant) -> set[tuple[Any, ...]]:
+    with plant.connect() as conn:
+        return set(
+            conn.execute(
+                "SELECT charge_point, opened_at FROM report.connection WHERE closed_at IS NULL"
+            ).fetchall()
+        )
+
+
+async def _connected_again(plant: Plant, count: int) -> None:
+    """Wait until as many charge points are connected, which takes them a second or two."""
+    give_up = time.monotonic() + _BACK_WITHIN_S
+    while len(found := await asyncio.to_thread(_open_connections, plant)) < count:
+        if time.monotonic() > give_up:
+            raise Amiss(f"of {count} charge points only {sorted(found)} came back")
+        await asyncio.sleep(0.2)
+
+
+async def _knock(plant: Plant, identity: str) -> None:
+    """Try to connect, until somebody has time for it or says no."""
+    await asyncio.sleep(0.2)
+    with suppress(OSError, WebSocketException):
+        async with connected(plant.url, identity, open_timeout=30):
+            return
+
+
+def _ask_configurations(plant: Plant) -> list[int]:
+    """Queue a command for every charge point that is connected."""
+    with plant.connect() as conn:
+        rows = conn.execute(
+            "SELECT operation.queue_command(charge_point, 'GetConfiguration', '{}', 'campaign')"
+            " FROM report.connection WHERE closed_at IS NULL"
+        ).fetchall()
+    return [number for (number,) in rows]
+
+
+def _unanswered(plant: Plant, commands: list[int]) -> list[tuple[Any, ...]]:
+    with plant.connect() as conn:
+        return conn.execute(
+            "SELECT charge_point, status, error_description FROM report.command"
+            " WHERE command_id = ANY(%s) AND status <> 'answered'",
+            [commands],
+        ).fetchall()
 
 
 def _terminate(plant: Plant) -> None:

@@ -12,10 +12,13 @@ from testbench.bus import BusCharge
 from testbench.charge_point import ChargePoint
 from testbench.clock import Clock
 from testbench.link import Address
+from testbench.quirks import FRAME
 from testbench.session import Visit
-from tests.faults.witness import Book, bear_witness
+from tests.faults.witness import Book, Habit, bear_witness
 
 ID_TAG = "FAULT-BUS"
+# One in three tells the time of its statuses, one none, one has a clock that was never set.
+_HABITS: tuple[Habit | None, ...] = (None, FRAME["status_without_timestamp"], FRAME["clock_1970"])
 _WITHIN_S = 5.0  # less than many faults last: charge points repeat under new message ids
 
 
@@ -45,7 +48,8 @@ class Load:
     async def running(self) -> AsyncIterator["Load"]:
         async with AsyncExitStack() as stack:
             for number in range(1, self.count + 1):
-                charge_point = self._charge_point(f"FAULT-{number}")
+                habit = _HABITS[(number - 1) % len(_HABITS)]
+                charge_point = self._charge_point(f"FAULT-{number}", habit)
                 self.charge_points.append(await stack.enter_async_context(charge_point.running()))
                 for connector_id in charge_point.connectors:
                     task = asyncio.create_task(self._visits(charge_point, connector_id))
@@ -57,13 +61,13 @@ class Load:
                     task.cancel()
                 await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _charge_point(self, identity: str) -> ChargePoint:
+    def _charge_point(self, identity: str, habit: Habit | None) -> ChargePoint:
         address = Address(self.url)
         charge_point = ChargePoint(identity, address, clock=self.clock, account=self.account)
         charge_point.configuration.set("TransactionMessageRetryInterval", "30")
         charge_point.configuration.set("WebSocketPingInterval", "2")
         charge_point.configuration.set("StopTxnSampledData", "Energy.Active.Import.Register")
-        bear_witness(charge_point, address, self.book, _WITHIN_S)
+        bear_witness(charge_point, address, self.book, _WITHIN_S, habit)
         return charge_point
 
     def begin(self) -> None:

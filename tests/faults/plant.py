@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,16 @@ _DATABASE = "faults"
 
 @dataclass
 class Program:
-    """A process of ours that may be killed and started again, with its output in a file."""
+    """A process of ours that may be killed and started again, with its output in a file.
+
+    Attributes:
+        with_children: A signal is for the processes it started, too, as when a machine goes down.
+    """
 
     arguments: list[str]
     environment: dict[str, str]
     log_file: Path
+    with_children: bool = False
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -39,6 +44,7 @@ class Program:
                 env=os.environ | self.environment,
                 stdout=log,
                 stderr=log,
+                start_new_session=self.with_children,
             )
 
     @property
@@ -48,7 +54,11 @@ class Program:
     def end(self, number: signal.Signals = signal.SIGTERM) -> None:
         if self.process is None:
             return
-        self.process.send_signal(number)
+        if self.with_children:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, number)
+        else:
+            self.process.send_signal(number)
         try:
             self.process.wait(20)
         except subprocess.TimeoutExpired:

@@ -9,7 +9,8 @@ import struct
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ _COLUMNS = {
     "Current.Offered": "current_offered_a",
     "Power.Offered": "power_offered_w",
 }
+
+_JUMP = timedelta(hours=2)
 
 Connection = psycopg.Connection[Any]
 Key = tuple[str, datetime, int, str]  # charge point, instant, connector, context
@@ -55,18 +58,29 @@ def judge(
     exchanges: list[Exchange],
     sessions: list[SessionAccount],
     since: datetime,
+    *,
+    our_clock_jumped: bool = False,
 ) -> Verdict:
-    """Compare the account of the charge points with the database."""
+    """Compare the account of the charge points with the database.
+
+    Args:
+        our_clock_jumped: By an hour at most; what has our time was then not stored in its order.
+    """
     confirmed = [exchange for exchange in exchanges if exchange.answer is not None]
     verdict = Verdict(len(confirmed), sessions=len(sessions))
     verdict.given_up = sum(session.discarded for session in sessions)
-    _judge_frames(conn, confirmed, since, verdict)
+    _judge_frames(conn, confirmed, since - _JUMP if our_clock_jumped else since, verdict)
     connectors = {it.transaction_id: it.connector_id for it in sessions if it.transaction_id}
     told = _readings(confirmed, connectors)
     verdict.readings = len(told)
     _judge_readings(conn, told, set(_readings(exchanges, connectors)), verdict)
     _judge_transactions(conn, sessions, verdict)
-    _judge_statuses(conn, confirmed, verdict)
+    statuses = [it for it in exchanges if it.action == "StatusNotification"]
+    dated = [it for it in statuses if it.answer is not None and _has_time(it)]
+    _judge_statuses(conn, dated, verdict)
+    if not our_clock_jumped:
+        undated = [it for it in statuses if not _has_time(it)]
+        _judge_undated_statuses(conn, undated, since, verdict)
     return verdict
 
 
@@ -199,12 +213,13 @@ def _judge_transaction(session: SessionAccount, rows: list[Any], verdict: Verdic
         verdict.lost.append(f"stop differs: {session}: {rows[0]}")
 
 
+def _has_time(status: Exchange) -> bool:
+    """Whether it has a time of the charge point's, and not that of a clock that was never set."""
+    return json.loads(status.body).get("timestamp", "1970") > "2"
+
+
 def _judge_statuses(conn: Connection, confirmed: list[Exchange], verdict: Verdict) -> None:
-    told = {
-        (it.charge_point, it.body): json.loads(it.body)
-        for it in confirmed
-        if it.action == "StatusNotification"
-    }
+    told = {(it.charge_point, it.body): json.loads(it.body) for it in confirmed}
     if not told:
         return
     oldest = min(payload["timestamp"] for payload in told.values())
@@ -220,6 +235,47 @@ def _judge_statuses(conn: Connection, confirmed: list[Exchange], verdict: Verdic
             verdict.lost.append(f"status missing: {key}")
         elif stored[key] > 1:
             verdict.doubled.append(f"status stored {stored[key]} times: {key}")
+
+
+def _judge_undated_statuses(
+    conn: Connection, exchanges: list[Exchange], since: datetime, verdict: Verdict
+) -> None:
+    """What a connector told is there in that order, and not again for having been repeated."""
+    told: defaultdict[tuple[str, int], list[tuple[str, bool]]] = defaultdict(list)
+    for it in exchanges:
+        payload = json.loads(it.body)
+        key = (it.charge_point, payload["connectorId"])
+        told[key].append((payload["status"], it.answer is not None))
+    for (charge_point, connector_id), statuses in told.items():
+        rows = conn.execute(
+            "SELECT status, at FROM report.status"
+            " WHERE charge_point = %s AND connector_id = %s AND at <= now() ORDER BY at",
+            [charge_point, connector_id],
+        ).fetchall()
+        earlier = [status for status, at in rows if at < since][-1:]
+        stored = [status for status, at in rows if at >= since]
+        where = f"{charge_point} {connector_id}: told {statuses}, stored {earlier} {stored}"
+        if Counter(stored) - _tellings(statuses):
+            verdict.doubled.append(f"undated status stored again: {where}")
+        confirmed = [status for status, is_confirmed in statuses if is_confirmed]
+        if not _is_within(confirmed, earlier + stored):
+            verdict.lost.append(f"undated status missing: {where}")
+
+
+def _tellings(statuses: list[tuple[str, bool]]) -> Counter[str]:
+    """How often each was told: a CALL after an unconfirmed one with the same status repeats it."""
+    before = [("", True), *statuses]
+    return Counter(
+        status
+        for last, (status, _) in zip(before, statuses, strict=False)
+        if last != (status, False)
+    )
+
+
+def _is_within(told: list[str], stored: list[str]) -> bool:
+    """Whether what was told, repeats left out, stands in that order in what was stored."""
+    left = iter(stored)
+    return all(status in left for status, _ in groupby(told))
 
 
 def missing_in_dojot(
