@@ -709,63 +709,156 @@ GROUP BY eb.posto
 ORDER BY eb.posto;
 
 -- name: session_frames
--- Exchanges around a session. Of the MeterValues only the first and last two; omitted says how many lie between.
-WITH around AS (
+-- Exchanges of a session and around it. A charge point that was offline tells a session later than it was, so
+-- its frames are sought from where its start arrived to where its stop did. Of the MeterValues and Heartbeats only
+-- the first and last two, of all only the head and the tail: omitted says how many of action lie between, dropped how
+-- many of any.
+WITH opening AS MATERIALIZED (
+    SELECT ex.received_at
+    FROM report.ocpp_exchange AS ex
+    WHERE
+        ex.charge_point = %(charge_point)s
+        AND ex.received_at BETWEEN %(since)s::timestamptz - INTERVAL '1 day' AND coalesce(
+            (SELECT tx.changed_at FROM report.transaction AS tx WHERE tx.transaction_id = %(transaction_id)s), now()
+        ) + INTERVAL '1 minute'
+        AND ex.action = 'StartTransaction'
+        AND substring(ex.answer FROM '"transactionId"\s*:\s*(-?\d+)') = %(transaction_id)s::text
+    ORDER BY ex.received_at
+    LIMIT 1
+),
+
+closing AS MATERIALIZED (
+    SELECT ex.received_at
+    FROM report.ocpp_exchange AS ex
+    WHERE
+        ex.charge_point = %(charge_point)s
+        AND ex.received_at BETWEEN
+        coalesce((SELECT op.received_at FROM opening AS op), %(since)s::timestamptz - INTERVAL '2 minutes')
+        AND coalesce(
+            (SELECT tx.changed_at FROM report.transaction AS tx WHERE tx.transaction_id = %(transaction_id)s), now()
+        ) + INTERVAL '1 minute'
+        AND ex.action = 'StopTransaction'
+        AND substring(ex.raw FROM '"transactionId"\s*:\s*(-?\d+)') IN (%(transaction_id)s::text, '0', '-1')
+    ORDER BY ex.received_at
+    LIMIT 1
+),
+
+bound AS MATERIALIZED (
+    SELECT
+        coalesce(op.received_at, %(since)s) AS opened_at,
+        coalesce(
+            cl.received_at,
+            greatest(%(until)s, op.received_at + (%(until)s::timestamptz - %(since)s::timestamptz))
+        ) AS closed_at
+    FROM (VALUES (1)) AS only_row (number)
+    LEFT JOIN opening AS op ON TRUE
+    LEFT JOIN closing AS cl ON TRUE
+),
+
+told AS (
     SELECT
         ex.received_at,
         ex.direction,
         ex.message_type,
         ex.message_id,
         ex.action,
-        left(ex.raw, 2000) AS raw,
+        ex.raw,
         ex.answered_at,
-        left(ex.answer, 1000) AS answer,
-        row_number() OVER (PARTITION BY ex.action ORDER BY ex.received_at) AS number,
-        count(*) OVER (PARTITION BY ex.action) AS of_action
+        ex.answer,
+        substring(ex.raw FROM '"transactionId"\s*:\s*(-?\d+)') AS number,
+        substring(ex.raw FROM '"connectorId"\s*:\s*(\d+)') AS connector,
+        substring(ex.raw FROM '"timestamp"\s*:\s*"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)') AS clock,
+        ex.raw ~ '"timestamp"\s*:\s*"[^"]{10,}(Z|[+-]00:?00)"' AS is_utc,
+        ex.action IN ('StartTransaction', 'MeterValues', 'StopTransaction') AS is_own,
+        ex.received_at BETWEEN %(since)s::timestamptz - INTERVAL '2 minutes' AND %(until)s::timestamptz + INTERVAL '2 minutes'
+        OR ex.received_at BETWEEN bound.opened_at - INTERVAL '2 minutes' AND bound.opened_at + INTERVAL '2 minutes'
+        OR ex.received_at BETWEEN bound.closed_at - INTERVAL '2 minutes' AND bound.closed_at + INTERVAL '2 minutes'
+        -- Told while it happened, by a clock that may be hours off.
+        OR bound.closed_at - bound.opened_at
+        < %(until)s::timestamptz - %(since)s::timestamptz + INTERVAL '10 minutes' AS is_near
     FROM report.ocpp_exchange AS ex
+    CROSS JOIN bound
     WHERE
         ex.charge_point = %(charge_point)s
         AND ex.received_at BETWEEN
-        %(since)s::timestamptz - INTERVAL '2 minutes' AND %(until)s::timestamptz + INTERVAL '2 minutes'
-        -- What a charge point tells late, of other transactions, connectors and days, is not of this session.
-        AND coalesce(
-            substring(ex.raw FROM '"transactionId": ?(-?\d+)') = %(transaction_id)s::text
-            OR ex.action NOT IN ('MeterValues', 'StopTransaction'), TRUE
+        (SELECT bo.opened_at FROM bound AS bo) - INTERVAL '2 minutes'
+        AND (SELECT bo.closed_at FROM bound AS bo) + INTERVAL '2 minutes'
+),
+
+around AS (
+    SELECT told.*
+    FROM told
+    WHERE
+        (told.is_near OR told.is_own)
+        -- What is of other transactions, connectors and times is not of this session.
+        AND CASE
+            WHEN told.action = 'StartTransaction' AND told.message_type = 2
+                THEN
+                    coalesce(
+                        substring(told.answer FROM '"transactionId"\s*:\s*(-?\d+)') = %(transaction_id)s::text,
+                        told.connector = %(connector_id)s::text
+                    )
+            ELSE coalesce(told.number IN (%(transaction_id)s::text, '0', '-1'), told.action <> 'StopTransaction', TRUE)
+        END
+        AND coalesce(told.connector IN ('0', %(connector_id)s::text), TRUE)
+        AND CASE
+            WHEN told.number = %(transaction_id)s::text OR told.clock IS NULL THEN TRUE
+            WHEN NOT pg_input_is_valid(told.clock, 'timestamp') THEN TRUE
+            WHEN told.is_utc
+                THEN
+                    told.clock::timestamp AT TIME ZONE 'UTC'
+                    BETWEEN %(since)s::timestamptz - INTERVAL '15 minutes' AND %(until)s::timestamptz + INTERVAL '15 minutes'
+            ELSE
+                told.clock::timestamp AT TIME ZONE 'UTC'
+                BETWEEN %(since)s::timestamptz - INTERVAL '1 day' AND %(until)s::timestamptz + INTERVAL '1 day'
+        END
+),
+
+counted AS (
+    SELECT
+        around.*,
+        row_number() OVER (PARTITION BY around.action ORDER BY around.received_at, around.message_id) AS nth,
+        count(*) OVER (PARTITION BY around.action) AS of_action
+    FROM around
+    WHERE
+        -- The answer to a command goes where the command goes.
+        around.direction = 'out' OR around.message_type IS NULL OR around.message_type = 2
+        OR EXISTS (
+            SELECT 1 FROM around AS call
+            WHERE call.direction = 'out' AND call.message_type = 2 AND call.message_id = around.message_id
         )
-        AND coalesce(
-            substring(ex.answer FROM '"transactionId": ?(-?\d+)') = %(transaction_id)s::text
-            OR ex.action <> 'StartTransaction', TRUE
-        )
-        AND coalesce(
-            substring(ex.raw FROM '"connectorId": ?(\d+)') IN ('0', %(connector_id)s::text)
-            OR ex.action NOT IN ('StatusNotification', 'StartTransaction'), TRUE
-        )
-        AND coalesce(
-            substring(ex.raw FROM '"timestamp": ?"(\d{4}-\d\d-\d\d)')
-            BETWEEN to_char(%(since)s::timestamptz - INTERVAL '1 day', 'YYYY-MM-DD')
-            AND to_char(%(until)s::timestamptz + INTERVAL '1 day', 'YYYY-MM-DD'),
-            TRUE
-        )
+),
+
+shown AS (
+    SELECT
+        counted.*,
+        CASE
+            WHEN counted.action IN ('MeterValues', 'Heartbeat') AND counted.nth = 2 AND counted.of_action > 4
+                THEN counted.of_action - 4
+            ELSE 0
+        END AS omitted,
+        row_number() OVER (ORDER BY counted.received_at, counted.message_id) AS place,
+        count(*) OVER () AS places
+    FROM counted
+    WHERE
+        counted.action IS NULL OR counted.action NOT IN ('MeterValues', 'Heartbeat')
+        OR counted.nth <= 2 OR counted.nth > counted.of_action - 2
 )
 
 SELECT
-    around.received_at,
-    around.direction,
-    around.message_type,
-    around.message_id,
-    around.action,
-    around.raw,
-    around.answered_at,
-    around.answer,
-    CASE
-        WHEN around.action = 'MeterValues' AND around.number = 2 AND around.of_action > 4
-            THEN around.of_action - 4
-        ELSE 0
-    END AS omitted
-FROM around
-WHERE around.number <= 2 OR around.number > around.of_action - 2 OR around.action NOT IN ('MeterValues', 'Heartbeat')
-ORDER BY around.received_at, around.message_id
-LIMIT 80;
+    shown.received_at,
+    shown.direction,
+    shown.message_type,
+    shown.message_id,
+    shown.action,
+    left(shown.raw, 2000) AS raw,
+    shown.answered_at,
+    left(shown.answer, 1000) AS answer,
+    shown.omitted,
+    CASE WHEN shown.place = 40 AND shown.places > 80 THEN shown.places - 80 ELSE 0 END AS dropped
+FROM shown
+WHERE shown.place <= 40 OR shown.place > shown.places - 40
+ORDER BY shown.place;
 
 -- name: stations
 -- Charge points with their figures of the period.
@@ -1403,7 +1496,8 @@ FROM (
 ) AS lag;
 
 -- name: messages
--- Frames of a window, newest first; an answer of ours stands beside its CALL.
+-- Frames of a window, newest first; the answer to a CALL stands beside it, whoever sent it. kind: errors (CALLERROR, or
+-- unreadable), unanswered, aside (a piece of it could not become a fact).
 SELECT
     ex.received_at,
     ex.charge_point,
@@ -1411,10 +1505,30 @@ SELECT
     ex.message_type,
     ex.action,
     ex.message_id,
-    extract(EPOCH FROM ex.answered_at - ex.received_at) * 1000 AS latency_ms,
+    extract(EPOCH FROM coalesce(ex.answered_at, theirs.received_at) - ex.received_at) * 1000 AS latency_ms,
     left(ex.raw, 4000) AS raw,
-    left(ex.answer, 4000) AS answer
+    left(coalesce(ex.answer, theirs.raw), 4000) AS answer,
+    CASE WHEN %(kind)s::text = 'aside' THEN kept.reasons END AS set_aside
 FROM report.ocpp_exchange AS ex
+LEFT JOIN LATERAL (
+    SELECT reply.received_at, reply.raw
+    FROM report.ocpp_exchange AS reply
+    WHERE
+        ex.direction = 'out' AND ex.message_type = 2
+        AND reply.charge_point = ex.charge_point
+        AND reply.received_at BETWEEN ex.received_at AND ex.received_at + INTERVAL '1 hour'
+        AND reply.direction = 'in' AND reply.message_type IN (3, 4) AND reply.message_id = ex.message_id
+    ORDER BY reply.received_at
+    LIMIT 1
+) AS theirs ON TRUE
+LEFT JOIN LATERAL (
+    SELECT string_agg(DISTINCT aside.reason, '; ') AS reasons
+    FROM report.set_aside AS aside
+    WHERE
+        %(kind)s::text = 'aside'
+        AND aside.charge_point = ex.charge_point
+        AND aside.received_at = ex.received_at
+) AS kept ON TRUE
 WHERE
     ex.received_at >= %(since)s
     AND ex.received_at < %(until)s
@@ -1422,16 +1536,27 @@ WHERE
     AND (%(action)s::text IS NULL OR ex.action = %(action)s)
     AND (%(direction)s::text IS NULL OR ex.direction = %(direction)s)
     AND (%(message_id)s::text IS NULL OR ex.message_id = %(message_id)s)
+    -- An answer to a CALL of ours stands in the row of the CALL.
+    AND NOT (
+        ex.direction = 'in' AND coalesce(ex.message_type IN (3, 4), FALSE) AND EXISTS (
+            SELECT 1 FROM report.ocpp_exchange AS call
+            WHERE
+                call.charge_point = ex.charge_point
+                AND call.received_at BETWEEN ex.received_at - INTERVAL '1 hour' AND ex.received_at
+                AND call.direction = 'out' AND call.message_type = 2 AND call.message_id = ex.message_id
+        )
+    )
     AND (
         %(text)s::text IS NULL
         OR strpos(lower(ex.raw), lower(%(text)s)) > 0
-        OR strpos(lower(ex.answer), lower(%(text)s)) > 0
+        OR strpos(lower(coalesce(ex.answer, theirs.raw)), lower(%(text)s)) > 0
     )
     AND (
         %(kind)s::text <> 'errors'
-        OR ex.message_type = 4 OR ex.message_type IS NULL OR ex.answer LIKE '[4%%'
+        OR ex.message_type = 4 OR ex.message_type IS NULL OR coalesce(ex.answer, theirs.raw) LIKE '[4%%'
     )
-    AND (%(kind)s::text <> 'unanswered' OR (ex.direction = 'in' AND ex.message_type = 2 AND ex.answer IS NULL))
+    AND (%(kind)s::text <> 'unanswered' OR (ex.message_type = 2 AND coalesce(ex.answer, theirs.raw) IS NULL))
+    AND (%(kind)s::text <> 'aside' OR kept.reasons IS NOT NULL)
 ORDER BY ex.received_at DESC
 LIMIT %(rows)s;
 

@@ -29,28 +29,38 @@ class Arrow:
     is_answer: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Omitted:
+    """So many messages left out here: of one action, or of any."""
+
+    count: int
+    action: str | None = None
+
+
 def masked(frame: str) -> str:
     """A frame without the identifiers of people."""
     return _TAG.sub(r'\1"•••"', frame)
 
 
-def arrows(frames: pd.DataFrame, with_tags: bool) -> list[Arrow | int]:
-    """Messages and answers in order; a number stands for so many MeterValues left out."""
-    found: list[Arrow | int] = []
+def arrows(frames: pd.DataFrame, with_tags: bool) -> list[Arrow | Omitted]:
+    """Messages and answers in order, and how many were left out in between."""
+    found: list[Arrow | Omitted] = []
     for row in frames.itertuples():
         inbound = row.direction == "in"
         label = row.action if isinstance(row.action, str) else "?"
-        found.append(
-            Arrow(row.received_at, _labelled(label, row.raw), _shown(row.raw, with_tags), inbound,
-                  row.message_type != 2)
-        )  # fmt: skip
+        is_answer = row.message_type in (3, 4)
+        text = _answered(label, row.raw) if is_answer else _labelled(label, row.raw)
+        shown = _shown(row.raw, with_tags)
+        found.append(Arrow(row.received_at, text, shown, inbound, is_answer))
         if isinstance(row.answer, str):  # a column of some answers holds NaN for none
             found.append(
                 Arrow(row.answered_at, _answered(label, row.answer), _shown(row.answer, with_tags),
                       not inbound, True)
             )  # fmt: skip
         if row.omitted:
-            found.append(int(row.omitted))
+            found.append(Omitted(int(row.omitted), label))
+        if row.dropped:
+            found.append(Omitted(int(row.dropped)))
     return found
 
 
@@ -69,8 +79,9 @@ def diagram(frames: pd.DataFrame, words: Words, with_tags: bool) -> go.Figure:
             text=f"<b>{words(key)}</b>", showarrow=False,
         )  # fmt: skip
     for number, step in enumerate(steps):
-        if isinstance(step, int):
-            text = words("sequence.omitted", count=step)
+        if isinstance(step, Omitted):
+            what = step.action or words("sequence.messages")
+            text = words("sequence.omitted", count=step.count, what=what)
             figure.add_annotation(x=0.5, y=-number - 0.5, text=f"⋮ {text}", showarrow=False)
         else:
             _draw(figure, step, -number - 0.5, words)
@@ -100,7 +111,7 @@ def _draw(figure: go.Figure, arrow: Arrow, y: float, words: Words) -> None:
         )
 
 
-def _hover_points(figure: go.Figure, steps: list[Arrow | int], words: Words) -> None:
+def _hover_points(figure: go.Figure, steps: list[Arrow | Omitted], words: Words) -> None:
     shown = [(-n - 0.5, step) for n, step in enumerate(steps) if isinstance(step, Arrow)]
     figure.add_scatter(
         x=[0.5] * len(shown),
@@ -124,21 +135,26 @@ def _labelled(action: str, raw: str) -> str:
 
 
 def _answered(action: str, answer: str) -> str:
+    if isinstance(error := _element(answer, 2), str):
+        return f"{action} CALLERROR ({error})"
     payload = _part(answer, 2)
     info = payload.get("idTagInfo")
-    status = payload.get("status") or (info or {}).get("status") if isinstance(info, dict) else None
+    status = payload.get("status") or (info.get("status") if isinstance(info, dict) else None)
     number = payload.get("transactionId")
     facts = [str(fact) for fact in (status, f"#{number}" if number is not None else None) if fact]
     return f"{action}.conf" + (f" ({', '.join(facts)})" if facts else "")
 
 
 def _part(raw: str, place: int) -> dict[str, Any]:
-    try:
-        frame = json.loads(raw)
-        part = frame[place]
-    except (ValueError, TypeError, IndexError, KeyError):
-        return {}
+    part = _element(raw, place)
     return part if isinstance(part, dict) else {}
+
+
+def _element(raw: str, place: int) -> Any:
+    try:
+        return json.loads(raw)[place]
+    except (ValueError, TypeError, IndexError, KeyError):
+        return None
 
 
 def _shown(raw: str, with_tags: bool) -> str:

@@ -13,8 +13,8 @@ from dashboard import db
 from dashboard.data import asking
 from dashboard.filters import Period, Selection
 
-Kind = Literal["all", "errors", "unanswered"]
-KINDS: tuple[Kind, ...] = ("all", "errors", "unanswered")
+Kind = Literal["all", "errors", "unanswered", "aside"]
+KINDS: tuple[Kind, ...] = ("all", "errors", "unanswered", "aside")
 SHOWN, EXPORTED = 200, 20_000
 PATIENCE_S, EXPORT_PATIENCE_S = 6.0, 60.0
 # Newest first costs little only in a short window: look back step by step until enough is found.
@@ -70,7 +70,7 @@ def messages(
         try:
             part = asking.recent("messages", rows=rows, **params | {"since": since, "until": upper})
         except db.NoAnswer as failure:
-            if failure.reason != "slow" or not parts:
+            if failure.reason not in ("slow", "busy") or not parts:
                 raise
             return Found(_joined(parts), upper, is_all=False)
         parts.append(part)

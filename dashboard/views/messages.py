@@ -24,12 +24,18 @@ COLUMNS = (
     Column("raw", "messages.frame", "code"),
     Column("answer", "messages.answer", "code"),
 )
+# All of OCPP 1.6 and its security extension: first what charge points send, then what we do.
 ACTIONS = (
     "Authorize", "BootNotification", "DataTransfer", "DiagnosticsStatusNotification",
-    "FirmwareStatusNotification", "Heartbeat", "MeterValues", "StartTransaction",
-    "StatusNotification", "StopTransaction", "SecurityEventNotification", "SignCertificate",
-    "ChangeAvailability", "ChangeConfiguration", "GetConfiguration", "RemoteStartTransaction",
-    "RemoteStopTransaction", "Reset", "SendLocalList", "TriggerMessage", "UnlockConnector",
+    "FirmwareStatusNotification", "Heartbeat", "LogStatusNotification", "MeterValues",
+    "SecurityEventNotification", "SignCertificate", "SignedFirmwareStatusNotification",
+    "StartTransaction", "StatusNotification", "StopTransaction",
+    "CancelReservation", "CertificateSigned", "ChangeAvailability", "ChangeConfiguration",
+    "ClearCache", "ClearChargingProfile", "DeleteCertificate", "ExtendedTriggerMessage",
+    "GetCompositeSchedule", "GetConfiguration", "GetDiagnostics", "GetInstalledCertificateIds",
+    "GetLocalListVersion", "GetLog", "InstallCertificate", "RemoteStartTransaction",
+    "RemoteStopTransaction", "ReserveNow", "Reset", "SendLocalList", "SetChargingProfile",
+    "SignedUpdateFirmware", "TriggerMessage", "UnlockConnector", "UpdateFirmware",
 )  # fmt: skip
 
 
@@ -71,9 +77,9 @@ def outcome(row: Any) -> str:
         return "unreadable"
     if row.message_type == 4 or str(row.answer or "").startswith("[4"):
         return "CALLERROR"
-    if row.direction == "in" and row.message_type == 2:
-        return "answered" if row.answer else "unanswered"
-    return {2: "CALL", 3: "CALLRESULT"}.get(int(row.message_type), "?")
+    if row.message_type == 2:
+        return "answered" if isinstance(row.answer, str) else "unanswered"
+    return {3: "CALLRESULT"}.get(int(row.message_type), "?")
 
 
 def found(selection: Selection, wanted: ask.Wanted, rows: int, patience_s: float) -> ask.Found:
@@ -82,6 +88,11 @@ def found(selection: Selection, wanted: ask.Wanted, rows: int, patience_s: float
     words = visitor.words()
     outcomes = [outcome(row) for row in answer.frame.itertuples()]
     texts = [words.known(f"outcome.{name}", name) for name in outcomes]
+    reasons = answer.frame["set_aside"]
+    texts = [
+        f"{words('outcome.aside')}: {reason}" if isinstance(reason, str) else text
+        for text, reason in zip(texts, reasons, strict=True)
+    ]
     return replace(answer, frame=answer.frame.assign(outcome=texts))
 
 

@@ -240,8 +240,9 @@ def test_the_timeline_has_a_bar_per_interval_and_a_row_per_connector():
 
 
 def frames(*rows: dict[str, object]) -> pd.DataFrame:
-    every = {"received_at": pd.Timestamp(START), "answered_at": pd.Timestamp(START),
-             "direction": "in", "message_type": 2, "message_id": "1", "omitted": 0}  # fmt: skip
+    at = pd.Timestamp(START)
+    every = {"received_at": at, "answered_at": at, "direction": "in", "message_type": 2,
+             "message_id": "1", "omitted": 0, "dropped": 0}  # fmt: skip
     return pd.DataFrame([every | row for row in rows])
 
 
@@ -259,6 +260,19 @@ def test_the_sequence_shows_call_and_answer_in_order():
     assert (answer.label, answer.to_right, answer.is_answer) == (
         "StartTransaction.conf (Accepted, #9)", False, True,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "raw", "label"),
+    [(3, '[3,"1",{"status":"Unlocked"}]', "UnlockConnector.conf (Unlocked)"),
+     (4, '[4,"1","NotSupported","",{}]', "UnlockConnector CALLERROR (NotSupported)")],
+)  # fmt: skip
+def test_the_answer_to_a_command_is_an_answer_with_its_status(kind, raw, label):
+    row = {"action": "UnlockConnector", "raw": raw, "answer": None, "message_type": kind}
+
+    [answer] = sequence.arrows(frames(row), with_tags=True)
+
+    assert (answer.label, answer.to_right, answer.is_answer) == (label, True, True)
 
 
 def test_identifiers_of_people_are_masked_for_viewers():
