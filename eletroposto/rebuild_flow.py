@@ -8,11 +8,11 @@ from datetime import datetime
 from prefect import flow
 
 import eletroposto.rebuild  # noqa: F401  # the catalogue learns how frames are read
-from flows.deployments import compute
+from flows.deployments import compute, run_name
 from flows.scope import Scope
 
 
-@flow
+@flow(flow_run_name=run_name)
 def rebuild(
     start: datetime | None = None,
     end: datetime | None = None,

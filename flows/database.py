@@ -66,6 +66,12 @@ def ask_one(conn: Connection, query: str, **parameters: Any) -> DictRow:
     return row
 
 
+def ask_table(conn: Connection, query: str, **parameters: Any) -> tuple[list[str], list[DictRow]]:
+    """Return the columns of a named query, which it has without rows too, and its rows."""
+    cursor = conn.execute(QUERIES[query], parameters)
+    return [column.name for column in cursor.description or ()], cursor.fetchall()
+
+
 def do(conn: Connection, query: str, **parameters: Any) -> int:
     """Run a named statement and return how many rows it touched."""
     return conn.execute(QUERIES[query], parameters).rowcount

@@ -20,6 +20,7 @@ from prefect.tasks import Task
 
 from flows.catalogue import UPDATE, carry_out, check, compute_share
 from flows.dask_cluster import task_runner
+from flows.links import dashboard_link
 from flows.runs import Outcome, ThresholdBroken
 from flows.scope import Scope
 from flows.settings import Settings, read_dask
@@ -73,9 +74,8 @@ def _carry_out(name: str, scope: Scope, share: Share | None) -> None:
     except ThresholdBroken as exc:
         _show(name, exc.outcome)
         raise
-    create_link_artifact(
-        key=_key(name, "dashboard"), link=settings.dashboard_url, link_text="Dashboard"
-    )
+    link = dashboard_link(settings.dashboard_url, name, scope)
+    create_link_artifact(key=_key(name, "dashboard"), link=link, link_text="Dashboard")
 
 
 def _show(name: str, outcome: Outcome) -> None:
@@ -100,13 +100,14 @@ def _key(*words: str) -> str:
     return "-".join(words).replace("_", "-")
 
 
-def _run_name() -> str:
+def run_name() -> str:
+    """Return what Prefect shows of the run it is asked in: the flow and its window."""
     given = flow_run.parameters
     window = f"{given['start']} to {given['end']}" if given.get("start") else "what is new"
     return f"{flow_run.flow_name}: {window}"
 
 
-@flow(flow_run_name=_run_name)
+@flow(flow_run_name=run_name)
 def update(
     start: _Moment = None,
     end: _Moment = None,
@@ -124,7 +125,7 @@ def update(
         compute(name, scope)
 
 
-@flow(flow_run_name=_run_name, task_runner=task_runner(_DASK))
+@flow(flow_run_name=run_name, task_runner=task_runner(_DASK))
 def backfill(
     start: _Moment = None,
     end: _Moment = None,
@@ -142,7 +143,7 @@ def backfill(
             _carry_out(name, scope, _share)
 
 
-@flow(flow_run_name=_run_name)
+@flow(flow_run_name=run_name)
 def sessions(
     start: _Moment = None,
     end: _Moment = None,
@@ -154,7 +155,7 @@ def sessions(
     compute("sessions", Scope.read(start, end, charge_points, dry_run, force))
 
 
-@flow(flow_run_name=_run_name)
+@flow(flow_run_name=run_name)
 def soc(
     start: _Moment = None,
     end: _Moment = None,
@@ -166,7 +167,7 @@ def soc(
     compute("soc", Scope.read(start, end, charge_points, dry_run, force))
 
 
-@flow(flow_run_name=_run_name)
+@flow(flow_run_name=run_name)
 def consumption(
     start: _Moment = None,
     end: _Moment = None,
@@ -178,7 +179,7 @@ def consumption(
     compute("consumption", Scope.read(start, end, charge_points, dry_run, force))
 
 
-@flow(flow_run_name=_run_name)
+@flow(flow_run_name=run_name)
 def availability(
     start: _Moment = None,
     end: _Moment = None,
@@ -190,7 +191,7 @@ def availability(
     compute("availability", Scope.read(start, end, charge_points, dry_run, force))
 
 
-@flow(flow_run_name=_run_name)
+@flow(flow_run_name=run_name)
 def quality(
     start: _Moment = None,
     end: _Moment = None,
@@ -202,7 +203,7 @@ def quality(
     compute("quality", Scope.read(start, end, charge_points, dry_run, force))
 
 
-@flow(flow_run_name=_run_name)
+@flow(flow_run_name=run_name)
 def reconcile_dojot(
     start: _Moment = None,
     end: _Moment = None,
@@ -214,7 +215,7 @@ def reconcile_dojot(
     compute("reconcile_dojot", Scope.read(start, end, charge_points, dry_run, force))
 
 
-@flow(flow_run_name=_run_name)
+@flow(flow_run_name=run_name)
 def retention(
     start: _Moment = None,
     end: _Moment = None,
@@ -226,7 +227,7 @@ def retention(
     compute("retention", Scope.read(start, end, charge_points, dry_run, force))
 
 
-@flow(flow_run_name=_run_name)
+@flow(flow_run_name=run_name)
 def reports(
     start: _Moment = None,
     end: _Moment = None,

@@ -55,30 +55,38 @@ svg{width:100%;height:10rem}@media print{body{margin:0}}
 
 
 @dataclass(frozen=True, slots=True)
+class Table:
+    """Rows and the columns they have, or would have if there were any."""
+
+    columns: Sequence[str]
+    rows: Sequence[Row]
+
+
+@dataclass(frozen=True, slots=True)
 class Month:
     """What a monthly report says; charge_point None: the whole network."""
 
     first: date
     charge_point: str | None
     totals: Row
-    days: Sequence[Row]
-    connectors: Sequence[Row]
-    sessions: Sequence[Row]
-    outages: Sequence[Row]
-    demand: Sequence[Row] = ()
+    days: Table
+    connectors: Table
+    sessions: Table
+    outages: Table
+    demand: Table = Table((), ())
 
     def summary(self) -> Iterator[tuple[str, Any]]:
         """Yield the totals in their order; the cost of demand only where a tariff has one."""
-        priced = [row["demand_cost"] for row in self.demand if row["demand_cost"] is not None]
+        priced = [row["demand_cost"] for row in self.demand.rows if row["demand_cost"] is not None]
         for name in _TOTALS:
             if name != "demand_cost":
                 yield name, self.totals[name]
             elif priced:
                 yield name, sum(priced)
 
-    def tables(self) -> Sequence[tuple[str, Sequence[Row]]]:
+    def tables(self) -> Sequence[tuple[str, Table]]:
         return (
-            *((("demand", self.demand),) if self.demand else ()),
+            *((("demand", self.demand),) if self.demand.rows else ()),
             ("connectors", self.connectors),
             ("sessions", self.sessions),
             ("outages", self.outages),
@@ -95,10 +103,10 @@ def html_page(month: Month, language: str) -> str:
         f"<h2>{escape(words['summary'])}</h2>",
         _summary(month, language),
         f"<h2>{escape(words['days'])}</h2>",
-        _bars(month.days, language),
+        _bars(month.days.rows, language),
     ]
-    for name, rows in month.tables():
-        parts += [f"<h2>{escape(words[name])}</h2>", _table(rows, language)]
+    for name, table in month.tables():
+        parts += [f"<h2>{escape(words[name])}</h2>", _table(table, language)]
     html_language = _LOCALES[language].replace("_", "-")
     return (
         f'<!DOCTYPE html><html lang="{html_language}"><head><meta charset="utf-8">'
@@ -120,13 +128,13 @@ def _summary(month: Month, language: str) -> str:
     return f"<table>{''.join(rows)}</table>"
 
 
-def _table(rows: Sequence[Row], language: str) -> str:
-    if not rows:
+def _table(table: Table, language: str) -> str:
+    if not table.rows:
         return "<p>-</p>"
-    head = "".join(f"<th>{escape(_label(name, language))}</th>" for name in rows[0])
+    head = "".join(f"<th>{escape(_label(name, language))}</th>" for name in table.columns)
     body = "".join(
         f"<tr>{''.join(_cell(name, value, language) for name, value in row.items())}</tr>"
-        for row in rows
+        for row in table.rows
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
@@ -184,27 +192,25 @@ def workbook(month: Month, language: str) -> bytes:
     """Return the report as XLSX: a sheet per table, numbers as numbers, times local."""
     book = Workbook()
     book.remove(book.worksheets[0])
-    summary: list[Row] = [
-        {WORDS[language]["summary"]: _label(name, language), "": in_unit(name, value)}
-        for name, value in month.summary()
+    title = WORDS[language]["summary"]
+    summary = [
+        {title: _label(name, language), "": in_unit(name, value)} for name, value in month.summary()
     ]
-    _sheet(book, WORDS[language]["summary"], summary, language)
+    _sheet(book, title, Table((title, ""), summary), language)
     _sheet(book, WORDS[language]["day"], month.days, language)
-    for name, rows in month.tables():
-        _sheet(book, WORDS[language][name], rows, language)
+    for name, table in month.tables():
+        _sheet(book, WORDS[language][name], table, language)
     content = io.BytesIO()
     book.save(content)
     return content.getvalue()
 
 
-def _sheet(book: Workbook, title: str, rows: Sequence[Row], language: str) -> None:
+def _sheet(book: Workbook, title: str, table: Table, language: str) -> None:
     sheet = book.create_sheet(title[:31])
-    if not rows:
-        return
-    sheet.append([_label(name, language) for name in rows[0]])
+    sheet.append([_label(name, language) for name in table.columns])
     for cell in sheet[1]:
         cell.font = Font(bold=True)
-    for row in rows:
+    for row in table.rows:
         sheet.append([_for_sheet(name, value) for name, value in row.items()])
     sheet.freeze_panes = "A2"
 
@@ -223,11 +229,10 @@ def _harmless(value: Any) -> Any:
     return "'" + value if is_formula else value
 
 
-def csv_table(rows: Sequence[Row]) -> bytes:
-    """Return rows as CSV (UTF-8, comma, header), times in UTC; unknown is empty."""
+def csv_table(table: Table) -> bytes:
+    """Return a table as CSV (UTF-8, comma, header), times in UTC; unknown is empty."""
     text = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(text, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows({name: _harmless(value) for name, value in row.items()} for row in rows)
+    writer = csv.DictWriter(text, fieldnames=table.columns)
+    writer.writeheader()
+    writer.writerows({name: _harmless(value) for name, value in row.items()} for row in table.rows)
     return text.getvalue().encode()

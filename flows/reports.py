@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from typing import Any
 
-from flows.database import Connection, ask, ask_one, do, now
-from flows.report_pages import Month, csv_table, html_page, workbook
+from flows.database import Connection, ask, ask_one, ask_table, do, now
+from flows.report_pages import Month, Table, csv_table, html_page, workbook
 from flows.runs import Outcome
 from flows.scope import LOCAL, Scope, charge_point_ids
 
@@ -73,12 +73,16 @@ def _month(
         first=first,
         charge_point=identity,
         totals=ask_one(conn, "report_totals", **asked),
-        days=ask(conn, "report_days", **asked),
-        connectors=ask(conn, "report_connectors", **asked),
-        sessions=ask(conn, "report_sessions", **asked),
-        outages=ask(conn, "report_outages", **asked),
-        demand=ask(conn, "report_demand", **asked),
+        days=_table(conn, "report_days", **asked),
+        connectors=_table(conn, "report_connectors", **asked),
+        sessions=_table(conn, "report_sessions", **asked),
+        outages=_table(conn, "report_outages", **asked),
+        demand=_table(conn, "report_demand", **asked),
     )
+
+
+def _table(conn: Connection, query: str, **asked: Any) -> Table:
+    return Table(*ask_table(conn, query, **asked))
 
 
 def _file(
@@ -111,5 +115,5 @@ def _quarter(conn: Connection, last: date) -> Iterator[dict[str, Any]]:
             "language": "en",
             "format": "csv",
             "file_name": f"eletroposto-{quarter}-{what}.csv",
-            "content": csv_table(ask(conn, f"quarter_{what}", first=first, last=last)),
+            "content": csv_table(_table(conn, f"quarter_{what}", first=first, last=last)),
         }

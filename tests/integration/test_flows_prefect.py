@@ -230,8 +230,9 @@ def test_a_worker_finds_every_flow_and_its_form():
     form = {"start": "2026-11-01", "end": "2026-11-02", "charge_points": ["CP-1"], "dry_run": True}
     for name in DEPLOYED:
         module = DEPLOYED_BY.get(name, "flows.deployments")
-        read = load_flow_from_entrypoint(f"{module}.{name}").validate_parameters(form)
-        assert read["start"] == datetime(2026, 11, 1)
+        loaded = load_flow_from_entrypoint(f"{module}.{name}")
+        assert loaded.validate_parameters(form)["start"] == datetime(2026, 11, 1)
+        assert loaded.flow_run_name is not None, f"runs of {name} would have names of fancy"
 
 
 def test_run_without_a_server_prints_what_was_done(database_url: str, facts: Facts):

@@ -6,8 +6,12 @@ from datetime import UTC, date, datetime
 import pytest
 from openpyxl import load_workbook
 
-from flows.report_pages import _TOTALS, Month, csv_table, html_page, shown_as, workbook
+from flows.report_pages import _TOTALS, Month, Row, Table, csv_table, html_page, shown_as, workbook
 from flows.report_words import WORDS
+
+
+def table(*rows: Row) -> Table:
+    return Table(list(rows[0]) if rows else ["a", "b"], rows)
 
 
 def month(**changes: object) -> Month:
@@ -15,10 +19,12 @@ def month(**changes: object) -> Month:
         "first": date(2026, 10, 1),
         "charge_point": None,
         "totals": dict.fromkeys(_TOTALS),
-        "days": [{"day": date(2026, 10, 1), "energy_wh": None, "cost": None, "sessions": None}],
-        "connectors": [],
-        "sessions": [],
-        "outages": [],
+        "days": table(
+            {"day": date(2026, 10, 1), "energy_wh": None, "cost": None, "sessions": None}
+        ),
+        "connectors": table(),
+        "sessions": Table(["charge_point", "energy_wh"], ()),
+        "outages": table(),
     }
     return Month(**{**about, **changes})  # type: ignore[arg-type]
 
@@ -61,8 +67,8 @@ def test_a_month_without_data_is_a_page_that_says_so():
 def test_what_a_charge_point_sent_cannot_become_markup_or_a_formula():
     row = {"charge_point": "<script>", "stop_reason": "=HYPERLINK(1)", "flags": "a\x07b"}
 
-    page = html_page(month(sessions=[row]), "en")
-    sheet = load_workbook(io.BytesIO(workbook(month(sessions=[row]), "en")))["Sessions"]
+    page = html_page(month(sessions=table(row)), "en")
+    sheet = load_workbook(io.BytesIO(workbook(month(sessions=table(row)), "en")))["Sessions"]
 
     assert "<script>" not in page
     cells = [cell.value for cell in sheet[2]]
@@ -70,17 +76,17 @@ def test_what_a_charge_point_sent_cannot_become_markup_or_a_formula():
 
 
 def test_a_formula_cannot_come_by_csv_either():
-    text = csv_table([{"a": "=1+1", "b": "@x", "c": -1.5, "d": "a-b"}]).decode()
+    text = csv_table(table({"a": "=1+1", "b": "@x", "c": -1.5, "d": "a-b"})).decode()
 
     assert text.splitlines() == ["a,b,c,d", "'=1+1,'@x,-1.5,a-b"]
 
 
 def test_the_cost_of_demand_is_told_where_there_is_one():
-    demand = [
+    demand = table(
         {"site": None, "demand_cost": 1000.0},
         {"site": "A", "demand_cost": 234.5},
         {"site": "B", "demand_cost": None},
-    ]
+    )
 
     page = html_page(month(demand=demand), "pt")
 
@@ -90,7 +96,15 @@ def test_the_cost_of_demand_is_told_where_there_is_one():
 
 
 def test_a_table_as_csv_leaves_the_unknown_empty():
-    text = csv_table([{"a": 1.5, "b": None}]).decode()
+    text = csv_table(table({"a": 1.5, "b": None})).decode()
 
     assert text.splitlines() == ["a,b", "1.5,"]
-    assert csv_table([]) == b""
+
+
+def test_an_export_without_rows_has_its_header():
+    sheet = load_workbook(io.BytesIO(workbook(month(), "en")))["Sessions"]
+
+    assert csv_table(table()).decode().splitlines() == ["a,b"]
+    assert [[cell.value for cell in row] for row in sheet.rows] == [
+        ["Charge point", "Energy (kWh)"]
+    ]
