@@ -81,7 +81,7 @@ class Ingest:
         writing = asyncio.create_task(self.writer.run(), name="writer")
         await self.registry.pool.open()
         health = await serve_health(
-            self.settings.ocpp_host, self.settings.health_port, self.metrics.registry, self.state
+            self.settings.health_host, self.settings.health_port, self.metrics.registry, self.state
         )
         await self._load_registry(stop)
         await self.central_system.start()
@@ -114,6 +114,7 @@ class Ingest:
         while not stop.is_set():
             try:
                 await self.registry.load()
+                self.central_system.door.befriend(await self.registry.familiar_addresses())
                 return
             except psycopg.Error as exc:
                 logger.warning("no registry yet: %s", str(exc).strip())

@@ -6,27 +6,37 @@ profile, a lower one is refused.
 """
 
 import asyncio
+import hmac
 import http
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
 from ingest.charge_point import Registration
-from ingest.credentials import Checked, check_password, read_basic
-from ingest.guard import Allowance
+from ingest.credentials import Checked, check_password, quick_digest, read_basic
+from ingest.door import Allowance
+from ingest.turns import Turns
 
 _URN = "urn:ocpp:"
 _HASHES_AT_ONCE = 2  # they are slow on purpose; the rest of the machine has other things to do
 _MOST_GUESSERS = 10_000
+_GUESSES_OF_ALL = 10  # times as many as of one charge point: one address may hide many of them
 
 
 class Refused(Exception):
-    """A handshake we do not accept; carries the HTTP status and a sentence."""
+    """A handshake we do not accept; carries the HTTP status and a sentence.
 
-    def __init__(self, status: http.HTTPStatus, sentence: str) -> None:
+    ``blames_address``: it says more of where it came from than of a charge point of ours.
+    """
+
+    def __init__(
+        self, status: http.HTTPStatus, sentence: str, *, blames_address: bool = False
+    ) -> None:
         super().__init__(sentence)
         self.status = status
+        self.blames_address = blames_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +44,7 @@ class Proof:
     """What a handshake shows.
 
     Attributes:
+        address: What counts as one: of IPv6 the network.
         certified: Names in the client certificate, which TLS has verified; empty: there is none.
     """
 
@@ -49,11 +60,13 @@ class Admitted:
 
     Attributes:
         new_password_hash: Of the new password that it used for the first time.
+        password_digest: To be kept: it lets the same password in quickly next time.
     """
 
     known: Registration
     security_profile: int
     new_password_hash: str | None = None
+    password_digest: str | None = None
 
 
 @dataclass(slots=True)
@@ -62,13 +75,16 @@ class Admission:
 
     Attributes:
         wrong_per_minute: Passwords that one address may guess of one charge point; then this
-            charge point has to wait there. What was right before is not a guess.
+            charge point has to wait there. Of all charge points it may guess ten times as many.
+            What was right before is not a guess.
+        pepper: The secret of digests that outlive this process; None: none are made.
     """
 
     wrong_per_minute: float = 60.0
+    pepper: bytes | None = None
     _checked: Checked = field(default_factory=Checked)
-    _hashing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_HASHES_AT_ONCE))
-    _guesses: dict[tuple[str, ...], Allowance] = field(default_factory=dict)
+    _hashing: Turns = field(default_factory=lambda: Turns(_HASHES_AT_ONCE))
+    _guesses: OrderedDict[tuple[str, ...], Allowance] = field(default_factory=OrderedDict)
 
     async def admit(self, known: Registration, proof: Proof) -> Admitted:
         """Return how ``known`` comes in.
@@ -97,7 +113,8 @@ class Admission:
             fitting = await self._fitting(known, given[1], proof.address)
             if fitting is not None:
                 is_new = fitting != known.password_hash
-                return Admitted(known, profile, fitting if is_new else None)
+                digest = self._new_digest(known, fitting, given[1])
+                return Admitted(known, profile, fitting if is_new else None, digest)
         if known.password_hash is None:
             return Admitted(known, 0)
         raise Refused(http.HTTPStatus.UNAUTHORIZED, _complaint(known, given))
@@ -106,31 +123,51 @@ class Admission:
         """Return the hash that the password fits; None: it is wrong."""
         hashes = [*(known.password_hash or "").split(), *(known.new_password_hash or "").split()]
         for stored in hashes:
-            if self._checked.knows(password, stored):
+            if self._checked.knows(password, stored) or self._is_proved(known, stored, password):
                 return stored
-        guesses = self._allowance_of(address, known.identity)
+        guesses = [self._allowance_of(address), self._allowance_of(address, known.identity)]
         _check_guesses(guesses, address)
-        async with self._hashing:
+        async with self._hashing.turn(address):
             _check_guesses(guesses, address)  # others guessed while this one waited
             for stored in hashes:
                 if await asyncio.to_thread(check_password, password, stored):
                     self._checked.learn(password, stored)
                     return stored
-            guesses.spend(1, asyncio.get_running_loop().time())
+            for allowance in guesses:
+                allowance.spend(1, asyncio.get_running_loop().time())
         return None
 
+    def _is_proved(self, known: Registration, stored: str, password: bytes) -> bool:
+        """Return whether the digest kept in the table says that the password fits."""
+        if self.pepper is None or known.password_digest is None:
+            return False
+        digest = quick_digest(self.pepper, known.identity, stored, password)
+        return hmac.compare_digest(digest, known.password_digest)
+
+    def _new_digest(self, known: Registration, stored: str, password: bytes) -> str | None:
+        if self.pepper is None:
+            return None
+        digest = quick_digest(self.pepper, known.identity, stored, password)
+        return None if digest == known.password_digest else digest
+
     def _allowance_of(self, *guesser: str) -> Allowance:
-        if guesser not in self._guesses:
-            if len(self._guesses) >= _MOST_GUESSERS:
-                self._guesses.clear()
-            self._guesses[guesser] = Allowance(self.wrong_per_minute / 60, gathers_s=60.0)
-        return self._guesses[guesser]
+        """Return what is left to an address, for one charge point or for all of them."""
+        allowance = self._guesses.get(guesser)
+        if allowance is None:
+            share = 1 if len(guesser) > 1 else _GUESSES_OF_ALL
+            per_s = self.wrong_per_minute * share / 60
+            allowance = self._guesses[guesser] = Allowance(per_s, gathers_s=60.0)
+            if len(self._guesses) > _MOST_GUESSERS:
+                self._guesses.popitem(last=False)
+        self._guesses.move_to_end(guesser)
+        return allowance
 
 
-def _check_guesses(guesses: Allowance, address: str) -> None:
-    if guesses.spend(0, asyncio.get_running_loop().time()) > 0:
+def _check_guesses(guesses: list[Allowance], address: str) -> None:
+    now = asyncio.get_running_loop().time()
+    if any(allowance.spend(0, now) > 0 for allowance in guesses):
         sentence = f"too many wrong passwords from {address}"
-        raise Refused(http.HTTPStatus.TOO_MANY_REQUESTS, sentence)
+        raise Refused(http.HTTPStatus.TOO_MANY_REQUESTS, sentence, blames_address=True)
 
 
 def certified_names(certificate: Mapping[str, Any] | None) -> frozenset[str]:

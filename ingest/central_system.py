@@ -3,7 +3,9 @@
 import asyncio
 import http
 import logging
+import resource
 import ssl
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,7 +20,8 @@ from websockets.typing import Subprotocol
 from ingest.admission import Admission, Admitted, Proof, Refused, certified_names
 from ingest.charge_point import ChargePoint
 from ingest.database import DATABASE_AWAY
-from ingest.guard import Allowance, Door, GuardedConnection
+from ingest.door import Allowance, Door, network_of
+from ingest.guard import GuardedConnection, TlsConnection
 from ingest.meanings import Situation
 from ingest.metrics import Metrics
 from ingest.registry import Registry
@@ -58,9 +61,9 @@ class CentralSystem:
 
     def __post_init__(self) -> None:
         settings = self.settings
-        self._admission = Admission(settings.wrong_passwords_per_minute)
+        self._admission = Admission(settings.wrong_passwords_per_minute, settings.pepper)
         self.door = Door(
-            settings.handshakes_at_once,
+            min(settings.handshakes_at_once, _files() // 2),
             settings.handshakes_per_address,
             settings.frames_per_second,
             settings.unread_seconds,
@@ -77,13 +80,17 @@ class CentralSystem:
             logger.info("listening on %s:%d", self.settings.ocpp_host, _port(server))
 
     async def _listen(self, port: int, context: ssl.SSLContext | None = None) -> Server:
+        connection: Callable[..., GuardedConnection] = partial(GuardedConnection, door=self.door)
+        if context is not None:
+            # The handshake of TLS and that of the websocket may each take so long.
+            connection = partial(
+                TlsConnection, door=self.door, context=context, patience_s=_OPEN_TIMEOUT_S
+            )
         return await serve(
             self._serve_charge_point,
             self.settings.ocpp_host,
             port,
-            ssl=context,
-            ssl_handshake_timeout=None if context is None else _OPEN_TIMEOUT_S,
-            create_connection=partial(GuardedConnection, door=self.door),  # type: ignore[arg-type]
+            create_connection=connection,  # type: ignore[arg-type]
             subprotocols=[_SUBPROTOCOL],
             select_subprotocol=_select_subprotocol,
             process_request=self._check_handshake,
@@ -110,6 +117,8 @@ class CentralSystem:
             charge_point.closed_because = "the central system stopped"
         for server in self._servers:
             server.close(code=1001, reason="the central system stops")
+        for transport in list(self.door.half_open):
+            transport.abort()
         for server in self._servers:
             await server.wait_closed()
 
@@ -148,7 +157,7 @@ class CentralSystem:
         try:
             admitted = await self._admit(websocket, request)
         except Refused as exc:
-            self.door.complain(f"refused {request.path[:100]!r}", f"{exc.status} {exc}")
+            self._name(websocket, request.path, exc)
             return self._refuse(websocket, exc)
         except Exception:
             # The library would answer the same, and what it logs of handshakes is mostly noise.
@@ -157,6 +166,18 @@ class CentralSystem:
             return self._refuse(websocket, Refused(http.HTTPStatus.INTERNAL_SERVER_ERROR, sentence))
         websocket.admitted = admitted  # type: ignore[attr-defined]
         return None
+
+    def _name(self, websocket: ServerConnection, path: str, why: Refused) -> None:
+        """Put the refused into the log, by a name that there is no endless number of."""
+        what = f"{why.status} {why}"
+        if why.status == http.HTTPStatus.SERVICE_UNAVAILABLE:
+            self.door.complain("nobody is let in", str(why))
+        elif why.blames_address:
+            network = network_of(_address(websocket))
+            named = f"refused {path[:100]!r}: {what}"
+            self.door.complain(network, named, about=f"{network} {why.status}")
+        else:
+            self.door.complain(f"refused {path[:100]!r}", what)
 
     def _refuse(self, websocket: ServerConnection, why: Refused) -> Response:
         self.metrics.refused[why.status.value] += 1
@@ -172,17 +193,20 @@ class CentralSystem:
             raise Refused(http.HTTPStatus.SERVICE_UNAVAILABLE, "the database is away")
         identity = read_identity(request.path)
         if identity is None:
-            raise Refused(http.HTTPStatus.NOT_FOUND, "the path names no charge point")
+            sentence = "the path names no charge point"
+            raise Refused(http.HTTPStatus.NOT_FOUND, sentence, blames_address=True)
         try:
             known = await self.registry.find(identity)
             if known is None:
-                raise Refused(http.HTTPStatus.NOT_FOUND, f"unknown charge point {identity!r}")
+                sentence = f"unknown charge point {identity!r}"
+                raise Refused(http.HTTPStatus.NOT_FOUND, sentence, blames_address=True)
             admitted = await self._admission.admit(known, _proof(websocket, request))
             if not await self.registry.stands_by(admitted):
                 raise Refused(http.HTTPStatus.UNAUTHORIZED, "the password is wrong")
         except DATABASE_AWAY as exc:
             raise Refused(http.HTTPStatus.SERVICE_UNAVAILABLE, "the database is away") from exc
         self._count_coming(identity)
+        self.door.befriend([_address(websocket)])
         return admitted
 
     def _count_coming(self, identity: str) -> None:
@@ -220,6 +244,8 @@ class CentralSystem:
         charge_point = ChargePoint(known, websocket, self.writer, self.metrics, situation)
         if admitted.new_password_hash or admitted.security_profile > known.security_profile:
             await self._strengthen(admitted)
+        if admitted.password_digest is not None:
+            self.registry.keep_digest(known, admitted.password_digest)
         older = self.connected.get(known.charge_point_id)
         self.connected[known.charge_point_id] = charge_point
         if older is not None:
@@ -251,13 +277,23 @@ def _proof(websocket: ServerConnection, request: Request) -> Proof:
     if len(authorizations) > 1:
         raise Refused(http.HTTPStatus.UNAUTHORIZED, "there are two Authorization headers")
     secure: ssl.SSLObject | None = websocket.transport.get_extra_info("ssl_object")
-    address = websocket.remote_address
     return Proof(
-        str(address[0]) if address else "unknown",
+        network_of(_address(websocket)),
         next(iter(authorizations), None),
         secure is not None,
         certified_names(secure.getpeercert()) if secure else frozenset(),
     )
+
+
+def _address(websocket: ServerConnection) -> str:
+    address = websocket.remote_address
+    return str(address[0]) if address else "unknown"
+
+
+def _files() -> int:
+    """Return how many files, sockets among them, the system lets us have open."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if soft == resource.RLIM_INFINITY else soft
 
 
 def _port(server: Server) -> int:

@@ -27,13 +27,13 @@ from ingest.frames import (
     clean,
     error_text,
     read_frame,
-    result_text,
 )
 from ingest.meanings import OpenTransaction, Situation, meaning_of
 from ingest.metrics import Metrics
 from ingest.pulse import Pulse
 from ingest.readings import SetAside
-from ingest.redaction import without_secrets
+from ingest.redaction import secrets_in, without_secrets
+from ingest.shown import shown_call, shown_error, shown_result, shown_text
 from ingest.store import Closing, Message, Opening
 from ingest.writer import DatabaseAway, NotStored, Writer, forget
 
@@ -42,6 +42,7 @@ logger = logging.getLogger(__name__)
 # CALLs read ahead of a pipelining charge point, and their characters; then we stop reading.
 _MOST_WAITING = 32
 _MOST_WAITING_CHARACTERS = 1_000_000
+_MOST_TOLD = 16  # secrets we sent, which answers may repeat
 _MOST_LOGGED = 32  # frames on their way to the log that nobody waits for
 # A frame beyond it is read in a thread, since others need the loop meanwhile; and its charge point
 # rests so many times as long as the frame took, since they need the writer too.
@@ -77,6 +78,7 @@ class Registration:
     new_password_hash: str | None
     security_profile: int
     has_booted: bool
+    password_digest: str | None = None
 
 
 @dataclass(slots=True)
@@ -112,6 +114,7 @@ class ChargePoint:
     _worker: asyncio.Task[None] | None = None
     _answers: dict[tuple[str, int], str] = field(default_factory=dict)
     _booted: asyncio.Event = field(default_factory=asyncio.Event)
+    _told: deque[str] = field(default_factory=lambda: deque(maxlen=_MOST_TOLD))
 
     def __post_init__(self) -> None:
         self.situation.zone = _zone(self.known)
@@ -267,6 +270,7 @@ class ChargePoint:
     async def _keep_unhandled(self, call: Call, raw: str, received_at: datetime) -> str:
         """Keep a frame that brought a defect of ours to light, and return what to answer."""
         answer = error_text(call.message_id, "InternalError", "kept, but not understood")
+        raw = await self._show(raw, shown_text)
         aside = SetAside("not handled: a defect of the central system", raw)
         message = self._logged_call(call, raw, received_at, answer)
         message.meaning = Meaning(aside=[aside])
@@ -298,7 +302,7 @@ class ChargePoint:
         message = Message(
             self.known.charge_point_id,
             received_at,
-            raw,
+            await self._show(raw, shown_call, call),
             CALL,
             "i",
             call.action[:100],
@@ -313,7 +317,8 @@ class ChargePoint:
 
     async def _log_repeat(self, call: Call, raw: str, received_at: datetime, answer: str) -> None:
         """Log a repeated frame with the answer it gets again."""
-        await self._log(self._logged_call(call, raw, received_at, answer))
+        shown = await self._show(raw, shown_call, call)
+        await self._log(self._logged_call(call, shown, received_at, answer))
 
     async def _log(self, message: Message) -> None:
         """Hand a frame to the log without waiting for it, unless many are on their way."""
@@ -366,14 +371,15 @@ class ChargePoint:
         self, frame: CallResult | CallError, raw: str, received_at: datetime
     ) -> None:
         self.pulse.heard_s = time.monotonic()
+        if isinstance(frame, CallError):
+            frame = shown_error(frame, self._told)
+            raw = await self._show(raw, shown_text)
+        else:
+            raw = await self._show(raw, shown_result, frame)
         action = self.calls.answer(frame)
         if action is None:
             logger.warning("%s: an answer to no CALL of ours", self.identity)
         kind = CALL_RESULT if isinstance(frame, CallResult) else CALL_ERROR
-        if isinstance(frame, CallResult):
-            shown = without_secrets(frame.payload)
-            if shown is not frame.payload:
-                raw = result_text(frame.message_id, shown)
         await self._log(
             Message(
                 self.known.charge_point_id, received_at, raw, kind, "i", action, frame.message_id
@@ -382,6 +388,7 @@ class ChargePoint:
 
     async def _take_unreadable(self, frame: Unreadable, raw: str, received_at: datetime) -> None:
         """Keep what could not be read; answer it if it was a CALL."""
+        raw = await self._show(raw, shown_text)
         logger.warning("%s: unreadable frame: %s", self.identity, frame.reason)
         self.metrics.unreadable += 1
         if frame.answers is not None:
@@ -403,7 +410,15 @@ class ChargePoint:
         if message.answer:
             await self.websocket.send(message.answer)
 
+    async def _show(self, raw: str, show: Callable[..., str], *frame: object) -> str:
+        """Return a frame as it may be kept; ``show`` is of ``ingest.shown``."""
+        told = tuple(self._told)
+        if len(raw) > _LARGE:
+            return await asyncio.to_thread(show, *frame, raw, told)
+        return show(*frame, raw, told)
+
     async def _send_call(self, message_id: str, action: str, payload: dict[str, Any]) -> None:
+        self._told.extend(secrets_in(payload))
         shown = call_text(message_id, action, without_secrets(payload))
         now = datetime.now(UTC)
         self.writer.note(

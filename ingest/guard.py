@@ -1,111 +1,24 @@
-"""What one socket may cost us: handshakes at once, frames a second, answers nobody reads.
+"""What one socket may cost us: a place at the door, frames a second, answers nobody reads.
 
 A charge point that asks for too much is slowed by not being read, so TCP slows it at its end; only
 what cannot be slowed is closed. Whoever it is stands in the log.
 """
 
 import asyncio
-import logging
-from collections import Counter
-from dataclasses import dataclass, field
-from typing import Any
+import ssl
+import types
+from collections.abc import Awaitable, Coroutine, Generator
+from typing import Any, cast
 
 from websockets.asyncio.server import ServerConnection
 from websockets.frames import CloseCode, Frame, Opcode
 
-logger = logging.getLogger(__name__)
+from ingest.door import Allowance, Door
 
 _MOST_FRAGMENTS = 1024  # of one message; empty ones cost memory and add nothing to its size
 _BYTES_OF_A_FRAME = 8192  # a larger frame counts as several
 _LONGEST_HOLD_S = 10.0
-_COMPLAIN_EVERY_S = 60.0
 _LINGER_S = 5.0
-
-
-@dataclass(slots=True)
-class Allowance:
-    """So many a second, and as many at once as gather in ``gathers_s``."""
-
-    per_s: float
-    gathers_s: float
-    _credit: float | None = None
-    _at: float = 0.0
-
-    def spend(self, cost: float, now: float) -> float:
-        """Take ``cost`` and return the seconds until it is paid for; 0: it was there."""
-        most = self.per_s * self.gathers_s
-        credit = most if self._credit is None else self._credit + (now - self._at) * self.per_s
-        self._credit, self._at = min(most, credit) - cost, now
-        return max(0.0, -self._credit / self.per_s)
-
-    def give_back(self, cost: float) -> None:
-        """Take back what was spent on something that was refused."""
-        self._credit = (self._credit or 0.0) + cost
-
-    def forgive(self, debt_s: float) -> None:
-        """Let the debt be no longer than ``debt_s``."""
-        self._credit = max(self._credit or 0.0, -debt_s * self.per_s)
-
-
-@dataclass(slots=True)
-class Complaints:
-    """Who is in the log already: one line a minute for each, however often it knocks."""
-
-    _until: dict[str, float] = field(default_factory=dict)
-    _unsaid: Counter[str] = field(default_factory=Counter)
-
-    def about(self, name: str, now: float) -> int | None:
-        """Return how many complaints were left out since the last one; None: say nothing."""
-        if now < self._until.get(name, 0.0):
-            self._unsaid[name] += 1
-            return None
-        if len(self._until) > 1000:
-            self._until = {name: until for name, until in self._until.items() if until > now}
-        self._until[name] = now + _COMPLAIN_EVERY_S
-        return self._unsaid.pop(name, 0)
-
-
-@dataclass(slots=True)
-class Door:
-    """Counts handshakes that are not finished, in all and from each address.
-
-    Attributes:
-        most, most_from_one: Beyond them a connection is reset.
-        frames_per_s: What each socket may send.
-        unread_s: A peer that leaves 64 KB of our small answers unread so long is not there.
-    """
-
-    most: int
-    most_from_one: int
-    frames_per_s: float
-    unread_s: float
-    refused: int = 0
-    slowed: int = 0
-    _waiting: Counter[str] = field(default_factory=Counter)
-    _total: int = 0
-    _complaints: Complaints = field(default_factory=Complaints)
-
-    def enter(self, address: str) -> bool:
-        if self._total >= self.most or self._waiting[address] >= self.most_from_one:
-            self.refused += 1
-            self.complain(address, "too many unfinished handshakes")
-            return False
-        self._total += 1
-        self._waiting[address] += 1
-        return True
-
-    def leave(self, address: str) -> None:
-        self._total -= 1
-        self._waiting[address] -= 1
-        if not self._waiting[address]:
-            del self._waiting[address]
-
-    def complain(self, name: str, what: str) -> None:
-        """Name a culprit in the log, at most once a minute."""
-        unsaid = self._complaints.about(f"{name} {what}", asyncio.get_running_loop().time())
-        if unsaid is not None:
-            again = f" ({unsaid} times more since the last line)" if unsaid else ""
-            logger.warning("%s: %s%s", name, what, again)
 
 
 class GuardedConnection(ServerConnection):
@@ -118,6 +31,8 @@ class GuardedConnection(ServerConnection):
     def __init__(self, *args: Any, door: Door, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._door = door
+        self._place: str | None = None
+        self._is_made = False
         self._allowance = Allowance(door.frames_per_s, gathers_s=4.0)
         self._frames = 0
         self._fragments = 0
@@ -127,8 +42,7 @@ class GuardedConnection(ServerConnection):
 
     @property
     def address(self) -> str:
-        address: Any = self.remote_address
-        return str(address[0]) if address else "unknown"
+        return _peer(self.transport)
 
     @property
     def name(self) -> str:
@@ -136,21 +50,36 @@ class GuardedConnection(ServerConnection):
         admitted = getattr(self, "admitted", None)
         return str(admitted.known.identity) if admitted else self.address
 
-    async def handshake(self, *args: Any, **kwargs: Any) -> None:
-        address = self.address
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        address = _peer(transport)
         if not self._door.enter(address):
-            self.transport.abort()
-            await super().handshake(*args, **kwargs)
+            cast(asyncio.Transport, transport).abort()
             return
+        self._place = address
+        self._welcome(cast(asyncio.Transport, transport))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._leave_door()
+        if self._is_made:
+            super().connection_lost(exc)
+
+    async def handshake(self, *args: Any, **kwargs: Any) -> None:
         try:
             await super().handshake(*args, **kwargs)
         finally:
-            self._door.leave(address)
+            self._leave_door()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def _welcome(self, transport: asyncio.Transport) -> None:
+        """Begin the websocket's handshake."""
+        self._is_made = True
         super().connection_made(transport)
         self.recv_messages.pause = self._pause
         self.recv_messages.resume = self._resume
+
+    def _leave_door(self) -> None:
+        if self._place is not None:
+            self._door.leave(self._place)
+            self._place = None
 
     def data_received(self, data: bytes) -> None:
         self._frames = 0
@@ -230,3 +159,93 @@ class GuardedConnection(ServerConnection):
             self.transport.pause_reading()
         else:
             self.transport.resume_reading()
+
+
+class TlsConnection(GuardedConnection):
+    """A guarded websocket within TLS.
+
+    A server's TLS would tell us of a connection only when its handshake is over: who says nothing
+    would not be counted. So TLS begins here, after the place at the door was taken.
+    """
+
+    def __init__(self, *args: Any, context: ssl.SSLContext, patience_s: float, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self._context = context
+        self._patience_s = patience_s
+        self._securing: asyncio.Task[None] | None = None
+        self._early = b""
+        self._is_lost = False
+
+    def _welcome(self, transport: asyncio.Transport) -> None:
+        self._door.half_open.add(transport)
+        securing = self.loop.start_tls(
+            transport,
+            self,
+            self._context,
+            server_side=True,
+            ssl_handshake_timeout=self._patience_s,
+        )
+        # TLS has to have the transport before the first bytes are read, a task may begin too late.
+        waits_for = securing.send(None)
+        self._securing = self.loop.create_task(
+            self._secure(transport, _go_on_with(securing, waits_for))
+        )
+
+    async def _secure(
+        self, transport: asyncio.Transport, securing: Awaitable[asyncio.Transport | None]
+    ) -> None:
+        try:
+            secured = await securing
+        except OSError:  # of TLS too: port scans, clients that do not verify us, or say nothing
+            transport.abort()
+        else:
+            self._welcome_secured(secured)
+        finally:
+            self._securing = None
+            self._door.half_open.discard(transport)
+            if not self._is_made:
+                self._leave_door()
+
+    def _welcome_secured(self, secured: asyncio.Transport | None) -> None:
+        if secured is None or self._is_lost:
+            return
+        super()._welcome(secured)
+        if self._early:
+            self.data_received(self._early)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._is_lost = True
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_made:
+            super().data_received(data)
+        else:
+            self._early += data  # it came with the last words of the handshake
+
+    def eof_received(self) -> None:
+        if self._is_made:
+            super().eof_received()
+
+
+@types.coroutine
+def _go_on_with(
+    coroutine: Coroutine[Any, Any, asyncio.Transport | None], waits_for: Any
+) -> Generator[Any, Any, asyncio.Transport | None]:
+    """Await the rest of a coroutine that was begun by hand, from its first wait on."""
+    try:
+        while True:
+            try:
+                sent = yield waits_for
+            except BaseException as exc:
+                waits_for = coroutine.throw(exc)
+            else:
+                waits_for = coroutine.send(sent)
+    except StopIteration as end:
+        result: asyncio.Transport | None = end.value
+        return result
+
+
+def _peer(transport: asyncio.BaseTransport) -> str:
+    address: Any = transport.get_extra_info("peername")
+    return str(address[0]) if address else "unknown"

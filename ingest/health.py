@@ -3,6 +3,7 @@
 import http
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -10,11 +11,21 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
+from ingest.door import Door
+from ingest.guard import GuardedConnection
+
+_MOST_AT_ONCE, _MOST_FROM_ONE = 64, 32
+_OPEN_TIMEOUT_S = 5.0
+
 
 async def serve_health(
     host: str, port: int, registry: CollectorRegistry, state: Callable[[], dict[str, Any]]
 ) -> Server:
-    """Answer plain HTTP; ``state`` gives the body of /healthz, its ``ok`` the status 200 or 503."""
+    """Answer plain HTTP; ``state`` gives the body of /healthz, its ``ok`` the status 200 or 503.
+
+    Few connections at a time, and none for long: it must not use up the files of the process.
+    """
+    door = Door(_MOST_AT_ONCE, _MOST_FROM_ONE, frames_per_s=10, unread_s=_OPEN_TIMEOUT_S)
 
     def answer(websocket: ServerConnection, request: Request) -> Response:
         path = request.path.partition("?")[0]
@@ -29,7 +40,16 @@ async def serve_health(
     async def refuse(websocket: ServerConnection) -> None:
         await websocket.close()  # never reached: every request is answered above
 
-    return await serve(refuse, host, port, process_request=answer, server_header=None)
+    return await serve(
+        refuse,
+        host,
+        port,
+        process_request=answer,
+        create_connection=partial(GuardedConnection, door=door),  # type: ignore[arg-type]
+        open_timeout=_OPEN_TIMEOUT_S,
+        server_header=None,
+        compression=None,
+    )
 
 
 def _response(status: http.HTTPStatus, content_type: str, body: bytes) -> Response:

@@ -1,7 +1,8 @@
 """Which charge points may connect: a copy of the table, renewed when the table says it changed."""
 
 import asyncio
-from dataclasses import dataclass, field
+import logging
+from dataclasses import dataclass, field, replace
 
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
@@ -10,10 +11,14 @@ from psycopg_pool import AsyncConnectionPool
 import sql
 from ingest.admission import Admitted
 from ingest.charge_point import Registration
+from ingest.database import DATABASE_AWAY
 from ingest.writer import forget
+
+logger = logging.getLogger(__name__)
 
 _QUERIES = sql.load("ingest")
 _OPERATIONS = sql.load("operations")
+_DIGESTS_GATHER_S = 1.0
 _MOST_PENDING = 1000  # knocks of strangers kept for approval
 
 
@@ -30,6 +35,8 @@ class Registry:
     _known: dict[str, Registration] = field(default_factory=dict)
     _asked: dict[str, asyncio.Future[Registration | None]] = field(default_factory=dict)
     _asking: asyncio.Task[None] | None = None
+    _digests: dict[int, str] = field(default_factory=dict)
+    _keeping: asyncio.Task[None] | None = None
 
     async def load(self, charge_point_id: int | None = None) -> list[Registration]:
         """Read the table, or one row of it, anew, and return what was read."""
@@ -69,6 +76,31 @@ class Registry:
                 await conn.execute(_OPERATIONS["use_new_password"], parameters)
             await conn.execute(_OPERATIONS["raise_security_profile"], parameters)
         await self.load(known.charge_point_id)
+
+    def keep_digest(self, known: Registration, digest: str) -> None:
+        """Have the digest written down, with those of others; it may be lost, and is made again."""
+        self._digests[known.charge_point_id] = digest
+        if (newest := self._known.get(known.identity)) is not None:
+            self._known[known.identity] = replace(newest, password_digest=digest)
+        if self._keeping is None or self._keeping.done():
+            self._keeping = asyncio.create_task(self._keep_digests())
+
+    async def familiar_addresses(self) -> list[str]:
+        """Return the addresses that charge points came from in the last days."""
+        async with self.pool.connection() as conn:
+            cursor = await conn.execute(_QUERIES["familiar_addresses"])
+            return [address for (address,) in await cursor.fetchall()]
+
+    async def _keep_digests(self) -> None:
+        while self._digests:
+            await asyncio.sleep(_DIGESTS_GATHER_S)
+            digests, self._digests = self._digests, {}
+            parameters = {"charge_point_ids": list(digests), "digests": list(digests.values())}
+            try:
+                async with self.pool.connection() as conn:
+                    await conn.execute(_QUERIES["keep_password_digests"], parameters)
+            except DATABASE_AWAY as exc:
+                logger.warning("password digests are not kept: %s", str(exc).strip())
 
     async def _meet(self, identity: str) -> Registration | None:
         """Ask the table, together with whoever else knocks meanwhile: thousands may at once."""

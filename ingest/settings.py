@@ -8,6 +8,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ingest.tls import CIPHERS, TlsFiles
 
+_SHORTEST_SECRET = 32
+
 
 class BadSettings(ValueError):
     """The environment does not say what we need; the message names each variable and value."""
@@ -22,6 +24,7 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
     ocpp_host: str = "127.0.0.1"
     ocpp_port: int = Field(9000, ge=0, le=65535)
+    health_host: str = "127.0.0.1"
     health_port: int = Field(9464, ge=0, le=65535)
     unknown_charge_points: Literal["refuse", "accept"] = "refuse"
     unknown_id_tags: Literal["invalid", "accept"] = "invalid"
@@ -35,6 +38,7 @@ class Settings(BaseSettings):
     frames_per_second: float = Field(500.0, gt=0)
     sockets_per_minute: float = Field(60.0, gt=0)
     wrong_passwords_per_minute: float = Field(60.0, gt=0)
+    password_pepper_file: Path | None = None
     unread_seconds: float = Field(10.0, gt=0)
     meter_value_interval: int = Field(10, ge=1)
     clock_aligned_interval: int = Field(900, ge=0)
@@ -51,6 +55,13 @@ class Settings(BaseSettings):
     def _in_capitals(cls, value: object) -> object:
         return value.strip().upper() if isinstance(value, str) else value
 
+    @field_validator("password_pepper_file")
+    @classmethod
+    def _holds_a_secret(cls, path: Path | None) -> Path | None:
+        if path is not None:
+            _read_secret(path)
+        return path
+
     @model_validator(mode="after")
     def _come_in_pairs(self) -> Self:
         for pair in (("tls_certificate", "tls_key"), ("authority_certificate", "authority_key")):
@@ -62,6 +73,12 @@ class Settings(BaseSettings):
                 f"{_variable('tls_client_authority')} is set, {_variable('tls_certificate')} is not"
             )
         return self
+
+    @property
+    def pepper(self) -> bytes | None:
+        """The secret of quick password checks; None: there is none, and no such checks."""
+        path = self.password_pepper_file
+        return None if path is None else _read_secret(path)
 
     @property
     def tls_files(self) -> TlsFiles | None:
@@ -83,6 +100,16 @@ def from_environment() -> Settings:
         return Settings()
     except ValidationError as exc:
         raise BadSettings("\n".join(_complaint(dict(error)) for error in exc.errors())) from None
+
+
+def _read_secret(path: Path) -> bytes:
+    try:
+        secret = path.read_bytes().strip()
+    except OSError as exc:
+        raise ValueError(str(exc)) from None
+    if len(secret) < _SHORTEST_SECRET:
+        raise ValueError(f"the secret in it has fewer than {_SHORTEST_SECRET} bytes")
+    return secret
 
 
 def _complaint(error: dict[str, object]) -> str:

@@ -307,15 +307,15 @@ WHERE
 -- name: charge_points
 -- The registry, whole or one of them.
 SELECT
-    charge_point_id, identity, registration, time_zone, password_hash, new_password_hash, security_profile,
-    boot IS NOT NULL AS has_booted
+    charge_point_id, identity, registration, time_zone, password_hash, new_password_hash, password_digest,
+    security_profile, boot IS NOT NULL AS has_booted
 FROM charge_point
 WHERE %(charge_point_id)s::integer IS NULL OR charge_point_id = %(charge_point_id)s;
 
 -- name: find_charge_points
 SELECT
-    charge_point_id, identity, registration, time_zone, password_hash, new_password_hash, security_profile,
-    boot IS NOT NULL AS has_booted
+    charge_point_id, identity, registration, time_zone, password_hash, new_password_hash, password_digest,
+    security_profile, boot IS NOT NULL AS has_booted
 FROM charge_point
 WHERE identity = ANY(%(identities)s);
 
@@ -323,15 +323,35 @@ WHERE identity = ANY(%(identities)s);
 -- Another replica may register the same ones at this moment: then its rows are returned.
 INSERT INTO charge_point AS cp (identity)
 SELECT identity FROM unnest(%(identities)s::text[]) AS stranger (identity) ORDER BY identity
-ON CONFLICT (identity) DO UPDATE SET identity = cp.identity
+ON CONFLICT (identity) DO UPDATE SET created_at = cp.created_at
 RETURNING
     cp.charge_point_id, cp.identity, cp.registration, cp.time_zone, cp.password_hash, cp.new_password_hash,
-    cp.security_profile, cp.boot IS NOT NULL AS has_booted;
+    cp.password_digest, cp.security_profile, cp.boot IS NOT NULL AS has_booted;
 
 -- name: list_strangers
 -- Pending until somebody approves them, or until so many others came after them.
-SELECT list_stranger(stranger.identity, %(most)s)
-FROM unnest(%(identities)s::text[]) AS stranger (identity);
+SELECT list_strangers(%(identities)s, %(most)s);
+
+-- name: keep_password_digests
+-- What is locked is left out: a digest is made again.
+UPDATE charge_point AS cp
+SET password_digest = made.digest
+FROM (
+    SELECT known.charge_point_id, new.digest
+    FROM unnest(%(charge_point_ids)s::integer[], %(digests)s::text[]) AS new (charge_point_id, digest)
+    INNER JOIN charge_point AS known ON new.charge_point_id = known.charge_point_id
+    FOR NO KEY UPDATE OF known SKIP LOCKED
+) AS made
+WHERE cp.charge_point_id = made.charge_point_id;
+
+-- name: familiar_addresses
+-- Where charge points came from in the last week.
+SELECT conn.remote_address
+FROM connection AS conn
+WHERE conn.opened_at > now() - INTERVAL '7 days' AND conn.remote_address IS NOT NULL
+GROUP BY conn.remote_address
+ORDER BY max(conn.opened_at)
+LIMIT 20000;
 
 -- name: heartbeat_interval
 -- As read from the charge point, or as it took it from us, in seconds.

@@ -1,6 +1,6 @@
 """Allowances: so many a second, and what gathers while nobody asks."""
 
-from ingest.guard import Allowance
+from ingest.door import Allowance
 
 
 def test_what_was_refused_costs_nothing():
