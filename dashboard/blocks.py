@@ -15,6 +15,7 @@ from dashboard import addresses, data, db, exports, formats, states, visitor
 from dashboard.charts import style
 from dashboard.filters import Selection, presets, today
 from dashboard.visitor import t
+from dashboard.written import written
 
 Kind = Literal[
     "text", "integer", "number", "kwh", "kw", "percent", "money", "duration",
@@ -91,7 +92,7 @@ def table(
         shown[column.name] = _prepared(shown[column.name], column)
     writers = {c.name: _writer(c, language) for c in columns if c.kind in _WRITTEN}
     event: Any = st.dataframe(
-        shown.style.format(writers),
+        written(shown, writers),
         column_config={column.name: _config(column, language) for column in columns},
         hide_index=True,
         height=height,

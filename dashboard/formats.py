@@ -5,17 +5,12 @@ from datetime import date, datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_date, format_datetime
-
 Language = Literal["pt", "en"]
 
 UNKNOWN = "—"
 ZONE = ZoneInfo("America/Sao_Paulo")
-_LOCALE = {"pt": "pt_BR", "en": "en_GB"}
 _BRAZILIAN = str.maketrans(",.", ".,")
-_INSTANT = {"pt": "dd/MM/yyyy HH:mm", "en": "yyyy-MM-dd HH:mm"}
-_SECOND = {"pt": "dd/MM/yyyy HH:mm:ss", "en": "yyyy-MM-dd HH:mm:ss"}
-_DAY = {"pt": "dd/MM/yyyy", "en": "yyyy-MM-dd"}
+_DAY = {"pt": "%d/%m/%Y", "en": "%Y-%m-%d"}
 _TABLE_INSTANT = {"pt": "DD/MM/YYYY HH:mm", "en": "YYYY-MM-DD HH:mm"}
 _TABLE_DAY = {"pt": "DD/MM/YYYY", "en": "YYYY-MM-DD"}
 # Plotly wants the decimal sign first, then the thousands sign.
@@ -90,8 +85,8 @@ def local(moment: datetime) -> datetime:
 def instant(moment: datetime | None, language: Language, seconds: bool = False) -> str:
     if is_unknown(moment) or moment is None:
         return UNKNOWN
-    pattern = (_SECOND if seconds else _INSTANT)[language]
-    return str(format_datetime(local(moment), pattern, locale=_LOCALE[language]))
+    # Figures have hundreds of these: Babel would take a good part of a second.
+    return local(moment).strftime(_DAY[language] + (" %H:%M:%S" if seconds else " %H:%M"))
 
 
 def clock(moment: datetime | None) -> str:
@@ -101,7 +96,7 @@ def clock(moment: datetime | None) -> str:
 def day(value: date | None, language: Language) -> str:
     if is_unknown(value) or value is None:
         return UNKNOWN
-    return str(format_date(value, _DAY[language], locale=_LOCALE[language]))
+    return value.strftime(_DAY[language])
 
 
 def age(since: datetime | None, now: datetime) -> str:

@@ -58,14 +58,17 @@ _BAR_HOVER += "<extra></extra>"
 
 
 def _bar_facts(part: pd.DataFrame, words: Words) -> list[list[Any]]:
+    columns = ("transaction_id", "name", "connector_id", "started_at", "energy_source")
     return [
         [
-            row.transaction_id,
-            style.safe(f"{row.name_} / {row.connector_id}"),
-            formats.instant(row.started_at, words.language),
-            words(f"energy_source.{row.energy_source}"),
+            number,
+            style.safe(f"{name} / {connector}"),
+            formats.instant(started_at, words.language),
+            words(f"energy_source.{source}"),
         ]
-        for row in part.rename(columns={"name": "name_"}).itertuples()
+        for number, name, connector, started_at, source in zip(
+            *(part[column].tolist() for column in columns), strict=True
+        )
     ]
 
 
@@ -89,7 +92,8 @@ def _session_axis(figure: go.Figure, shown: pd.DataFrame, words: Words) -> None:
     step = max(1, len(shown) // 8)
     at = list(range(0, len(shown), step))
     day = "%d/%m" if words.language == "pt" else "%m-%d"
-    texts = [f"{formats.local(shown['started_at'][i]):{day}}" for i in at]
+    begun = style.local(shown["started_at"].iloc[at])
+    texts = [f"{start:{day}}" for start in begun]
     figure.update_xaxes(tickvals=at, ticktext=texts, title=words("sessions.in_order"))
     if len(shown) < 8:
         figure.update_xaxes(range=[-4, len(shown) + 3])
