@@ -19,6 +19,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 lock: pyproject.toml  ## compile the locks anew (exact versions, hashes, no index address)
 	$(BIN)/uv pip compile --quiet --universal --all-extras --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --extra login --extra scale --generate-hashes --no-emit-index-url --no-header --constraints requirements.lock pyproject.toml -o requirements.runtime.lock
+	$(BIN)/uv pip compile --quiet --universal --group fuzz --generate-hashes --no-emit-index-url --no-header -o requirements.fuzz.lock
 
 demo: setup  ## everything on this machine: http://localhost:8501
 	@$(BIN)/eletroposto demo
@@ -43,4 +44,8 @@ bench: setup  ## the load generator beside the naive reference; OPTIONS="--growt
 faults: setup  ## kill, cut and starve real processes, then count
 	$(BIN)/python -m tests.faults
 
-.PHONY: help setup lock demo check audit test bench faults
+fuzz: setup  ## look for inputs that raise, guided by coverage; OPTIONS="frames --seconds 300"
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --require-hashes -r requirements.fuzz.lock
+	$(BIN)/python -m tests.faults.fuzz --coverage $(OPTIONS)
+
+.PHONY: help setup lock demo check audit test bench faults fuzz

@@ -45,6 +45,11 @@ def one_of(options: Sequence[str], default: str) -> Callable[[list[str]], str]:
     return lambda values: values[0] if values[0] in options else default
 
 
+def number(text: str) -> int | None:
+    """The number that an address names; None for nonsense and for what no column could hold."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
 def arrive(page: str) -> None:
     """Note which page this run draws, so that ``take`` can tell moving from clearing."""
     st.session_state["_moved"] = st.session_state.get("_page") != page

@@ -6,20 +6,15 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import blocks, formats, header, visitor
+from dashboard import addresses, blocks, confirming, db, formats, header, visitor
 from dashboard.charts import sequence
 from dashboard.charts import sessions as charts
+from dashboard.data import operations
 from dashboard.data import sessions as ask
 from dashboard.visitor import t
 
 _AMBER, _RED = 3.0, 10.0
 _PARTS = 12
-
-
-def wanted() -> int | None:
-    """The number in the URL; None for nonsense."""
-    text = st.query_params.get("transacao", "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
 def span(session: Any) -> ask.Span:
@@ -204,6 +199,28 @@ def visit(session: Any) -> None:
                 blocks.link("session", t("session.part", part=part), transacao=number)
 
 
+def ending(session: Any, where: ask.Span) -> None:
+    """For operators: a session whose stop is lost can be ended in our books."""
+    if not session["is_open"] or not visitor.may_act():
+        return
+    if not st.button(t("ending.button"), key="end_session", icon=":material/stop_circle:"):
+        return
+    connector = t("confirm.connector", number=where.connector_id)
+    name = f"**{blocks.plain(session['name'])}** (`{blocks.plain(where.charge_point)}`)"
+    confirming.ask(
+        t("ending.title", number=where.transaction_id),
+        [f"{name} · {connector}", t("ending.text")],
+        t("ending.agree"),
+        lambda: _end(where.transaction_id),
+        t("ending.done"),
+    )
+
+
+def _end(number: int) -> None:
+    if not operations.end_transaction(number):
+        raise db.NoAnswer("refused", t("ending.not_open"))
+
+
 def neighbours(where: ask.Span) -> None:
     earlier, later = ask.neighbours(where)
     with st.container(horizontal=True):
@@ -228,6 +245,7 @@ def page(session: Any) -> None:
     kind = session["current_type"] or t("unknown.not_told")
     st.caption(t("session.line", number=where.transaction_id, start=start, end=end, kind=kind))
     neighbours(where)
+    ending(session, where)
     visit(session)
     summary(session)
     left, right = st.columns([3, 2], gap="large")
@@ -241,7 +259,7 @@ def page(session: Any) -> None:
             messages(where)
 
 
-number = wanted()
+number = addresses.number(st.query_params.get("transacao", ""))
 found = ask.session(number) if number is not None else None
 if found is None:
     header.title(t("session.title"))

@@ -93,6 +93,13 @@ SEEDS = {
         _ENDLESS,
     ],
     "links": [b"/sessoes?periodo=7d", b"https://host:8501/a//b", b"//other/", b"/\\other", b""],
+    "pages": [
+        b"de=2026-03-01&ate=2026-03-07&estacao=CP-1&estacao=Garagem+%C3%A9+2&lang=en",
+        b"de=2026-12-31&ate=2020-01-01&tipo=open&estacao=CP-9",
+        b"de=9999-12-31&ate=0001-01-01&lang=pt",
+        b"de=&ate=x&estacao=&tipo=&lang=",
+    ],
+    "numbers": [b"1", b"0017", b"9223372036854775807", b"-1", b"1e3", "١٢".encode()],
     "frames": FRAMES,
     "identities": [b"/ocpp/BENCH-1", b"/a/b/%C3%A9?x=1", b"/", b"//..//%00"],
     "credentials": [b"QkVOQ0gtMTpzZWNyZXQ=", b"Basic QTpC", b"Bearer x"],

@@ -4,11 +4,14 @@ import contextlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import parse_qs
 
 import httpx
 import orjson
 from pydantic import ValidationError
+from streamlit.testing.v1 import AppTest
 
+from dashboard import addresses
 from dashboard.signin import local_path
 from flows.dojot_history import HistoryError, _is_unknown_device, _life_s, _series
 from ingest.central_system import read_identity
@@ -118,6 +121,44 @@ def links(data: bytes) -> None:
     assert not path.startswith(("//", "/\\"))
 
 
+def addressed_page() -> None:
+    """What pages take from their address, without a database: period, station, kind, language."""
+    import streamlit as st
+
+    from dashboard import addresses, header, visitor
+
+    addresses.arrive("here")
+    header._period()
+    known = ["CP-1", "Garagem é 2"]
+    addresses.take("estacao", lambda values: [value for value in values if value in known], [])
+    st.multiselect("charge points", known, key="estacao", persist_state="session")
+    addresses.show("estacao", st.session_state["estacao"], [])
+    addresses.take("tipo", addresses.one_of(("all", "open"), "all"), "all")
+    st.selectbox("kind", ("all", "open"), key="tipo", persist_state="session")
+    addresses.show("tipo", st.session_state["tipo"], "all")
+    header._language()
+    selection = visitor.selection()
+    assert selection.period.since < selection.period.until
+    assert selection.before().period.until <= selection.period.since
+    assert set(selection.charge_points or ()) <= set(known)
+    assert visitor.t("header.de")
+
+
+def pages(data: bytes) -> None:
+    """The address of a page, whole, as a link or a hand has written it."""
+    page = AppTest.from_function(addressed_page, default_timeout=20)
+    for name, values in parse_qs(data.decode("utf-8", "replace"), max_num_fields=None).items():
+        page.query_params[name] = values
+    page.run()
+    assert not page.exception, page.exception[0].value
+
+
+def numbers(data: bytes) -> None:
+    """The number of a session in an address: what the database can be asked for, or nothing."""
+    number = addresses.number(data.decode("utf-8", "replace"))
+    assert number is None or 0 <= number < 2**63
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "frames": frames,
     "identities": identities,
@@ -127,4 +168,8 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "histories": histories,
     "tokens": tokens,
     "links": links,
+    "pages": pages,
+    "numbers": numbers,
 }
+# They start a page or read the environment anew: some dozens a second at best.
+SLOW = {"settings": 150, "pages": 15}

@@ -25,7 +25,7 @@ from testbench.socket import connected
 from tests.acceptance.conftest import CentralSystem
 from tests.faults.mutations import FRAMES, Mutator
 
-_SETTINGS = {
+SETTINGS = {
     "unknown_charge_points": "accept",
     "configure_on_boot": "false",
     "frames_per_second": "1000000",
@@ -117,7 +117,7 @@ def main() -> int:
     ):
         url = server.create_database("fuzz")
         migrate(url)
-        central_system = CentralSystem(url, log, _SETTINGS)
+        central_system = CentralSystem(url, log, SETTINGS)
         central_system.start()
         pid, began = central_system.pid, time.monotonic()
         tally = asyncio.run(
@@ -126,27 +126,28 @@ def main() -> int:
         took = time.monotonic() - began
         is_same = central_system.is_alive and central_system.pid == pid
         ended = central_system.stop()
-        kept = _kept(url)
+        with psycopg.connect(url) as conn:
+            logged = kept(conn)
     tracebacks = central_system.log.count("Traceback")
     print(
         f"seed {arguments.seed}: {tally.sent} mutated frames in {took:.0f} s over"
-        f" {arguments.sockets} sockets, {tally.answered} answered, {kept} in the raw log;"
+        f" {arguments.sockets} sockets, {tally.answered} answered, {logged} in the raw log;"
         f" honest heartbeats {tally.honest}; sockets closed {len(tally.closed)},"
         f" tracebacks {tracebacks}, exit code {ended} ({log})"
     )
     for case in tally.closed[:10]:
         print(f"CLOSED: {case}")
     is_clean = is_same and not tally.closed and not tracebacks and not ended
-    return 0 if is_clean and kept >= tally.sent else 1
+    return 0 if is_clean and logged >= tally.sent else 1
 
 
-def _kept(url: str) -> int:
-    with psycopg.connect(url) as conn:
-        row = conn.execute(
-            "SELECT count(*) FROM ocpp_message AS msg"
-            " INNER JOIN charge_point AS cp ON msg.charge_point_id = cp.charge_point_id"
-            " WHERE cp.identity LIKE 'FUZZ-%' AND raw NOT LIKE '%\"beat-%'"
-        ).fetchone()
+def kept(conn: psycopg.Connection[tuple[int]]) -> int:
+    """Count the mutated frames in the raw log."""
+    row = conn.execute(
+        "SELECT count(*) FROM ocpp_message AS msg"
+        " INNER JOIN charge_point AS cp ON msg.charge_point_id = cp.charge_point_id"
+        " WHERE cp.identity LIKE 'FUZZ-%' AND raw NOT LIKE '%\"beat-%'"
+    ).fetchone()
     return int(row[0]) if row else 0
 
 

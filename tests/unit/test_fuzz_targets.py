@@ -6,7 +6,7 @@ import pytest
 
 from tests.faults.fuzz import CORPUS
 from tests.faults.mutations import SEEDS, Mutator
-from tests.faults.targets import TARGETS
+from tests.faults.targets import SLOW, TARGETS
 
 _FOUND = [path for path in sorted(CORPUS.glob("*/*")) if path.is_file()]
 
@@ -14,7 +14,7 @@ _FOUND = [path for path in sorted(CORPUS.glob("*/*")) if path.is_file()]
 @pytest.mark.parametrize("target", TARGETS)
 def test_mutated_inputs_are_read_or_refused(target: str) -> None:
     mutator = Mutator(2026, SEEDS[target])
-    for data in (mutator.next() for _ in range(150 if target == "settings" else 3000)):
+    for data in (mutator.next() for _ in range(SLOW.get(target, 3000))):
         TARGETS[target](data)
 
 

@@ -52,6 +52,13 @@ def test_a_lock_has_hashes_and_no_address(name: str) -> None:
     assert all("--hash=sha256:" in block for block in blocks)
 
 
+def test_the_lock_for_fuzzing_has_hashes_and_no_address() -> None:
+    text = text_of(ROOT / "requirements.fuzz.lock")
+    assert "://" not in text
+    pins = re.findall(r"^([\w-]+)==.*\\\n +--hash=sha256:", text, re.M)
+    assert pins == ["atheris", "atheris"]  # which one depends on the version of Python
+
+
 def test_make_check_keeps_the_rooms_apart() -> None:
     recipe = text_of(ROOT / "Makefile").partition("\ncheck:")[2].partition("\n\n")[0]
     assert "lint-imports" in recipe
