@@ -87,12 +87,15 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Undated:
-    """Readings without a usable time, early on a socket: the one before may have had them too.
+    """Readings without a usable time, which may have come before.
 
     Our time stands in for theirs, another one each time, so their key does not tell.
+
+    Attributes:
+        opened_at: Of the socket, early on it: the one before may have had them too. None: later.
     """
 
-    opened_at: datetime
+    opened_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

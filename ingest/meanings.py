@@ -118,9 +118,8 @@ class Situation:
                 break
         else:
             return []
-        if self.opened_at is None or received_at - self.opened_at > _REPEATS_FIRST:
-            return []
-        return [Undated(self.opened_at)]
+        is_early = self.opened_at and received_at - self.opened_at <= _REPEATS_FIRST
+        return [Undated(self.opened_at if is_early else None)]
 
     def note_status(self, change: StatusChange) -> None:
         """Learn from a status which open transactions have ended without a stop."""

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -16,7 +15,6 @@ import sql
 from ingest.facts import (
     Authorization,
     Boot,
-    Meaning,
     Report,
     StatusChange,
     TransactionStart,
@@ -25,58 +23,24 @@ from ingest.facts import (
     Verdict,
 )
 from ingest.frames import result_text
+from ingest.items import Closing as Closing
+from ingest.items import Item as Item
+from ingest.items import Message as Message
+from ingest.items import Opening as Opening
 from ingest.meanings import OpenTransaction
 from ingest.readings import COLUMNS, Reading
+from ingest.repeats import leave_out_repeats
 
 _QUERIES = sql.load("ingest")
-_MOST_COMPARED = 500  # readings without a time, in one batch, that may be repeats
+# Each day is a part of its own in the database, and making one takes it about 6 ms and some locks.
+_MOST_NEW_DAYS = 64
 _FORGET_MARKS_S = 60  # touched_window promises a mark a minute
 
 set_json_dumps(orjson.dumps)
 
 
-@dataclass(slots=True)
-class Message:
-    """A frame on its way into the raw log, with what it means.
-
-    Attributes:
-        meaning: None for frames that are only logged.
-        answer: The frame that leaves once this is committed; the store writes it for a meaning.
-            Empty: none is due.
-    """
-
-    charge_point_id: int
-    received_at: datetime
-    raw: str
-    message_type: int | None = None
-    direction: str = "i"
-    action: str | None = None
-    message_id: str | None = None
-    meaning: Meaning | None = None
-    answer: str | None = None
-
-
-@dataclass(slots=True)
-class Opening:
-    """A socket opened; the store fills in the transactions its charge point has open."""
-
-    charge_point_id: int
-    opened_at: datetime
-    remote_address: str
-    open_transactions: dict[int, OpenTransaction] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Closing:
-    """A socket ended."""
-
-    charge_point_id: int
-    opened_at: datetime
-    closed_at: datetime
-    reason: str
-
-
-Item = Message | Opening | Closing
+class TooManyDays(Exception):
+    """The items are of more days than one commit had better begin."""
 
 
 class Store:
@@ -91,18 +55,27 @@ class Store:
         self._unknown_status = unknown_status
         self._marked: set[tuple[int, int]] = set()
         self._marks_since = time.monotonic()
+        self._days: set[int] = set()
+        self._connectors: set[tuple[int, int]] = set()
 
     def save(self, conn: Connection, items: Sequence[Item]) -> None:
         """Store all items in one transaction and write their answers.
 
         Idempotent but for the raw log, which has a row for each frame that came. On return
         everything is committed; if it raises, nothing is.
+
+        Raises:
+            TooManyDays: Only for several items; fewer of them may pass.
         """
         messages = [item for item in items if isinstance(item, Message)]
         meant = [message for message in messages if message.meaning is not None]
-        marks = self._new_marks(meant)
+        marks, connectors = self._news(meant)
+        days = {hour // 24 for _, hour in marks} - self._days
+        if len(days) > _MOST_NEW_DAYS and len(items) > 1:
+            raise TooManyDays
+        is_plain = not marks and not connectors and _are_plain(meant)
         with _taken_back_on_failure(meant):
-            if not marks and len(messages) == len(items) and _are_plain(meant):
+            if is_plain and len(messages) == len(items):
                 self._store(conn, messages)  # one statement is a transaction by itself
             else:
                 with conn.transaction():
@@ -111,8 +84,11 @@ class Store:
                     self._store(conn, messages)
                     self._save_set_aside(conn, meant)
                     self._touch(conn, marks)
+                    self._note_connectors(conn, connectors)
                     self._close(conn, [item for item in items if isinstance(item, Closing)])
         self._marked |= marks
+        self._days |= days
+        self._connectors |= connectors
 
     def _save_facts(self, conn: Connection, messages: list[Message]) -> None:
         with_facts = [message for message in messages if message.meaning and message.meaning.facts]
@@ -121,7 +97,7 @@ class Store:
         self._judge(conn, list(_facts(with_facts, Authorization)))
         self._start(conn, list(_facts(with_facts, TransactionStart)))
         self._stop(conn, list(_facts(with_facts, TransactionStop)))
-        self._leave_out_repeats(conn, list(_facts(with_facts, Undated)))
+        leave_out_repeats(conn, list(_facts(with_facts, Undated)))
         self._insert(conn, "statuses", list(_facts(with_facts, StatusChange)), _status_row)
         self._insert(conn, "boots", list(_facts(with_facts, Boot)), _boot_row)
         self._insert(conn, "reports", list(_facts(with_facts, Report)), _report_row)
@@ -168,32 +144,12 @@ class Store:
             if connector_id is not None and message.meaning:
                 message.meaning.place_readings(connector_id, stop.matched_id)
 
-    def _leave_out_repeats(self, conn: Connection, found: list[tuple[Message, Undated]]) -> None:
-        """Leave out readings without a usable time that the socket before had brought already."""
-        if not found:
-            return
-        candidates = [
-            (message, reading, fact.opened_at)
-            for message, fact in found
-            if message.meaning
-            for reading in message.meaning.readings
-            if "clock" in (reading.extra or {}).get("flags", ())
-        ]
-        if len(candidates) > _MOST_COMPARED:
-            return
-        rows = (_undated_row(message, reading, opened) for message, reading, opened in candidates)
-        cursor = conn.execute(_QUERIES["known_undated"], {"readings": Jsonb(_numbered(rows))})
-        for (position,) in cursor.fetchall():
-            message, reading, _ = candidates[position]
-            assert message.meaning is not None
-            message.meaning.readings.remove(reading)
-
     def _insert(
         self, conn: Connection, name: str, found: list[tuple[Message, Any]], row: Any
     ) -> None:
         if found:
-            rows = Jsonb([row(message, fact) for message, fact in found])
-            conn.execute(_QUERIES[f"store_{name}"], {name: rows})
+            rows = _numbered(row(message, fact) for message, fact in found)
+            conn.execute(_QUERIES[f"store_{name}"], {name: Jsonb(rows)})
 
     def _store(self, conn: Connection, messages: list[Message]) -> None:
         """Write the answers, log the messages and keep their readings, in one statement."""
@@ -234,21 +190,29 @@ class Store:
         if pieces:
             conn.execute(_QUERIES["store_set_aside"], {"pieces": Jsonb(pieces)})
 
-    def _new_marks(self, messages: list[Message]) -> set[tuple[int, int]]:
-        """Return the (charge point, hour since 1970) pairs not marked within the last minute."""
+    def _news(self, messages: list[Message]) -> tuple[set[tuple[int, int]], set[tuple[int, int]]]:
+        """Return the (charge point, hour since 1970) pairs not marked within the last minute.
+
+        And the (charge point, connector) pairs that we have not met since we began.
+        """
         now = time.monotonic()  # the clock of the machine may step back
         if now - self._marks_since > _FORGET_MARKS_S:
             self._marked.clear()
             self._marks_since = now
-        found = set()
+        marks, connectors = set(), set()
         for message in messages:
-            assert message.meaning is not None
-            for reading in message.meaning.readings:
-                found.add((message.charge_point_id, int(reading.sampled_at.timestamp()) // 3600))
-            for fact in message.meaning.facts:
+            number, meaning = message.charge_point_id, message.meaning
+            assert meaning is not None
+            for reading in meaning.readings:
+                marks.add((number, int(reading.sampled_at.timestamp()) // 3600))
+                if reading.connector_id > 0:  # 0 is the main meter, or not known yet
+                    connectors.add((number, reading.connector_id))
+            for fact in meaning.facts:
                 if isinstance(fact, StatusChange):
-                    found.add((message.charge_point_id, int(fact.at.timestamp()) // 3600))
-        return found - self._marked
+                    marks.add((number, int(fact.at.timestamp()) // 3600))
+                elif isinstance(fact, TransactionStart):
+                    connectors.add((number, fact.connector_id))
+        return marks - self._marked, connectors - self._connectors
 
     def _touch(self, conn: Connection, marks: set[tuple[int, int]]) -> None:
         if marks:
@@ -257,6 +221,16 @@ class Store:
                 {
                     "charge_point_ids": [charge_point_id for charge_point_id, _ in marks],
                     "hours": [datetime.fromtimestamp(hour * 3600, UTC) for _, hour in marks],
+                },
+            )
+
+    def _note_connectors(self, conn: Connection, connectors: set[tuple[int, int]]) -> None:
+        if connectors:
+            conn.execute(
+                _QUERIES["note_connectors"],
+                {
+                    "charge_point_ids": [charge_point_id for charge_point_id, _ in connectors],
+                    "connector_ids": [connector_id for _, connector_id in connectors],
                 },
             )
 
@@ -309,7 +283,7 @@ def _taken_back_on_failure(messages: list[Message]) -> Iterator[None]:
 
 
 def _reading_rows(messages: list[Message]) -> list[dict[str, Any]]:
-    rows: dict[tuple[int, datetime, int, int], tuple[Reading, int]] = {}
+    rows: dict[tuple[int, datetime, int, int, int | None], tuple[Reading, int]] = {}
     for message in messages:
         for reading in message.meaning.readings if message.meaning else ():
             key = (
@@ -317,6 +291,7 @@ def _reading_rows(messages: list[Message]) -> list[dict[str, Any]]:
                 reading.sampled_at,
                 reading.connector_id,
                 reading.context,
+                reading.transaction_id,
             )
             # One statement cannot touch a row twice: parts of an instant merge here.
             first, _ = rows.setdefault(key, (reading, int(message.action != "MeterValues")))
@@ -388,17 +363,6 @@ def _stop_row(message: Message, stop: TransactionStop) -> dict[str, Any]:
         "reason": stop.reason,
         "flags": stop.flags,
         "received_at": message.received_at,
-    }
-
-
-def _undated_row(message: Message, reading: Reading, opened_at: datetime) -> dict[str, Any]:
-    return {
-        "charge_point_id": message.charge_point_id,
-        "connector_id": reading.connector_id,
-        "context": reading.context,
-        "opened_at": opened_at,
-        "extra": reading.extra,
-        **dict(zip(COLUMNS, reading.values, strict=True)),
     }
 
 

@@ -49,9 +49,8 @@ stored AS (
         current_offered_a real, power_offered_w real,
         connector_id smallint, context smallint, origin smallint, extra jsonb
     )
-    ON CONFLICT (charge_point_id, sampled_at, connector_id, context) DO UPDATE SET
+    ON CONFLICT (charge_point_id, sampled_at, connector_id, context, transaction_id) DO UPDATE SET
         energy_wh = coalesce(mv.energy_wh, excluded.energy_wh),
-        transaction_id = coalesce(mv.transaction_id, excluded.transaction_id),
         power_w = coalesce(mv.power_w, excluded.power_w),
         current_a = coalesce(mv.current_a, excluded.current_a),
         voltage_v = coalesce(mv.voltage_v, excluded.voltage_v),
@@ -73,7 +72,6 @@ stored AS (
         )
     WHERE
         (mv.energy_wh IS NULL AND excluded.energy_wh IS NOT NULL)
-        OR (mv.transaction_id IS NULL AND excluded.transaction_id IS NOT NULL)
         OR (mv.power_w IS NULL AND excluded.power_w IS NOT NULL)
         OR (mv.current_a IS NULL AND excluded.current_a IS NOT NULL)
         OR (mv.voltage_v IS NULL AND excluded.voltage_v IS NOT NULL)
@@ -93,34 +91,40 @@ stored AS (
                 ]
             )
         )
-    RETURNING mv.charge_point_id, mv.sampled_at, mv.connector_id, mv.context
+    RETURNING mv.charge_point_id, mv.sampled_at, mv.connector_id, mv.context, mv.transaction_id
 )
 
-INSERT INTO dojot_outbox (shard, charge_point_ids, sampled_ats, connector_ids, contexts)
+INSERT INTO dojot_outbox (shard, charge_point_ids, sampled_ats, connector_ids, contexts, transaction_ids)
 SELECT
     mod(charge_point_id, 8)::smallint,
     array_agg(charge_point_id),
     array_agg(sampled_at),
     array_agg(connector_id),
-    array_agg(context)
+    array_agg(context),
+    array_agg(transaction_id)
 FROM stored
 WHERE EXISTS (SELECT FROM dojot_feed)
 GROUP BY mod(charge_point_id, 8);
 
 -- name: known_undated
--- Which of these readings, whose time is ours, came already within the hour before their socket.
+-- Which of these readings, whose time is ours, came already: just now on the same socket, or on the one before.
 SELECT r."position"
 FROM jsonb_to_recordset(%(readings)s) AS r (
-    "position" integer, charge_point_id integer, connector_id smallint, context smallint, opened_at timestamptz,
-    extra jsonb, energy_wh double precision, power_w real, current_a real, voltage_v real, soc_percent real,
+    "position" integer, charge_point_id integer, connector_id smallint, context smallint, transaction_id bigint,
+    received_at timestamptz, opened_at timestamptz, extra jsonb, energy_wh double precision, power_w real, current_a real, voltage_v real, soc_percent real,
     temperature_c real, current_offered_a real, power_offered_w real
 )
 WHERE EXISTS (
     SELECT FROM meter_value AS mv
     WHERE
         mv.charge_point_id = r.charge_point_id
-        AND mv.sampled_at < r.opened_at AND mv.sampled_at >= r.opened_at - INTERVAL '1 hour'
+        AND mv.sampled_at >= %(since)s AND mv.sampled_at < r.received_at
+        AND (
+            mv.sampled_at >= r.received_at - %(same_socket)s::interval
+            OR (mv.sampled_at < r.opened_at AND mv.sampled_at >= r.opened_at - %(socket_before)s::interval)
+        )
         AND mv.connector_id = r.connector_id AND mv.context = r.context AND mv.extra = r.extra
+        AND mv.transaction_id IS NOT DISTINCT FROM r.transaction_id
         AND mv.energy_wh IS NOT DISTINCT FROM r.energy_wh
         AND mv.power_w IS NOT DISTINCT FROM r.power_w
         AND mv.current_a IS NOT DISTINCT FROM r.current_a
@@ -164,13 +168,57 @@ CROSS JOIN LATERAL judge_id_tag(asked.id_tag, %(unknown_status)s) AS verdict
 ORDER BY asked.ordinality;
 
 -- name: store_statuses
--- Keep the statuses, and each connector's newest one by its own time.
+-- Keep the statuses, and each connector's newest one by its own time. One that came without a time has ours, another
+-- one each time it comes again: where it says what the last one said some minutes ago, and neither a boot nor a
+-- transaction came between, it is that one.
 WITH incoming AS (
     SELECT s.*
     FROM jsonb_to_recordset(%(statuses)s) AS s (
-        at timestamptz, received_at timestamptz, charge_point_id integer, connector_id smallint, status text,
+        "position" integer, at timestamptz, received_at timestamptz, charge_point_id integer, connector_id smallint, status text,
         error_code text, info text, vendor_id text, vendor_error_code text, flags text[]
     )
+),
+
+told AS (
+    SELECT incoming.*
+    FROM incoming
+    LEFT JOIN LATERAL (
+        SELECT one.*
+        FROM (
+            SELECT
+                sn.received_at, -1 AS "position",
+                ROW(sn.status, sn.error_code, sn.info, sn.vendor_id, sn.vendor_error_code) AS words
+            FROM status_notification AS sn
+            WHERE
+                sn.charge_point_id = incoming.charge_point_id AND sn.connector_id = incoming.connector_id
+                AND sn.at BETWEEN incoming.at - INTERVAL '10 minutes' AND incoming.at + INTERVAL '5 minutes'
+            UNION ALL
+            SELECT
+                earlier.received_at, earlier."position",
+                ROW(earlier.status, earlier.error_code, earlier.info, earlier.vendor_id, earlier.vendor_error_code)
+            FROM incoming AS earlier
+            WHERE
+                earlier.charge_point_id = incoming.charge_point_id AND earlier.connector_id = incoming.connector_id
+                AND earlier."position" < incoming."position"
+                AND earlier.at >= incoming.at - INTERVAL '10 minutes'
+        ) AS one
+        ORDER BY one.received_at DESC, one."position" DESC
+        LIMIT 1
+    ) AS last_one ON incoming.at = incoming.received_at
+    WHERE
+        last_one.words IS DISTINCT FROM ROW(
+            incoming.status, incoming.error_code, incoming.info, incoming.vendor_id, incoming.vendor_error_code
+        )
+        OR EXISTS (
+            SELECT FROM transaction AS tx
+            WHERE
+                tx.charge_point_id = incoming.charge_point_id AND tx.connector_id = incoming.connector_id
+                AND tx.changed_at > last_one.received_at
+        )
+        OR EXISTS (
+            SELECT FROM charge_point AS cp
+            WHERE cp.charge_point_id = incoming.charge_point_id AND cp.booted_at > last_one.received_at
+        )
 ),
 
 kept AS (
@@ -178,13 +226,13 @@ kept AS (
         at, received_at, charge_point_id, connector_id, status, error_code, info, vendor_id, vendor_error_code, flags
     )
     SELECT at, received_at, charge_point_id, connector_id, status, error_code, info, vendor_id, vendor_error_code, flags
-    FROM incoming
+    FROM told
     ON CONFLICT DO NOTHING
 )
 
 INSERT INTO connector AS con (charge_point_id, connector_id, status, error_code, status_at)
 SELECT DISTINCT ON (charge_point_id, connector_id) charge_point_id, connector_id, status, error_code, at
-FROM incoming
+FROM told
 ORDER BY charge_point_id ASC, connector_id ASC, at DESC, received_at DESC
 ON CONFLICT (charge_point_id, connector_id) DO UPDATE
 SET status = excluded.status, error_code = excluded.error_code, status_at = excluded.status_at
@@ -229,6 +277,14 @@ FROM jsonb_to_recordset(%(pieces)s) AS p (
 INSERT INTO touched_window (charge_point_id, hour)
 SELECT t.charge_point_id, t.hour
 FROM unnest(%(charge_point_ids)s::integer[], %(hours)s::timestamptz[]) AS t (charge_point_id, hour);
+
+-- name: note_connectors
+-- Connectors that speak only through readings and transactions are there too; of their status we know nothing.
+INSERT INTO connector (charge_point_id, connector_id)
+SELECT c.charge_point_id, c.connector_id
+FROM unnest(%(charge_point_ids)s::integer[], %(connector_ids)s::smallint[]) AS c (charge_point_id, connector_id)
+ORDER BY c.charge_point_id, c.connector_id
+ON CONFLICT DO NOTHING;
 
 -- name: await_other_replicas
 -- Two replicas that open sockets of one charge point at once do so one after the other, and the later one sees

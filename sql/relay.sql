@@ -104,7 +104,8 @@ LIMIT 1;
 -- name: queue_readings
 -- Those of a window that nobody else puts into the outbox.
 SELECT dojot_enqueue(
-    array_agg(mv.charge_point_id), array_agg(mv.sampled_at), array_agg(mv.connector_id), array_agg(mv.context)
+    array_agg(mv.charge_point_id), array_agg(mv.sampled_at), array_agg(mv.connector_id), array_agg(mv.context),
+    array_agg(mv.transaction_id)
 )
 FROM meter_value AS mv
 WHERE
@@ -118,7 +119,8 @@ WHERE
 -- The same where chunks may be compressed, whose rows have no versions to judge by: all from before the feed. What
 -- came so late that it was stored after the feed was opened is told by its own commit as well.
 SELECT dojot_enqueue(
-    array_agg(mv.charge_point_id), array_agg(mv.sampled_at), array_agg(mv.connector_id), array_agg(mv.context)
+    array_agg(mv.charge_point_id), array_agg(mv.sampled_at), array_agg(mv.connector_id), array_agg(mv.context),
+    array_agg(mv.transaction_id)
 )
 FROM meter_value AS mv
 WHERE
@@ -219,8 +221,8 @@ SELECT
     dojot_timestamp_ms(k.sampled_at),
     reading.attrs
 FROM dojot_outbox AS o
-CROSS JOIN LATERAL unnest(o.charge_point_ids, o.sampled_ats, o.connector_ids, o.contexts)
-WITH ORDINALITY AS k (charge_point_id, sampled_at, connector_id, context, position)
+CROSS JOIN LATERAL unnest(o.charge_point_ids, o.sampled_ats, o.connector_ids, o.contexts, o.transaction_ids)
+WITH ORDINALITY AS k (charge_point_id, sampled_at, connector_id, context, transaction_id, position)
 LEFT JOIN LATERAL (
     SELECT dojot_attributes(mv)::text AS attrs
     FROM meter_value AS mv
@@ -229,6 +231,7 @@ LEFT JOIN LATERAL (
         AND mv.sampled_at = k.sampled_at
         AND mv.connector_id = k.connector_id
         AND mv.context = k.context
+        AND (o.transaction_ids IS NULL OR mv.transaction_id IS NOT DISTINCT FROM k.transaction_id)
         AND mv.sampled_at BETWEEN to_timestamp(%(since)s::float8) AND to_timestamp(%(until)s::float8)
     ORDER BY mv.sampled_at
     LIMIT 1
@@ -247,7 +250,11 @@ SET
     charge_point_ids = ARRAY(SELECT o.charge_point_ids[p] FROM unnest(%(positions)s::integer []) AS p),
     sampled_ats = ARRAY(SELECT o.sampled_ats[p] FROM unnest(%(positions)s::integer []) AS p),
     connector_ids = ARRAY(SELECT o.connector_ids[p] FROM unnest(%(positions)s::integer []) AS p),
-    contexts = ARRAY(SELECT o.contexts[p] FROM unnest(%(positions)s::integer []) AS p)
+    contexts = ARRAY(SELECT o.contexts[p] FROM unnest(%(positions)s::integer []) AS p),
+    transaction_ids = CASE
+        WHEN o.transaction_ids IS NOT NULL
+            THEN ARRAY(SELECT o.transaction_ids[p] FROM unnest(%(positions)s::integer []) AS p)
+    END
 WHERE o.outbox_id = %(id)s AND cardinality(o.charge_point_ids) = %(readings)s;
 
 -- name: newest_events

@@ -342,7 +342,8 @@ async def test_local_time_that_claims_to_be_utc_is_kept_beside_ours(network):
 BAD_TIMES = [
     "1970-01-01T00:00:17Z",
     "0001-01-01T00:00:00Z",
-    "2014-01-01T00:00:00Z",
+    "2000-01-01T00:00:00Z",
+    "2009-12-31T23:59:59Z",
     "2099-01-01T00:00:00Z",
     "9999-12-31T23:59:59-14:00",
     "soon",
@@ -374,7 +375,7 @@ async def test_our_time_stands_in_for_a_clock_that_is_not_set(network, timestamp
 # ---------------------------------------------------------------- connectors and transactions
 
 
-@pytest.mark.parametrize("connector_id", [-1, 100, 2**31, 2**64 - 1, 1e300, "A", [1]])
+@pytest.mark.parametrize("connector_id", [-1, 2**15, 2**31, 2**64 - 1, 1e300, "A", [1]])
 async def test_readings_of_an_impossible_connector_are_set_aside(network, connector_id):
     async with network.charge_point() as charge_point:
         answer = await charge_point.call(
@@ -474,10 +475,8 @@ async def test_readings_after_a_lost_stop_do_not_belong_to_what_was_stopped(
 
 
 @pytest.mark.parametrize("written", ["1970-01-01T00:05:10Z", "garbage", None])
-async def test_readings_without_a_clock_that_come_again_on_the_next_socket_are_one(
-    network, written
-):
-    """Only there: while the socket stands, equal readings are readings of a thing that rests."""
+async def test_readings_without_a_clock_that_come_again_are_one(network, written):
+    """On the same socket, under another message id, and on the next one."""
     first, second = (
         {**meter_value(sample(value), sample("7.3", "Power.Active.Import", "kW")), "timestamp": at}
         for value, at in (("1", written), ("2", written))
@@ -491,5 +490,5 @@ async def test_readings_without_a_clock_that_come_again_on_the_next_socket_are_o
         await send_meter_values(charge_point, second)
 
     rows = network.rows("meter_value", charge_point)
-    assert [row["energy_wh"] for row in rows] == [1, 1, 2]
+    assert [row["energy_wh"] for row in rows] == [1, 2]
     assert {row["power_w"] for row in rows} == {7300}
