@@ -2,9 +2,10 @@
 
 While one commit runs, the next batch gathers; a frame is confirmed only after the commit that
 holds it. Bad data that got past the readers is set aside, one frame at a time, and confirmed. A
-hiccup of ours fails the frames of its batch, so that their charge points repeat them. When the
-database is away, or contention lasts, everything waiting fails and ``available`` is false until a
-probe succeeds, which really writes.
+hiccup of ours fails the frames of its batch, so that their charge points repeat them. What takes
+the database too long, or more locks than it has, is tried in smaller pieces. When the database is
+away, or contention lasts, everything waiting fails and ``available`` is false until a probe
+succeeds, which really writes.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ from ingest.database import KEEPALIVE
 from ingest.facts import Meaning, TransactionStart
 from ingest.frames import error_text
 from ingest.readings import SetAside
-from ingest.store import Item, Message, Store
+from ingest.store import Item, Message, Store, TooManyDays
 
 logger = logging.getLogger(__name__)
 
@@ -38,9 +39,12 @@ _TRANSIENT = (
     errors.DeadlockDetected,
     errors.SerializationFailure,
     errors.LockNotAvailable,
-    errors.QueryCanceled,
 )
 _CONTENDED_IS_AWAY = 2  # so many batches in a row
+# Too long, or too many locks: too much at once, if the database can still write.
+_TOO_MUCH = (errors.QueryCanceled, errors.OutOfMemory)
+_PIECES = 8  # each piece that is still too much may cost the time of a statement
+_MOST_TOO_MUCH = 8  # in a row: a single frame is reached long before
 # Data the database refuses: theirs, whatever our readers thought of it.
 _THEIRS = (
     psycopg.DataError,
@@ -79,6 +83,7 @@ class Tally:
 class _Waiting:
     item: Item
     done: asyncio.Future[None]
+    was_too_much: bool = False
 
 
 @dataclass(slots=True)
@@ -88,6 +93,8 @@ class Writer:
     Attributes:
         on_away: Called once when the database is lost, after the waiting items failed.
         options: Of the connection: role, statement timeout.
+        lone_lock_timeout_ms: How long a frame that was too much by itself may wait for a lock when
+            it is tried again: longer is no fault of its own.
         available: Whether a database is there; handshakes ask it.
     """
 
@@ -97,6 +104,7 @@ class Writer:
     host: str
     on_away: Callable[[], None] = lambda: None
     options: str = _OPTIONS
+    lone_lock_timeout_ms: int = 5000
     available: bool = False
     tally: Tally = field(default_factory=Tally)
     _queue: list[_Waiting] = field(default_factory=list)
@@ -105,6 +113,7 @@ class Writer:
     _away_since: datetime = field(default_factory=lambda: datetime.now(UTC))
     _conn: Connection | None = None
     _contended: int = 0
+    _overloaded: int = 0
     _thread: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="writer")
     )
@@ -173,8 +182,7 @@ class Writer:
             raise
 
     def _prepare(self, conn: Connection) -> None:
-        with conn.transaction(force_rollback=True):
-            conn.execute(_QUERIES["probe_writing"])
+        _probe(conn)
         conn.execute(
             _QUERIES["announce_replica"], {"replica_id": self.replica_id, "host": self.host}
         )
@@ -203,6 +211,10 @@ class Writer:
         started = asyncio.get_running_loop().time()
         try:
             await self._save(batch)
+        except TooManyDays:
+            await self._commit_apart(batch, 2)
+        except _TOO_MUCH as exc:
+            await self._meet_overload(batch, exc)
         except _TRANSIENT as exc:
             self._meet_contention(batch, exc)
         except Exception as exc:
@@ -211,13 +223,13 @@ class Writer:
             elif len(batch) == 1:
                 await self._set_aside(batch[0], exc)
             else:
-                await self._commit_apart(batch)
+                await self._commit_apart(batch, 2)
         else:
             self.tally.batches += 1
             self.tally.items += len(batch)
             self.tally.largest_batch = max(self.tally.largest_batch, len(batch))
             self.tally.last_commit_s = asyncio.get_running_loop().time() - started
-            self._contended = 0
+            self._contended = self._overloaded = 0
             _resolve(batch)
 
     def _meet_contention(self, batch: list[_Waiting], exc: Exception) -> None:
@@ -232,29 +244,64 @@ class Writer:
         logger.warning("batch of %d not stored: %s", len(batch), exc)
         self._fail(batch, NotStored(str(exc)))
 
-    async def _commit_apart(self, batch: list[_Waiting]) -> None:
-        """Find the item that cannot be stored by halves, so that its neighbours are stored."""
-        middle = len(batch) // 2
-        for half in (batch[:middle], batch[middle:]):
+    async def _meet_overload(self, batch: list[_Waiting], exc: Exception) -> None:
+        """Store in pieces what is too much for the database at once.
+
+        A frame that is too much by itself, twice, is set aside: it would come again for ever. A
+        database that cannot write at all is not overloaded but away, or held by somebody.
+        """
+        self._overloaded += 1
+        if self._overloaded > _MOST_TOO_MUCH or not await self._can_write():
+            self._meet_contention(batch, exc)
+        elif len(batch) > 1:
+            logger.warning("a batch of %d is too much at once: %s", len(batch), str(exc).strip())
+            await self._commit_apart(batch, _PIECES)
+        elif batch[0].was_too_much:
+            await self._set_aside(batch[0], exc)
+        else:
+            batch[0].was_too_much = True
+            await self._commit(batch)
+
+    async def _can_write(self) -> bool:
+        try:
+            await self._in_thread(_probe, self._conn)
+        except psycopg.Error:
+            return False
+        return True
+
+    async def _commit_apart(self, batch: list[_Waiting], pieces: int) -> None:
+        """Find the item that cannot be stored, so that its neighbours are stored."""
+        size = -(-len(batch) // pieces)
+        for first in range(0, len(batch), size):
+            piece = batch[first : first + size]
             if self._conn is None:
-                self._fail(half, DatabaseAway())
+                self._fail(piece, DatabaseAway())
             else:
-                await self._commit(half)
+                await self._commit(piece)
 
     async def _save(self, batch: list[_Waiting]) -> None:
         """Save, twice if the first attempt met contention."""
-        assert self._conn is not None
         items = [waiting.item for waiting in batch]
+        save = self._save_alone if batch[0].was_too_much else self.store.save
         try:
-            await self._in_thread(self.store.save, self._conn, items)
+            await self._in_thread(save, self._conn, items)
         except _TRANSIENT:
-            await self._in_thread(self.store.save, self._conn, items)
+            await self._in_thread(save, self._conn, items)
+
+    def _save_alone(self, conn: Connection, items: list[Item]) -> None:
+        """Save what was too much before, and tell waiting for others from its own weight."""
+        conn.execute(f"SET lock_timeout = {self.lone_lock_timeout_ms:d}".encode())
+        try:
+            self.store.save(conn, items)
+        finally:
+            if not conn.broken:
+                conn.execute("RESET lock_timeout")
 
     async def _set_aside(self, waiting: _Waiting, refusal: Exception) -> None:
         """Keep the raw frame and the reason in place of its facts, and confirm it."""
         assert self._conn is not None
         item, reason = waiting.item, (str(refusal).splitlines() or [repr(refusal)])[0]
-        if not isinstance(refusal, _THEIRS):
+        if not isinstance(refusal, (*_THEIRS, *_TOO_MUCH)):
             logger.error("a frame that we cannot store: a defect", exc_info=refusal)
         if not isinstance(item, Message) or item.meaning is None:
             logger.error("not stored: %s: %s", type(item).__name__, reason)
@@ -281,6 +328,7 @@ class Writer:
         self.available = False
         self._away_since = datetime.now(UTC)
         self.tally.outages += 1
+        self._overloaded = 0
         waiting, self._queue = [*batch, *self._queue], []
         self._fail(waiting, DatabaseAway(str(exc)))
         if self._conn is not None:
@@ -293,6 +341,12 @@ class Writer:
         for waiting in batch:
             if not waiting.done.done():
                 waiting.done.set_exception(exc)
+
+
+def _probe(conn: Connection) -> None:
+    """Raise unless every table that frames go to can be written to."""
+    with conn.transaction(force_rollback=True):
+        conn.execute(_QUERIES["probe_writing"])
 
 
 def _is_of_the_data(exc: Exception) -> bool:
