@@ -61,9 +61,21 @@ def _fetch(address: str, name: str, params: Params) -> pd.DataFrame:
     return frame
 
 
-_live = st.cache_data(ttl=2, max_entries=64, show_spinner=False)(_fetch)
-_recent = st.cache_data(ttl=20, max_entries=256, show_spinner=False)(_fetch)
-_settled = st.cache_data(ttl=300, max_entries=128, show_spinner=False)(_fetch)
+# Three functions: Streamlit knows a cache by its function, and would empty one that is shared
+# each time another ttl asks for it.
+@st.cache_data(ttl=2, max_entries=64, show_spinner=False)
+def _live(address: str, name: str, params: Params) -> pd.DataFrame:
+    return _fetch(address, name, params)
+
+
+@st.cache_data(ttl=20, max_entries=256, show_spinner=False)
+def _recent(address: str, name: str, params: Params) -> pd.DataFrame:
+    return _fetch(address, name, params)
+
+
+@st.cache_data(ttl=300, max_entries=128, show_spinner=False)
+def _settled(address: str, name: str, params: Params) -> pd.DataFrame:
+    return _fetch(address, name, params)
 
 
 def live(name: str, **params: Any) -> pd.DataFrame:

@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from dashboard.data import availability, costs, energy, live, quality
+from dashboard.data import asking, availability, costs, energy, live, quality
 from dashboard.data import sessions as session_data
 from dashboard.filters import Period, Selection
 from tests.integration.test_dashboard_questions import (
@@ -136,3 +136,14 @@ def test_the_peak_of_a_site_stands_beside_its_own_percentage(
 
     assert (worst["site"], worst["demand_w"], worst["contracted_w"]) == ("North", 80_000, 100_000)
     assert worst["share_percent"] == 80
+
+
+def test_an_answer_is_kept_while_others_are_asked_for(conn: psycopg.Connection[Any]) -> None:
+    before = asking.settled("holidays")
+    insert(conn, "holiday", day=DAY, name="Invented")
+
+    asking.recent("tariffs")
+    asking.live("newest_message")
+
+    assert len(before) == len(asking.settled("holidays")) == 0
+    assert len(asking.recent("holidays")) == 1
