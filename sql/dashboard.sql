@@ -1798,6 +1798,9 @@ ORDER BY pg_class.relname, pg_attribute.attnum;
 -- name: act_queue_command
 SELECT operation.queue_command(%(charge_point)s, %(action)s, %(payload)s::jsonb, %(who)s, %(seconds)s);
 
+-- name: act_end_transaction
+SELECT operation.end_transaction(%(transaction_id)s, %(who)s);
+
 -- name: act_register_charge_point
 SELECT operation.register_charge_point(%(charge_point)s, %(decision)s, %(who)s);
 

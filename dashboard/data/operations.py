@@ -54,6 +54,11 @@ def queue_command(charge_point: str, action: str, payload: Mapping[str, Any], se
     return int(_act("act_queue_command", payload=json.dumps(payload), **values))
 
 
+def end_transaction(transaction_id: int) -> bool:
+    """Count a transaction as ended whose stop is lost; False if it was not open."""
+    return bool(_act("act_end_transaction", transaction_id=transaction_id))
+
+
 def register(charge_point: str, decision: str) -> None:
     """decision: registered or refused."""
     _act("act_register_charge_point", charge_point=charge_point, decision=decision)

@@ -1,12 +1,13 @@
 """Operators act here: a command goes into the database, the process with the socket sends it."""
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from dashboard import addresses, blocks, commands, data, db, formats, header, visitor
+from dashboard import addresses, blocks, commands, confirming, data, db, formats, header, visitor
 from dashboard.blocks import Column
 from dashboard.data import operations as ask
 from dashboard.visitor import t
@@ -58,22 +59,43 @@ def wanted() -> commands.Command:
 def form(charge_point: str, command: commands.Command) -> None:
     with st.form(f"form_{command.action}", border=True):
         values = {field.name: _field(charge_point, field) for field in command.fields}
-        seconds = st.number_input(t("operations.wait"), 5, 86_400, value=60, step=5)
-        sure = True
-        if command.touches:
-            sure = st.checkbox(t("operations.sure"), key=f"sure_{command.action}")
+        seconds = int(st.number_input(t("operations.wait"), 5, 86_400, value=60, step=5))
         if not st.form_submit_button(t("operations.send"), type="primary"):
             return
-    if not sure:
-        st.error(t("operations.not_sure"), icon=":material/warning:")
-        return
     try:
         payload = commands.payload(command, values, datetime.now(UTC))
     except commands.Incomplete as missing:
         st.error(t("operations.incomplete", field=missing.field), icon=":material/edit:")
         return
+    if command.touches:
+        confirming.ask(
+            charge_point=charge_point, action=command.action, payload=payload, seconds=seconds
+        )
+        return
     with blocks.acting(t("operations.queued", action=command.action)):
-        ask.queue_command(charge_point, command.action, payload, int(seconds))
+        ask.queue_command(charge_point, command.action, payload, seconds)
+
+
+def confirmed(charge_point: str) -> None:
+    """Send what may reach a vehicle after one more look at whom it reaches."""
+    if (asked := confirming.asked(charge_point=charge_point)) is None:
+        return
+    action, payload = asked["action"], asked["payload"]
+    name = data.charge_point_names().get(charge_point, charge_point)
+    running = ask.running_transactions(charge_point)
+    lines = confirming.who_is_reached(name, charge_point, payload, running)
+    shown = json.dumps(payload, ensure_ascii=False)[:500]
+    confirming.draw(
+        f"{action} – {t(f'command.{action}')}",
+        [*lines, blocks.plain(shown)],
+        t("operations.send_now"),
+        lambda: _queue(**asked),
+        t("operations.queued", action=action),
+    )
+
+
+def _queue(charge_point: str, action: str, payload: dict[str, Any], seconds: int) -> None:
+    ask.queue_command(charge_point, action, payload, seconds)
 
 
 def _field(charge_point: str, field: commands.Field) -> Any:
@@ -111,6 +133,14 @@ def _pick(label: str, frame: pd.DataFrame, column: str) -> Any:
         accept_new_options=True,
         placeholder=t("operations.type_or_choose"),
     )
+
+
+def running(charge_point: str) -> None:
+    """What charges there now; a session is ended in our books on its own page."""
+    for row in ask.running_transactions(charge_point).itertuples():
+        since = formats.instant(row.started_at, visitor.language())
+        text = t("operations.running", connector=row.connector_id, since=since)
+        blocks.link("session", text, ":material/bolt:", transacao=row.transaction_id)
 
 
 @st.fragment(run_every="3s")
@@ -152,6 +182,8 @@ left, right = st.columns([2, 3], gap="large")
 with left, blocks.card():
     charge_point = target()
     form(charge_point, wanted())
+    confirmed(charge_point)
+    running(charge_point)
 with right:
     st.subheader(t("operations.history"), anchor=False)
     history(charge_point)

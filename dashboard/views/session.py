@@ -203,11 +203,13 @@ def ending(session: Any, where: ask.Span) -> None:
     """For operators: a session whose stop is lost can be ended in our books."""
     if not session["is_open"] or not visitor.may_act():
         return
-    if not st.button(t("ending.button"), key="end_session", icon=":material/stop_circle:"):
+    if st.button(t("ending.button"), key="end_session", icon=":material/stop_circle:"):
+        confirming.ask(end=where.transaction_id)
+    if confirming.asked(end=where.transaction_id) is None:
         return
     connector = t("confirm.connector", number=where.connector_id)
     name = f"**{blocks.plain(session['name'])}** (`{blocks.plain(where.charge_point)}`)"
-    confirming.ask(
+    confirming.draw(
         t("ending.title", number=where.transaction_id),
         [f"{name} · {connector}", t("ending.text")],
         t("ending.agree"),

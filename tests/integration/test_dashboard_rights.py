@@ -180,10 +180,50 @@ def test_a_command_that_may_disturb_asks_first(monkeypatch, network):
 
     press(page)
     assert rows(network, "SELECT * FROM command") == []
-    page.checkbox(key="sure_Reset").check()
+    assert "a estação inteira" in said(page)
+    page.button(key="confirm_agree").click().run()
+    assert rows(network, "SELECT action, payload FROM command") == [("Reset", {"type": "Soft"})]
+
+    press(page)  # agreeing once is not agreeing for ever
+    page.button(key="confirm_cancel").click().run()
+    assert len(rows(network, "SELECT * FROM command")) == 1
+
+
+def test_whom_a_command_reaches_is_named(monkeypatch, network):
+    with psycopg.connect(network) as conn:
+        conn.execute(
+            "INSERT INTO transaction (charge_point_id, connector_id, id_tag_status, started_at)"
+            " VALUES (1, 1, 'Accepted', now()), (1, 2, 'Accepted', now())"
+        )
+    page = opened(monkeypatch, network, "operations", comando="UnlockConnector")
+
     press(page)
 
-    assert rows(network, "SELECT action, payload FROM command") == [("Reset", {"type": "Soft"})]
+    assert "conector 1: sessão 1," in said(page)
+    assert "sessão 2" not in said(page)
+
+
+def test_an_operator_ends_a_session_whose_stop_is_lost(monkeypatch, network):
+    with psycopg.connect(network) as conn:
+        conn.execute(
+            "INSERT INTO transaction (charge_point_id, connector_id, id_tag_status, started_at)"
+            " VALUES (1, 1, 'Accepted', now() - interval '1 hour')"
+        )
+        conn.execute(
+            "INSERT INTO session (transaction_id, charge_point_id, connector_id, started_at,"
+            " ended_at, is_open, is_attempt, duration_s, energy_source, readings) VALUES"
+            " (1, 1, 1, now() - interval '1 hour', now(), true, false, 3600, 'none', 0)"
+        )
+    page = opened(monkeypatch, network, "session", transacao="1")
+
+    page.button(key="end_session").click().run()
+    assert rows(network, "SELECT * FROM operation_log") == []
+    page.button(key="confirm_agree").click().run()
+
+    assert not page.exception
+    assert rows(network, "SELECT what, details FROM operation_log") == [
+        ("end_transaction", {"transaction_id": 1})
+    ]
 
 
 def press(page: AppTest) -> None:
