@@ -23,6 +23,31 @@ INSERT INTO dojot_backfill (charge_point_id, reached)
 SELECT charge_point_id, %(since)s FROM charge_point
 ON CONFLICT DO NOTHING;
 
+-- name: forget_devices
+-- Their ids mean nothing to this DOJOT any more. All that was committed until now goes to the next ones, so nothing may
+-- be on its way to the old ones when this is called.
+WITH gone AS (
+    DELETE FROM dojot_device
+    WHERE charge_point_id = ANY(%(charge_point_ids)s)
+    RETURNING charge_point_id
+)
+
+INSERT INTO dojot_backfill (charge_point_id, reached, snapshot, last_transaction_id, planned_at)
+SELECT
+    gone.charge_point_id,
+    %(since)s::timestamptz,
+    pg_current_snapshot(),
+    (SELECT max(transaction_id) FROM transaction),
+    now()
+FROM (SELECT DISTINCT charge_point_id FROM gone) AS gone
+ON CONFLICT (charge_point_id) DO UPDATE
+SET
+    reached = excluded.reached,
+    events_told = FALSE,
+    snapshot = excluded.snapshot,
+    last_transaction_id = excluded.last_transaction_id,
+    planned_at = excluded.planned_at;
+
 -- name: next_backfill
 -- The charge point that is furthest behind. Events first: they are few, and what happens meanwhile tells of itself.
 SELECT charge_point_id, reached, events_told FROM dojot_backfill
@@ -50,42 +75,49 @@ SELECT coalesce(sum(waiting.messages), 0) FROM (
 ) AS waiting;
 
 -- name: tell_events_again
--- What the triggers would have told of a charge point, had there been a feed.
+-- What the triggers would have told of a charge point, had there been a feed; or did tell its former device.
 INSERT INTO dojot_event (shard, charge_point_id, at, attrs, is_old)
 SELECT mod(%(charge_point_id)s, 8), %(charge_point_id)s, event.at, jsonb_strip_nulls(event.attrs), TRUE
 FROM dojot_feed AS feed
+INNER JOIN dojot_backfill AS plan ON plan.charge_point_id = %(charge_point_id)s
+CROSS JOIN LATERAL (
+    SELECT
+        coalesce(plan.snapshot, feed.snapshot) AS snapshot,
+        coalesce(plan.last_transaction_id, feed.last_transaction_id) AS last_transaction_id,
+        coalesce(plan.planned_at, feed.since) AS since
+) AS told
 CROSS JOIN LATERAL (
     SELECT note.at, dojot_status_of(note) AS attrs
     FROM status_notification AS note
-    WHERE note.charge_point_id = %(charge_point_id)s AND note.at >= %(since)s AND was_committed(note.xmin, feed.snapshot)
+    WHERE note.charge_point_id = %(charge_point_id)s AND note.at >= %(since)s AND was_committed(note.xmin, told.snapshot)
     UNION ALL
     SELECT tx.started_at, dojot_start_of(tx)
     FROM transaction AS tx
     WHERE
         tx.charge_point_id = %(charge_point_id)s AND tx.started_at >= %(since)s
-        AND tx.transaction_id <= feed.last_transaction_id
+        AND tx.transaction_id <= told.last_transaction_id
     UNION ALL
     SELECT tx.stopped_at, dojot_stop_of(tx)
     FROM transaction AS tx
     WHERE
         tx.charge_point_id = %(charge_point_id)s AND tx.stopped_at >= %(since)s
-        AND was_committed(tx.xmin, feed.snapshot)
+        AND was_committed(tx.xmin, told.snapshot)
     UNION ALL
     SELECT conn.opened_at, '{"connected": true}'
     FROM connection AS conn
     WHERE
         conn.charge_point_id = %(charge_point_id)s AND conn.opened_at >= %(since)s
-        AND (conn.opened_at < feed.since OR was_committed(conn.xmin, feed.snapshot))
+        AND (conn.opened_at < told.since OR was_committed(conn.xmin, told.snapshot))
     UNION ALL
     SELECT conn.closed_at, dojot_close_of(conn)
     FROM connection AS conn
     WHERE
         conn.charge_point_id = %(charge_point_id)s AND conn.closed_at >= %(since)s
-        AND was_committed(conn.xmin, feed.snapshot)
+        AND was_committed(conn.xmin, told.snapshot)
     UNION ALL
     SELECT cp.booted_at, dojot_boot_of(cp)
     FROM charge_point AS cp
-    WHERE cp.charge_point_id = %(charge_point_id)s AND cp.booted_at >= %(since)s AND cp.booted_at < feed.since
+    WHERE cp.charge_point_id = %(charge_point_id)s AND cp.booted_at >= %(since)s AND cp.booted_at < told.since
 ) AS event
 WHERE dojot_can_store(event.at);
 
@@ -113,7 +145,11 @@ WHERE
     AND mv.sampled_at >= %(since)s AND mv.sampled_at < %(until)s
     AND mv.origin <> 2  -- came from DOJOT
     AND dojot_can_store(mv.sampled_at)
-    AND was_committed(mv.xmin, (SELECT snapshot FROM dojot_feed));
+    AND was_committed(mv.xmin, (
+        SELECT coalesce(plan.snapshot, feed.snapshot)
+        FROM dojot_feed AS feed
+        INNER JOIN dojot_backfill AS plan ON plan.charge_point_id = %(charge_point_id)s
+    ));
 
 -- name: queue_old_readings
 -- The same where chunks may be compressed, whose rows have no versions to judge by: all from before the feed. What
@@ -128,7 +164,11 @@ WHERE
     AND mv.sampled_at >= %(since)s AND mv.sampled_at < %(until)s
     AND mv.origin <> 2  -- came from DOJOT
     AND dojot_can_store(mv.sampled_at)
-    AND mv.sampled_at < (SELECT feed.since FROM dojot_feed AS feed);
+    AND mv.sampled_at < (
+        SELECT coalesce(plan.planned_at, feed.since)
+        FROM dojot_feed AS feed
+        INNER JOIN dojot_backfill AS plan ON plan.charge_point_id = %(charge_point_id)s
+    );
 
 -- name: backfill_reached
 UPDATE dojot_backfill SET reached = %(until)s
@@ -296,10 +336,6 @@ INSERT INTO set_aside (received_at, charge_point_id, reason, raw)
 SELECT now(), p.charge_point_id, p.reason, p.raw
 FROM jsonb_to_recordset(%(pieces)s) AS p (charge_point_id integer, reason text, raw text);
 
--- name: tenant
-SELECT tenant FROM dojot_tenant
-WHERE url = %(url)s AND username = %(username)s;
-
 -- name: remember_tenant
 INSERT INTO dojot_tenant (url, username, tenant)
 VALUES (%(url)s, %(username)s, %(tenant)s)
@@ -307,34 +343,66 @@ ON CONFLICT (url, username) DO UPDATE SET tenant = excluded.tenant;
 
 -- name: devices
 SELECT charge_point_id, device_id FROM dojot_device
-WHERE tenant = %(tenant)s AND mod(charge_point_id, 8) = ANY(%(shards)s);
+WHERE url = %(url)s AND tenant = %(tenant)s AND mod(charge_point_id, 8) = ANY(%(shards)s);
 
 -- name: labels
--- The charge points that are to be found in DOJOT, by the label they have there.
-SELECT identity, charge_point_id FROM charge_point
-WHERE charge_point_id = ANY(%(charge_point_ids)s);
+-- The charge points that are to be found in DOJOT, by the label they have there; with the device if another relay
+-- found it meanwhile.
+SELECT cp.charge_point_id, cp.identity, dev.device_id
+FROM charge_point AS cp
+LEFT JOIN dojot_device AS dev
+    ON cp.charge_point_id = dev.charge_point_id AND dev.url = %(url)s AND dev.tenant = %(tenant)s
+WHERE cp.charge_point_id = ANY(%(charge_point_ids)s);
 
--- name: release_device
-DELETE FROM dojot_device
-WHERE tenant = %(tenant)s AND device_id = %(device_id)s AND charge_point_id <> %(charge_point_id)s
-RETURNING charge_point_id;
+-- name: adopt_devices
+-- The same DOJOT under another address, or from before addresses were kept: an id and a label that fit are no chance.
+UPDATE dojot_device AS dev SET url = %(url)s
+FROM unnest(%(device_ids)s::text [], %(labels)s::text []) AS there (device_id, label)
+WHERE
+    mod(dev.charge_point_id, 8) = ANY(%(shards)s)
+    AND dev.tenant = %(tenant)s
+    AND dev.url <> %(url)s
+    AND dev.device_id = there.device_id
+    AND dev.label = there.label
+    AND NOT EXISTS (
+        SELECT FROM dojot_device AS own
+        WHERE
+            own.url = %(url)s AND own.tenant = %(tenant)s
+            AND (own.charge_point_id = dev.charge_point_id OR own.device_id = dev.device_id)
+    );
+
+-- name: strange_devices
+-- Charge points whose device is in another DOJOT, or in none any more.
+SELECT charge_point_id FROM dojot_device
+WHERE mod(charge_point_id, 8) = ANY(%(shards)s)
+GROUP BY charge_point_id
+HAVING NOT bool_or(url = %(url)s AND tenant = %(tenant)s AND device_id = ANY(%(device_ids)s::text []));
+
+-- name: other_holders
+SELECT charge_point_id FROM dojot_device
+WHERE
+    url = %(url)s AND tenant = %(tenant)s AND device_id = %(device_id)s
+    AND charge_point_id <> %(charge_point_id)s;
 
 -- name: remember_device
-INSERT INTO dojot_device (charge_point_id, tenant, device_id, label, template_id)
-VALUES (%(charge_point_id)s, %(tenant)s, %(device_id)s, %(label)s, %(template_id)s)
-ON CONFLICT (charge_point_id, tenant) DO UPDATE
+INSERT INTO dojot_device AS dev (charge_point_id, url, tenant, device_id, label, template_id)
+VALUES (%(charge_point_id)s, %(url)s, %(tenant)s, %(device_id)s, %(label)s, %(template_id)s)
+ON CONFLICT (charge_point_id, url, tenant) DO UPDATE
 SET
-    device_id = excluded.device_id, label = excluded.label, template_id = excluded.template_id, found_at = now();
-
--- name: forget_devices
-DELETE FROM dojot_device
-WHERE tenant = %(tenant)s AND charge_point_id = ANY(%(charge_point_ids)s);
+    device_id = excluded.device_id,
+    label = excluded.label,
+    template_id = excluded.template_id,
+    found_at = CASE WHEN dev.device_id = excluded.device_id THEN dev.found_at ELSE now() END;
 
 -- name: lock_provisioning
+-- Kept after this transaction; waits in turn, no longer than wait_for_lock says.
 SELECT pg_advisory_lock(hashtext('dojot provisioning'));
 
 -- name: unlock_provisioning
 SELECT pg_advisory_unlock(hashtext('dojot provisioning'));
+
+-- name: clock
+SELECT extract(EPOCH FROM clock_timestamp())::float8;
 
 -- name: template
 -- The dynamic attributes a template must have for the connectors we know, and always for 0, 1 and 2.

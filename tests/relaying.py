@@ -17,7 +17,7 @@ import psycopg
 
 import sql
 from ingest.relay import RelaySettings
-from ingest.relay.main import Relay
+from ingest.relay.relay import Relay
 from testbench.dojot import StandIn
 
 _WRITER = sql.load("ingest")
@@ -118,7 +118,10 @@ def ask(url: str, query: str) -> Any:
 
 
 def found(url: str, dojot: StandIn, attribute: str = "power_w_1") -> Tally:
-    """(charge point, ms, value) of every stored message with this attribute, with its number."""
+    """(charge point, ms, value) of every stored message with this attribute, with its number.
+
+    The charge point is 0 where nobody has the device any more.
+    """
     with psycopg.connect(url) as conn:
         rows = conn.execute("SELECT device_id, charge_point_id FROM dojot_device").fetchall()
     known = dict(rows)
@@ -127,7 +130,7 @@ def found(url: str, dojot: StandIn, attribute: str = "power_w_1") -> Tally:
     for device_id, ts_ms, text in messages:
         attrs = orjson.loads(text)
         if attribute in attrs:
-            tally[known[device_id], ts_ms, attrs[attribute]] += 1
+            tally[known.get(device_id, 0), ts_ms, attrs[attribute]] += 1
     return tally
 
 

@@ -26,6 +26,10 @@ _LONGEST_WAIT_S = 3600  # the longest period that DOJOT counts logins over
 _LOGIN_PAUSE_S = 300  # after a refusal: 40 logins an hour are all that an address has
 
 
+# Answers that may be about the one device that was asked about.
+ABOUT_ONE = frozenset({"refused", "not_found", "server_error", "not_json", "unexpected_shape"})
+
+
 class DojotError(Exception):
     """DOJOT did not do as asked.
 
@@ -70,6 +74,7 @@ class FoundDevice(_Answer):
     id: str
     label: str
     created: str = ""
+    templates: list[int] | None = None  # not told of a new one
 
 
 def _definition(attribute: dict[str, Any]) -> dict[str, Any]:
@@ -174,6 +179,10 @@ class DojotApi:
         if not created:
             raise DojotError("unexpected_shape", "no device in the answer", maybe_done=True)
         return created[0]
+
+    async def attach_template(self, device_id: str, template_id: int) -> None:
+        """Give a device the attributes of one more template."""
+        await self._call(dict[str, Any], "POST", f"/device/{device_id}/template/{template_id}")
 
     async def _call(self, shape: type[T], method: str, path: str, **options: Any) -> T:
         """Call once, and once more with a new token if the first one was not accepted."""

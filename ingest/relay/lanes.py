@@ -18,6 +18,7 @@ from ingest.relay.pacing import Pace
 _FRESH_TIMES = 5  # the fresh lane may be so many times faster than the backlog lane
 _MOST_ROWS = 2000  # of one pass
 _MOST_SECONDS_IN_FLIGHT = 1.0  # of a lane's pace: not more is read than can be sent soon
+# Rests: with more to read, with no more just now, at the end of the backlog.
 _BUSY_S, _IDLE_S, _END_S = 0.03, 0.15, 1.0
 
 
@@ -88,8 +89,11 @@ class Lanes:
         if not rows:
             return _IDLE_S
         self._newest = rows[0].row_id
-        await self._send("fresh", _fitting(self._ours(rows), room))
-        return _BUSY_S
+        ours = self._ours(rows)
+        taken = _fitting(ours, room)
+        await self._send("fresh", taken)
+        # A few at a time would cost as many queries as if there were many.
+        return _IDLE_S if taken == ours and len(rows) < _MOST_ROWS else _BUSY_S
 
     async def backlog_pass(self) -> float:
         """Send some of the oldest rows and return how many seconds to rest."""

@@ -35,6 +35,9 @@ class Metrics:
         self.broker_away = self._gauge("broker_away", "1 while the broker cannot be reached")
         self.in_flight = self._gauge("in_flight", "Messages read from the database and not settled")
         self.connections = self._gauge("connections", "Open MQTT sessions")
+        self.beyond = self._gauge(
+            "devices_beyond_connections", "Devices without a session of their own: they share a few"
+        )
         self.shards = self._gauge("shards", "Shards this relay has, of 8")
         self.blocked = self._gauge("blocked_charge_points", "Charge points that cannot be served")
 

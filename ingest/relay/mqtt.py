@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
+from ingest.relay.dialects import Names
 from ingest.relay.dialling import dial, read_ahead
 
 _TIMEOUT_S = 10
@@ -61,18 +62,17 @@ class Connection:
     write; reading and writing are left to the loop.
     """
 
-    def __init__(self, user: str, client_id: str, listener: Listener) -> None:
+    def __init__(self, names: Names, listener: Listener) -> None:
         self._loop = asyncio.get_running_loop()
         self._listener = listener
-        self._topic = f"{user}/attrs"
-        self._config_topic = f"{user}/config"
+        self._names = names
         self._answered: asyncio.Future[Any] = self._loop.create_future()
         self._writer_waits = False
         self._open = False
         client = _Client(
-            CallbackAPIVersion.VERSION2, client_id, userdata=listener, protocol=paho.MQTTv311
+            CallbackAPIVersion.VERSION2, names.client_id, userdata=listener, protocol=paho.MQTTv311
         )
-        client.username_pw_set(user)
+        client.username_pw_set(names.user)
         client.max_inflight_messages_set(0)  # the session counts for itself
         client.on_socket_open = self._on_socket_open
         client.on_socket_close = self._on_socket_close
@@ -103,11 +103,11 @@ class Connection:
             kind = ConnectFailed if code.value == _SERVER_UNAVAILABLE else ConnectRefused
             raise kind(f"{host}:{port}: {code}")
         self._open = True
-        self._client.subscribe(self._config_topic, qos=1)
+        self._client.subscribe(self._names.config, qos=1)
 
     def publish(self, payload: bytes) -> int:
         """Send with QoS 1 and return the message id that will be acknowledged."""
-        return self._client.publish(self._topic, payload, qos=1).mid
+        return self._client.publish(self._names.attrs, payload, qos=1).mid
 
     def keep_alive(self) -> None:
         """Ping if it is time; to be called every few seconds."""

@@ -11,14 +11,15 @@ from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
 
 import sql
+from ingest.relay.dialects import Device
 from ingest.relay.metrics import Metrics
 from ingest.relay.orders import Command, NotAnOrder, UnusableOrder, read_orders
-from ingest.relay.sessions import Device
 
 logger = logging.getLogger(__name__)
 
 _QUERIES = sql.load("relay")
 _AT_MOST = 1000
+_AGAIN_S = 0.2
 _LIFE_S = 60.0  # of an order, as of every command: done late is worse than not done
 
 
@@ -67,6 +68,23 @@ class OrderDesk:
             raise
         self._done(outcome)
         return 0
+
+    async def drain(self, seconds: float) -> None:
+        """Pass on what came before the end, for the broker was told that we have it."""
+        try:
+            async with asyncio.timeout(seconds):
+                while self._current is not None or not self._waiting.empty():
+                    await self._try_step()
+        except TimeoutError:
+            lost = self._waiting.qsize() + (self._current is not None)
+            logger.error("%d orders of DOJOT are lost: the database took none of them", lost)
+
+    async def _try_step(self) -> None:
+        try:
+            await self.step()
+        except psycopg.Error as error:
+            logger.warning("orders: %s", str(error).strip())
+            await asyncio.sleep(_AGAIN_S)
 
     async def _pass_on(self, order: _Order) -> str:
         left_s = order.good_until - asyncio.get_running_loop().time()

@@ -3,14 +3,14 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
-from time import time
+from datetime import datetime
 from typing import Any
 
 import orjson
 import psycopg
+from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
 
@@ -89,6 +89,13 @@ class Message:
         """It cannot be sent now: the row keeps it for later."""
         self.row.settle(back=self.position)
 
+    def park(self) -> None:
+        """It waits for its device, in nobody's way: the others have its room until ``unpark``."""
+        self.row.weigh(self.row.load - 1)
+
+    def unpark(self) -> None:
+        self.row.weigh(self.row.load + 1)
+
 
 class Outbox:
     """One of the tables whose rows wait, ``readings`` or ``events``.
@@ -97,6 +104,7 @@ class Outbox:
     until that deletion is committed: killed at any moment, the relay sends twice but never loses.
 
     Args:
+        oldest: What has an earlier timestamp is not sent, as DOJOT would delete it at once.
         loads: Where the messages in flight are counted, by lane.
     """
 
@@ -105,7 +113,7 @@ class Outbox:
         kind: str,
         pool: AsyncConnectionPool,
         metrics: Metrics,
-        retention: timedelta,
+        oldest: Callable[[], datetime],
         loads: Counter[str],
     ) -> None:
         self.kind = kind
@@ -115,7 +123,7 @@ class Outbox:
         self.acknowledged = {lane: metrics.acknowledged.labels(lane) for lane in LANES}
         self._pool = pool
         self._metrics = metrics
-        self._retention_ms = retention.total_seconds() * 1000
+        self._oldest = oldest
         self._settled: list[Row] = []
         self._wake = asyncio.Event()
 
@@ -181,7 +189,7 @@ class Outbox:
     ) -> tuple[list[Message], list[dict[str, Any]]]:
         messages, aside = [], []
         passed_over = self._metrics.passed_over
-        oldest_ms = time() * 1000 - self._retention_ms if self._retention_ms else _FIRST_MS
+        oldest_ms = self._oldest().timestamp() * 1000
         for row_id, position, charge_point_id, ms, attrs in found:
             if attrs is None or attrs == "{}":
                 passed_over.labels("nothing to send").inc()
@@ -215,13 +223,13 @@ class Outbox:
             self._wake.clear()
             await self._wake.wait()
         rows = self._settled[:]
-        async with self._pool.connection() as conn, conn.transaction():
-            done = [row.row_id for row in rows if not row.back]
-            await conn.execute(_QUERIES[f"delete_{self.kind}"], {"ids": done})
-            for row in rows:
-                if row.back and len(row.back) < row.readings:
-                    kept = {"id": row.row_id, "readings": row.readings, "positions": row.back}
-                    await conn.execute(_QUERIES["keep_readings"], kept)
+        done = [row.row_id for row in rows if not row.back]
+        in_part = [row for row in rows if row.back and len(row.back) < row.readings]
+        async with self._pool.connection() as conn:
+            if done:
+                await conn.execute(_QUERIES[f"delete_{self.kind}"], {"ids": done})
+            if in_part:
+                await _keep(conn, in_part)
         del self._settled[: len(rows)]
         self._take_out(rows)
         return _GATHER_S
@@ -231,6 +239,14 @@ class Outbox:
         query = _QUERIES[f"{name}_{self.kind}"]
         async with self._pool.connection() as conn:
             return await (await conn.execute(query, values, prepare=False)).fetchall()
+
+
+async def _keep(conn: AsyncConnection, rows: Sequence[Row]) -> None:
+    """Leave in each row what was not sent of it."""
+    async with conn.transaction():
+        for row in rows:
+            kept = {"id": row.row_id, "readings": row.readings, "positions": row.back}
+            await conn.execute(_QUERIES["keep_readings"], kept)
 
 
 def _piece(charge_point_id: int, ms: int | None, attrs: str) -> dict[str, Any]:

@@ -1,37 +1,34 @@
-"""Which device of DOJOT is which charge point: found by exact label, created if absent."""
+"""Which device of DOJOT is which charge point: known, found by exact label, or made."""
 
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
 
 import psycopg
 from psycopg import AsyncConnection
-from psycopg_pool import AsyncConnectionPool
 
-import sql
-from ingest.relay.dojot_api import DojotApi, DojotError, FoundDevice, Template
+from ingest.relay.catalogue import Catalogue
+from ingest.relay.device_table import DeviceTable
+from ingest.relay.dialects import Device
+from ingest.relay.dojot_api import ABOUT_ONE, DojotApi, DojotError, FoundDevice, Template
 from ingest.relay.metrics import Metrics
-from ingest.relay.orders import ACTUATORS
 from ingest.relay.outbox import Message
 from ingest.relay.pacing import Backoff
-from ingest.relay.sessions import Device
 
 logger = logging.getLogger(__name__)
 
-_QUERIES = sql.load("relay")
-_TEMPLATE = "eletroposto-charge-point"
 _LONGEST_LABEL = 128
 _GATHER_S = 0.2  # charge points that come together are looked up together
 _CHECK_EVERY_S = 3600
 _PENDING_AT_MOST = 20  # messages of one charge point; the others stay in the database
+_PARKED_AT_MOST = 5000  # messages of all of them; beyond it each has one
 _LOOK_UP_AT_MOST = 20  # one by one; more are found in a list of all
+_SLICE = 50  # charge points, then it is another relay's turn
 _REFUSED_IN_A_ROW = 3  # so many devices: it is not about them
 _LONGEST_REFUSED_S = 300
-# Answers that may be about the one device that was asked about.
-_ABOUT_ONE = {"refused", "not_found", "server_error", "not_json", "unexpected_shape"}
 
 
 class Registrar:
@@ -39,46 +36,78 @@ class Registrar:
 
     Messages of an unknown charge point wait here while DOJOT is asked. If that fails they go back
     to the database, and the charge point is blocked until the next attempt.
+
+    Args:
+        oldest: From when on DOJOT would keep what it is sent.
+
+    Attributes:
+        checked: Shards whose remembered devices are known to be in DOJOT. Its broker takes
+            messages for any id, so nothing is sent from others.
+        problem: Name of what stands in the way, if anything.
     """
 
     def __init__(
         self,
         api: DojotApi,
-        account: tuple[str, str],
-        pool: AsyncConnectionPool,
+        catalogue: Catalogue,
+        table: DeviceTable,
         metrics: Metrics,
+        oldest: Callable[[], datetime],
         on_found: Callable[[Device, list[Message]], None],
         on_lost: Callable[[int], None],
-        new_tenant_s: float = 0,
     ) -> None:
         self.devices: dict[int, Device] = {}
-        self.problem: str | None = None  # name of what stands in the way, if anything
-        self._blocked: dict[int, float] = {}  # until when, by the loop's clock
+        self.checked: frozenset[int] = frozenset()
+        self.problem: str | None = None
         self._api = api
-        self._account = account  # (url, user name)
-        self._pool = pool
+        self._catalogue = catalogue
+        self._table = table
         self._metrics = metrics
+        self._oldest = oldest
         self._on_found = on_found
         self._on_lost = on_lost
-        self._new_tenant_s = new_tenant_s
-        self._is_new_tenant = False
-        self._tenant: str | None = None
-        self._shards: list[int] = []
-        self._template: Template | None = None
+        self._shards: frozenset[int] = frozenset()
+        self._blocked: dict[int, float] = {}  # until when, by the loop's clock
         self._pending: defaultdict[int, list[Message]] = defaultdict(list)
+        self._parked = 0  # messages in it
         self._backoff = Backoff()
         self._refused: dict[int, Backoff] = {}  # by charge point whose device DOJOT will not give
-        self._check_at: float | None = None
+        self._check_at: float | None = None  # by the loop's clock; None: there are no shards yet
+        self._reading = asyncio.Lock()  # devices are read, or forgotten
         self._wake = asyncio.Event()
 
     def want(self, message: Message) -> None:
         """Find the device of this message's charge point; it is handed on then, or back."""
         number = message.charge_point_id
-        if number in self._blocked or len(self._pending.get(number, ())) >= _PENDING_AT_MOST:
+        if number in self._blocked or self._is_full(number):
             message.give_back()
             return
+        message.park()
+        self._parked += 1
         self._pending[number].append(message)
         self._wake.set()
+
+    def _is_full(self, charge_point_id: int) -> bool:
+        waiting = len(self._pending.get(charge_point_id, ()))
+        return waiting >= (_PENDING_AT_MOST if self._parked < _PARKED_AT_MOST else 1)
+
+    def _no_longer_pending(self, charge_point_id: int) -> list[Message]:
+        messages = self._pending.pop(charge_point_id, [])
+        self._parked -= len(messages)
+        for message in messages:
+            message.unpark()
+        return messages
+
+    def _give_back(self, charge_point_id: int) -> None:
+        for message in self._no_longer_pending(charge_point_id):
+            message.give_back()
+
+    def give_back(self) -> list[int]:
+        """Return all that waits here to the database, and say of which charge points."""
+        numbers = list(self._pending)
+        for number in numbers:
+            self._give_back(number)
+        return numbers
 
     def block(self, charge_point_id: int, seconds: float) -> None:
         """Serve it no more for a while."""
@@ -91,27 +120,22 @@ class Registrar:
         for charge_point_id in [number for number, end in self._blocked.items() if end <= now]:
             del self._blocked[charge_point_id]
         self._metrics.blocked.set(len(self._blocked))
-        full = [n for n, waiting in self._pending.items() if len(waiting) >= _PENDING_AT_MOST]
-        return [*self._blocked, *full]
+        return [*self._blocked, *filter(self._is_full, self._pending)]
 
     async def load(self, shards: Iterable[int]) -> None:
-        """Read the devices of these shards, and of no others, from the database."""
-        self._shards = sorted(shards)
-        async with self._pool.connection() as conn:
-            if self._tenant is None:
-                self._tenant = await self._remembered_tenant(conn)
-            if self._tenant is None:
-                return
-            values = {"tenant": self._tenant, "shards": self._shards}
-            rows = await (await conn.execute(_QUERIES["devices"], values)).fetchall()
-        tenant = self._tenant
-        self.devices = {number: Device(number, tenant, device_id) for number, device_id in rows}
+        """Read the devices of these shards, and of no others; new shards have to be checked."""
+        self._shards = frozenset(shards)
+        self.checked &= self._shards
+        if not self._shards <= self.checked:
+            self.check_soon()
+        async with self._reading:
+            self.devices = await self._table.devices(self._shards)
 
-    async def _remembered_tenant(self, conn: AsyncConnection) -> str | None:
-        url, username = self._account
-        values = {"url": url, "username": username}
-        row = await (await conn.execute(_QUERIES["tenant"], values)).fetchone()
-        return str(row[0]) if row else None
+    def check_soon(self) -> None:
+        """See at once whether the devices we know still exist."""
+        if self._shards:
+            self._check_at = asyncio.get_running_loop().time()
+            self._wake.set()
 
     async def run(self) -> None:
         """Serve ``want`` for ever, and see once an hour that the known devices still exist."""
@@ -124,9 +148,6 @@ class Registrar:
                 await self._fail(error)
 
     async def _work_to_do(self) -> None:
-        loop = asyncio.get_running_loop()
-        if self._check_at is None:
-            self._check_at = loop.time()  # at once: it also tells whether DOJOT knows us
         try:
             async with asyncio.timeout_at(self._check_at):
                 await self._wake.wait()
@@ -147,46 +168,117 @@ class Registrar:
             self.block(charge_point_id, wait_s)
         await asyncio.sleep(wait_s)
 
-    def give_back(self) -> list[int]:
-        """Return all that waits here to the database, and say of which charge points."""
-        waiting, self._pending = self._pending, defaultdict(list)
-        for messages in waiting.values():
-            for message in messages:
-                message.give_back()
-        return list(waiting)
-
     async def _pass(self) -> str | None:
-        """Find or create the devices of all pending charge points.
+        """Find or create the devices of all pending charge points, and check those we know.
 
         Returns the name of what stood in the way of some of them.
         """
-        is_check = asyncio.get_running_loop().time() >= (self._check_at or 0)
-        if not self._pending and not is_check:
+        if not self._pending and not self._is_time_to_check():
             return self.problem
-        async with self._alone() as conn:
+        async with self._table.alone(self._wait_for_turn) as conn:
             await self._learn_tenant(conn)
-            if is_check:
-                self._template = None  # look again: somebody may have changed it
-            template = await self._ensure_template(conn)
-            known: dict[str, FoundDevice] | None = None
-            if is_check or len(self._pending) > _LOOK_UP_AT_MOST:
-                known = await self._find_all()
-                self._is_new_tenant = not known
-            if is_check and known is not None:
-                await self._check(conn, known)
-            return await self._provide(conn, template, known)
+            if self._is_time_to_check():
+                template, known = await self._check(conn)
+            else:
+                template = await self._template(conn)
+                is_many = len(self._pending) > _LOOK_UP_AT_MOST
+                known = await self._catalogue.all() if is_many else None
+        return await self._provide(template, known)
+
+    def _is_time_to_check(self) -> bool:
+        return self._check_at is not None and asyncio.get_running_loop().time() >= self._check_at
+
+    def _wait_for_turn(self) -> None:
+        self.problem = "waits_for_other_relay"
+
+    @contextmanager
+    def _checking(self) -> Iterator[None]:
+        """The next check is in an hour if this one passes, and nobody asks for it meanwhile."""
+        self._check_at = asyncio.get_running_loop().time() + _CHECK_EVERY_S
+        try:
+            yield
+        except BaseException:
+            self.check_soon()
+            raise
+
+    async def _learn_tenant(self, conn: AsyncConnection) -> None:
+        tenant = await self._api.tenant()
+        if tenant != self._table.tenant:
+            await self._table.remember_login(conn, tenant)
+            self.checked = frozenset()
+            self.check_soon()
+            for charge_point_id in list(self.devices):
+                self._lose(charge_point_id)
+
+    async def _template(self, conn: AsyncConnection) -> Template:
+        return await self._catalogue.template(await self._table.attributes(conn))
+
+    async def _check(self, conn: AsyncConnection) -> tuple[Template, dict[str, FoundDevice] | None]:
+        """Look at all that DOJOT has, and at ours among it. Returns the template and all of it."""
+        with self._checking():
+            self._catalogue.look_again()
+            template, known = await self._template(conn), await self._catalogue.all()
+            await self._compare(conn, known)
+            ours = {device.device_id for device in self.devices.values()}
+            for device in known.values():
+                if device.id in ours:
+                    await self._catalogue.complete(device, template)
+        return template, known
+
+    async def _compare(self, conn: AsyncConnection, known: dict[str, FoundDevice]) -> None:
+        """Forget devices that this DOJOT does not have: MQTT would go on accepting their data."""
+        shards = self._shards
+        async with self._reading:
+            strange = await self._table.strange(conn, shards, known.values())
+            if strange:
+                await self._forget(conn, strange)
+                logger.warning("%d devices are not in DOJOT, or not in this one", len(strange))
+                self._metrics.error("device_gone")
+            before, self.devices = self.devices, await self._table.devices(self._shards)
+        for charge_point_id in before.keys() - self.devices.keys():
+            self._on_lost(charge_point_id)  # another relay gave its device away
+        self.checked = shards & self._shards
+
+    async def _forget(self, conn: AsyncConnection, charge_points: list[int]) -> None:
+        """What was sent to their devices goes to the next ones too."""
+        for charge_point_id in charge_points:
+            if charge_point_id in self.devices:
+                self._lose(charge_point_id)
+        await self._table.forget(conn, charge_points, self._oldest())
+
+    def _lose(self, charge_point_id: int) -> None:
+        del self.devices[charge_point_id]
+        self._on_lost(charge_point_id)
 
     async def _provide(
-        self, conn: AsyncConnection, template: Template, known: dict[str, FoundDevice] | None
+        self, template: Template, known: dict[str, FoundDevice] | None
+    ) -> str | None:
+        """Find or make all that are pending, slice by slice; other relays may want to, too."""
+        pending, problem = list(self._pending), None
+        for start in range(0, len(pending), _SLICE):
+            async with self._table.alone(self._wait_for_turn) as conn:
+                piece = await self._labels(conn, pending[start : start + _SLICE])
+                problem = await self._provide_some(conn, piece, template, known) or problem
+        return problem
+
+    async def _provide_some(
+        self,
+        conn: AsyncConnection,
+        wanted: list[tuple[int, str, str | None]],
+        template: Template,
+        known: dict[str, FoundDevice] | None,
     ) -> str | None:
         """One that DOJOT refuses stays behind; the others get their devices."""
         problem, in_a_row = None, 0
-        for charge_point_id, label in await self._labels(conn):
+        for charge_point_id, label, device_id in wanted:
             try:
-                found = await self._device(label, template, known)
+                if device_id is not None:
+                    found = FoundDevice(id=device_id, label=label)
+                else:
+                    found = await self._catalogue.provide(label, template, known)
             except DojotError as error:
                 in_a_row += 1
-                if error.name not in _ABOUT_ONE:
+                if error.name not in ABOUT_ONE:
                     raise
                 self._leave_out(charge_point_id, label, error)
                 if in_a_row == _REFUSED_IN_A_ROW:
@@ -204,169 +296,30 @@ class Registrar:
         logger.warning("%s: no device: %s; again in %.0f s", label, error, wait_s)
         self._metrics.error(error.name)
         self.block(charge_point_id, wait_s)
-        for message in self._pending.pop(charge_point_id, []):
-            message.give_back()
+        self._give_back(charge_point_id)
+        if error.name == "not_found":  # what it asks for was there: is this the same DOJOT?
+            self.check_soon()
 
-    async def _device(
-        self, label: str, template: Template, known: dict[str, FoundDevice] | None
-    ) -> FoundDevice:
-        """Find it in the list of all, if there is one, or by its label; or make it."""
-        found = known.get(label) if known is not None else await self._look_up(label)
-        return found or await self._create(label, template)
-
-    @asynccontextmanager
-    async def _alone(self) -> AsyncIterator[AsyncConnection]:
-        """Two relays that look at the same time would both create."""
-        async with self._pool.connection() as conn:
-            await conn.execute(_QUERIES["lock_provisioning"])
-            try:
-                yield conn
-            finally:
-                if not conn.closed:
-                    await conn.execute(_QUERIES["unlock_provisioning"])
-
-    async def _learn_tenant(self, conn: AsyncConnection) -> None:
-        tenant = await self._api.tenant()
-        if tenant != self._tenant:
-            url, username = self._account
-            values = {"url": url, "username": username, "tenant": tenant}
-            await conn.execute(_QUERIES["remember_tenant"], values)
-            for charge_point_id in list(self.devices):
-                self._lose(charge_point_id)
-            self._tenant = tenant
-            await self.load(self._shards)
-
-    async def _ensure_template(self, conn: AsyncConnection) -> Template:
-        """The oldest template of our label, with all attributes that we need."""
-        rows = await (await conn.execute(_QUERIES["template"])).fetchall()
-        wanted = {(label, "dynamic"): value_type for label, value_type in rows}
-        wanted |= {(label, "actuator"): "string" for label in ACTUATORS}
-        if self._template and _has(self._template, wanted):
-            return self._template
-        found = await self._api.templates(_TEMPLATE)
-        if len(found) > 1:
-            logger.warning("%d templates %r; using %d", len(found), _TEMPLATE, found[0].id)
-        if not found:
-            self._template = await self._api.create_template(_TEMPLATE, _definitions(wanted))
-        elif not _has(found[0], wanted):
-            self._template = await self._extend(found[0], wanted)
-        else:
-            self._template = found[0]
-        return self._template
-
-    async def _extend(self, template: Template, wanted: dict[tuple[str, str], str]) -> Template:
-        """An update deletes what it does not name, so it names everything."""
-        kept = [attr.definition() for attr in template.attrs]
-        have = {(attr.label, attr.type) for attr in template.attrs}
-        new = {key: value_type for key, value_type in wanted.items() if key not in have}
-        await self._api.update_template(template, [*kept, *_definitions(new)])
-        return (await self._api.templates(_TEMPLATE))[0]
-
-    async def _find_all(self) -> dict[str, FoundDevice]:
-        """Every device by label; of those that share one the oldest counts."""
-        by_label: defaultdict[str, list[FoundDevice]] = defaultdict(list)
-        for device in await self._api.devices():
-            by_label[device.label].append(device)
-        return {label: _oldest(devices) for label, devices in by_label.items()}
-
-    async def _check(self, conn: AsyncConnection, known: dict[str, FoundDevice]) -> None:
-        """Forget devices that somebody deleted: MQTT would go on accepting their data."""
-        before = list(self.devices)
-        await self.load(self._shards)
-        for charge_point_id in before:
-            if charge_point_id not in self.devices:  # another relay gave its device away
-                self._on_lost(charge_point_id)
-        ids = {device.id for device in known.values()}
-        gone = [number for number, dev in self.devices.items() if dev.device_id not in ids]
-        if gone:
-            logger.warning("%d devices are no longer in DOJOT", len(gone))
-            self._metrics.error("device_gone")
-            values = {"tenant": self._tenant, "charge_point_ids": gone}
-            await conn.execute(_QUERIES["forget_devices"], values)
-        for charge_point_id in gone:
-            self._lose(charge_point_id)
-        self._check_at = asyncio.get_running_loop().time() + _CHECK_EVERY_S
-
-    def _lose(self, charge_point_id: int) -> None:
-        del self.devices[charge_point_id]
-        self._on_lost(charge_point_id)
-
-    async def _labels(self, conn: AsyncConnection) -> list[tuple[int, str]]:
-        """(charge point, label) of those pending; one that can have no label is blocked."""
-        values = {"charge_point_ids": list(self._pending)}
-        rows = await (await conn.execute(_QUERIES["labels"], values)).fetchall()
-        for label, charge_point_id in rows:
+    async def _labels(
+        self, conn: AsyncConnection, charge_points: list[int]
+    ) -> list[tuple[int, str, str | None]]:
+        """Those that can have a label; one that cannot is blocked."""
+        rows = await self._table.labels(conn, charge_points)
+        for charge_point_id, label, _ in rows:
             if len(label) > _LONGEST_LABEL:
                 logger.error("%s: too long for a label of DOJOT", label)
                 self._metrics.error("label_too_long")
                 self.block(charge_point_id, _CHECK_EVERY_S)
-                for message in self._pending.pop(charge_point_id):
-                    message.give_back()
-        return [(number, label) for label, number in rows if len(label) <= _LONGEST_LABEL]
-
-    async def _create(self, label: str, template: Template) -> FoundDevice:
-        """Make a device, and look for it if that seems to fail: a 500 can mean created."""
-        try:
-            found = await self._api.create_device(label, template.id)
-        except DojotError as error:
-            maybe = await self._look_up(label) if error.maybe_done else None
-            if maybe is None:
-                raise
-            found = maybe
-            self._metrics.error(error.name)
-            logger.warning("%s: created in spite of %s", label, error)
-        if self._is_new_tenant:  # DOJOT subscribes to it only now, and only to what comes next
-            await asyncio.sleep(self._new_tenant_s)
-            self._is_new_tenant = False
-        return found
-
-    async def _look_up(self, label: str) -> FoundDevice | None:
-        # DOJOT's filter is a bare LIKE, in which a backslash would hide what it stands before.
-        piece = max(label.split("\\"), key=len)
-        same = [device for device in await self._api.devices(piece) if device.label == label]
-        return _oldest(same) if same else None
+                self._give_back(charge_point_id)
+        return [row for row in rows if len(row[1]) <= _LONGEST_LABEL]
 
     async def _remember(
         self, conn: AsyncConnection, charge_point_id: int, found: FoundDevice, template: Template
     ) -> None:
-        assert self._tenant is not None
-        values = {
-            "charge_point_id": charge_point_id,
-            "tenant": self._tenant,
-            "device_id": found.id,
-            "label": found.label,
-            "template_id": str(template.id),
-        }
-        async with conn.transaction():
-            await conn.execute("SET LOCAL synchronous_commit = on")  # unlike what is only sent
-            await self._take_over(conn, values)
-            await conn.execute(_QUERIES["remember_device"], values)
-        device = Device(charge_point_id, self._tenant, found.id)
-        self.devices[charge_point_id] = device
-        self._on_found(device, self._pending.pop(charge_point_id, []))
-
-    async def _take_over(self, conn: AsyncConnection, values: dict[str, Any]) -> None:
-        """Take a device from another charge point: somebody gave it this label since."""
-        for (other,) in await (await conn.execute(_QUERIES["release_device"], values)).fetchall():
-            logger.warning("device %(device_id)s is now labelled %(label)r", values)
+        if others := await self._table.other_holders(conn, charge_point_id, found):
+            logger.warning("device %s is now labelled %r", found.id, found.label)
             self._metrics.error("device_relabelled")
-            if other in self.devices:
-                self._lose(other)
-
-
-def _oldest(devices: list[FoundDevice]) -> FoundDevice:
-    """Always the same one of several with one label."""
-    if len(devices) > 1:
-        logger.warning("%d devices are labelled %r", len(devices), devices[0].label)
-    return min(devices, key=lambda device: (device.created, device.id))
-
-
-def _has(template: Template, wanted: dict[tuple[str, str], str]) -> bool:
-    return wanted.keys() <= {(attr.label, attr.type) for attr in template.attrs}
-
-
-def _definitions(wanted: dict[tuple[str, str], str]) -> list[dict[str, str]]:
-    return [
-        {"label": label, "type": kind, "value_type": value_type}
-        for (label, kind), value_type in wanted.items()
-    ]
+            await self._forget(conn, others)
+        device = await self._table.remember(conn, charge_point_id, found, template)
+        self.devices[charge_point_id] = device
+        self._on_found(device, self._no_longer_pending(charge_point_id))

@@ -1,19 +1,21 @@
-"""The MQTT sessions of all devices: one each, at most so many open, the least used goes first."""
+"""The MQTT sessions of all devices: one each, as many of them open as there are places."""
 
 import asyncio
 import logging
 import random
 import ssl
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from itertools import count
 from uuid import UUID
 
+from ingest.relay.dialects import Device, Dialect
 from ingest.relay.metrics import Metrics
 from ingest.relay.mqtt import ConnectFailed, Connection, ConnectRefused
 from ingest.relay.outbox import Message
 from ingest.relay.pacing import Backoff
+from ingest.relay.places import Places
 
 logger = logging.getLogger(__name__)
 
@@ -26,20 +28,7 @@ _DEADLINE_S = 30.0  # for an acknowledgement: the connection is given up
 _PAUSE_S = 10.0  # of a device that failed, for each failure
 _REFUSED_S = 60.0
 _WATCH_EVERY_S = 1.0
-_PING_EVERY = 5  # times of watching
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """A device of DOJOT and the charge point behind it."""
-
-    charge_point_id: int
-    tenant: str
-    device_id: str
-
-    @property
-    def user(self) -> str:
-        return f"{self.tenant}:{self.device_id}"
+_PING_EVERY = 10  # times of watching: a tenth of the sessions each time
 
 
 class Session:
@@ -143,6 +132,10 @@ class Session:
             message.give_back()
         self.queue.clear()
 
+    def keep_alive(self) -> None:
+        if self.connection is not None:
+            self.connection.keep_alive()
+
     def end(self) -> None:
         if self.opening is not None:
             self.opening.cancel()
@@ -163,10 +156,12 @@ class Sessions:
 
     Args:
         tls: None where the broker speaks plain MQTT.
+        limit: Of open sessions; beyond it most devices keep theirs and the others share a few.
         longest_s: Age at which a connection is renewed at the latest.
         on_config: Called with each message of a device's config topic.
         on_refused: Called with a charge point that cannot be served just now, and for how many
             seconds; its messages have gone back to the database.
+        on_back: Called when the broker can be reached again: it may be another one.
 
     Attributes:
         stalled: Charge points whose messages the broker does not acknowledge; they hold no more
@@ -177,25 +172,28 @@ class Sessions:
         self,
         address: tuple[str, int],
         tls: ssl.SSLContext | None,
+        dialect: Dialect,
         limit: int,
         longest_s: float,
         relay_id: UUID,
         metrics: Metrics,
         on_config: Callable[[Device, bytes], None],
         on_refused: Callable[[int, float], None],
+        on_back: Callable[[], None],
     ) -> None:
         self.on_config = on_config
         self.stalled: set[int] = set()
         self.broker_is_away = False
         self._address = address
         self._tls = tls
-        self._limit = limit
+        self._dialect = dialect
         self._longest_s = longest_s
         self._relay = relay_id.hex[:12]
         self._metrics = metrics
         self._on_refused = on_refused
+        self._on_back = on_back
         self._sessions: dict[int, Session] = {}
-        self._open: OrderedDict[Session, None] = OrderedDict()  # open or opening, least used first
+        self._open: Places[Session] = Places(limit, _is_idle, time.monotonic)  # or opening
         self._waiting: OrderedDict[Session, None] = OrderedDict()  # for a place among them
         self._dialling = asyncio.Semaphore(_DIALLING)
         self._gate = Backoff(first_s=1, longest_s=15)
@@ -209,7 +207,7 @@ class Sessions:
             return
         session.queue.append(message)
         if session.connection is not None:
-            self._open.move_to_end(session)
+            self._open.used(session)
             session.pump_soon()
         else:
             self._want(session)
@@ -217,7 +215,7 @@ class Sessions:
     def listen(self, devices: Iterable[Device]) -> None:
         """Open sessions for orders from DOJOT, as long as there is room beside those that send."""
         for device in devices:
-            if len(self._open) >= self._limit:
+            if not self._open.has_room_to_keep:
                 return
             self._want(self._session(device))
 
@@ -245,10 +243,11 @@ class Sessions:
         for turn in count():
             await asyncio.sleep(_WATCH_EVERY_S)
             now = loop.time()
-            for session in list(self._open):
-                if session.connection is not None and turn % _PING_EVERY == 0:
-                    session.connection.keep_alive()
-                self._watch(session, now)
+            for session in self._open:
+                if session.unacknowledged:
+                    self._watch(session, now)
+                if (session.device.charge_point_id - turn) % _PING_EVERY == 0:
+                    session.keep_alive()
 
     def _watch(self, session: Session, now: float) -> None:
         if session.is_overdue(now):
@@ -289,27 +288,32 @@ class Sessions:
         """Open a session now, or when one of the others rests."""
         if session in self._open or session in self._waiting:
             return
-        if len(self._open) >= self._limit and not self._evict():
-            self._waiting[session] = None
-            return
-        self._open[session] = None
+        if not self._open.take(session):
+            self._open.share()
+            if not self._make_room() or not self._open.take(session):
+                self._waiting[session] = None
+                return
         self._metrics.connections.set(len(self._open))
         session.opening = asyncio.create_task(self._keep_opening(session))
 
-    def _evict(self) -> bool:
-        """Close the least used session that has nothing to do."""
-        for session in self._open:
-            if session.is_idle:
-                session.end()
-                self._leave(session)
-                return True
-        return False
+    def _make_room(self) -> bool:
+        """Close a session that has nothing to do, if there is one whose place may be given away."""
+        session = self._open.unused()
+        if session is None and not self._waiting:  # or else none of them rests
+            session = self._open.resting()
+        if session is None:
+            return False
+        session.end()
+        self._open.free(session)
+        return True
 
     def _leave(self, session: Session) -> None:
-        self._open.pop(session, None)
         self._waiting.pop(session, None)
+        if session not in self._open:
+            return
+        self._open.free(session)
         self._metrics.connections.set(len(self._open))
-        if self._waiting and len(self._open) < self._limit:
+        if self._waiting:
             following, _ = self._waiting.popitem(last=False)
             self._want(following)
 
@@ -319,8 +323,8 @@ class Sessions:
         session.opening = asyncio.create_task(self._keep_opening(session))
 
     def rests(self, session: Session) -> None:
-        """A session has sent everything: its place is free if another one waits."""
-        if self._waiting and session in self._open:
+        """A session has sent everything: a place that is shared goes to another one that waits."""
+        if self._waiting and self._open.is_shared(session):
             session.end()
             self._leave(session)
 
@@ -356,8 +360,7 @@ class Sessions:
 
     async def _open_once(self, session: Session) -> None:
         began = asyncio.get_running_loop().time()
-        client_id = client_id_of(self._relay, session.device)
-        connection = Connection(session.device.user, client_id, session)
+        connection = Connection(self._dialect(self._relay, session.device), session)
         try:
             await connection.open(*self._address, self._tls)
         except ConnectFailed as error:
@@ -381,12 +384,12 @@ class Sessions:
         self.broker_is_away = True
 
     def _gate_opens(self) -> None:
-        if self.broker_is_away:
-            logger.info("the broker is back")
-        self.broker_is_away = False
         self._gate.succeeded()
+        if self.broker_is_away:
+            self.broker_is_away = False
+            logger.info("the broker is back")
+            self._on_back()
 
 
-def client_id_of(relay: str, device: Device) -> str:
-    """Return a name no other session has: the older of two would end. DOJOT allows 100 bytes."""
-    return f"{relay}-{device.device_id}-{device.tenant}".encode()[:100].decode(errors="ignore")
+def _is_idle(session: Session) -> bool:
+    return session.is_idle

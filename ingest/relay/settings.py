@@ -2,6 +2,7 @@
 
 import ssl
 from datetime import timedelta
+from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -17,13 +18,14 @@ class RelaySettings(BaseSettings):
     database_url: SecretStr = Field(min_length=1)
     dojot_url: str = ""
     dojot_mqtt: str = "127.0.0.1:1883"
+    dojot_mqtt_agent: Literal["vernemq", "mosca"] = "vernemq"
     dojot_mqtt_tls: bool = False
     dojot_mqtt_ca: str = ""  # PEM file of the authority; empty: those of the system
     dojot_user: str = "admin"
     dojot_password: SecretStr = SecretStr("")
     relay_health_host: str = "127.0.0.1"
     relay_health_port: int = Field(9465, ge=0, le=65535)
-    dojot_connections: int = Field(2000, ge=1)  # open MQTT sessions, the least used closes first
+    dojot_connections: int = Field(0, ge=0)  # MQTT sessions; 0: one a device, as files allow
     dojot_rate: float = Field(1000, gt=0)  # backlog messages per second, fresh: 5 times it
     dojot_retention: timedelta = timedelta(days=7)  # older readings are not sent; 0: all
     dojot_frame_log: bool = False

@@ -1,7 +1,9 @@
 """What the relay decides without a database or a broker: shares, paces, orders, settings."""
 
 import asyncio
+import base64
 import contextlib
+import socket
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,11 +14,15 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from flows.settings import Settings, SettingsError
+from ingest.relay.catalogue import Catalogue
+from ingest.relay.dialects import Device, Names, mosca, vernemq
+from ingest.relay.dialling import dial
 from ingest.relay.dojot_api import DojotApi, DojotError
 from ingest.relay.lanes import Speeds
+from ingest.relay.metrics import Metrics
 from ingest.relay.orders import NotAnOrder, UnusableOrder, read_orders
 from ingest.relay.pacing import Backoff, Pace
-from ingest.relay.sessions import Device, client_id_of
+from ingest.relay.places import Places
 from ingest.relay.settings import RelaySettings
 from ingest.relay.shares import divide
 
@@ -255,14 +261,131 @@ async def test_nobody_makes_us_wait_for_ever(header: str, wait_s: float) -> None
     assert (raised.value.name, raised.value.retry_after_s) == ("rate_limited", wait_s)
 
 
+def visits(limit: int, devices: int, rounds: int) -> tuple[int, int]:
+    """Devices that send in turn: how often a place was taken anew, in all and in the last round."""
+    places: Places[int] = Places(limit, lambda _: True, lambda: 0.0)
+    taken = last = 0
+    for _ in range(rounds):
+        last = 0
+        for device in range(devices):
+            if device in places:
+                places.used(device)
+                continue
+            last += 1
+            if not places.take(device):
+                places.share()
+                places.free(resting := places.resting() or 0)
+                assert resting not in places
+                assert places.take(device)
+            assert len(places) <= limit
+        taken += last
+    return taken, last
+
+
+def test_with_a_place_for_each_nobody_loses_it() -> None:
+    assert visits(100, 100, 5) == (100, 0)
+
+
+def test_with_more_devices_than_places_most_keep_theirs() -> None:
+    """Closing the least used one would make each open anew every time: 1,000 of 1,000."""
+    _, last = visits(800, 1000, 5)
+
+    assert last == 300  # 700 of the 800 keep theirs
+
+
+def test_a_place_that_is_not_used_is_given_away() -> None:
+    now = 0.0
+    places: Places[str] = Places(8, lambda _: True, lambda: now)
+    for name in "abcdefgh":
+        assert places.take(name)
+    assert not places.take("i")
+    places.share()
+    now = 599
+    places.used("b")
+    now = 700
+    unused = places.unused()
+    places.free(unused or "")
+
+    assert unused == "c"
+    assert places.take("i")
+    assert not places.is_shared("i")
+    assert places.is_shared("a")  # the least used one
+
+
+async def test_every_address_of_a_host_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """localhost may be ::1 first where the broker listens on 127.0.0.1 only."""
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+
+    def found(*_: Any, **__: Any) -> list[Any]:
+        kind = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
+        return [(*kind, (address, port)) for address in ("127.0.0.2", "127.0.0.1")]
+
+    monkeypatch.setattr(socket, "getaddrinfo", found)
+    connected = await dial("broker", port, None)
+    peer = connected.getpeername()
+    connected.close()
+    server.close()
+    await server.wait_closed()
+    with pytest.raises(ConnectionRefusedError):
+        await dial("broker", port, None)
+
+    assert peer == ("127.0.0.1", port)
+
+
+async def test_a_template_that_vanishes_while_it_is_extended_has_a_name() -> None:
+    """Listed once, taken by PUT, and then somebody deletes it."""
+    template = b'{"id": 7, "label": "eletroposto-charge-point", "attrs": []}'
+    pages = [b"[%s]" % template, b"[]"]
+    claims = base64.urlsafe_b64encode(b'{"service": "admin", "iat": 0, "exp": 420}')
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        method, path, _ = (await reader.readline()).split(b" ")
+        if path == b"/auth":
+            body = b'{"jwt": "x.%s.x"}' % claims
+        elif method == b"GET":
+            body = b'{"templates": %s, "pagination": {"next_page": null}}' % pages.pop(0)
+        else:
+            body = b'{"result": "ok"}'
+        head = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
+        writer.write(head % len(body) + body)
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    api = DojotApi(f"http://127.0.0.1:{port}", "admin", "admin")
+    try:
+        with pytest.raises(DojotError, match="gone after its update") as raised:
+            await Catalogue(api, Metrics(), 0).template({"power_w_1": "float"})
+    finally:
+        await api.close()
+        server.close()
+        await server.wait_closed()
+
+    assert raised.value.name == "unexpected_shape"
+
+
 def test_client_ids_are_short_and_tell_devices_apart() -> None:
     """Section 4 of the contract: at most 100 bytes, and the older of two equal ones ends."""
     tenants = ["admin", "\u00e9" * 100, "t" * 200]
     names = {
-        client_id_of("0123456789ab", Device(1, tenant, device_id))
+        vernemq("0123456789ab", Device(1, tenant, device_id)).client_id
         for tenant in tenants
         for device_id in ("a1b2c", "a1b2c3")
     }
 
     assert len(names) == 6
     assert all(0 < len(name.encode()) <= 100 for name in names)
+
+
+def test_the_agents_know_devices_by_different_names() -> None:
+    """Contract 4a and 4d: with one it is the user name that counts, with the other the client."""
+    device = Device(1, "admin", "a1b2c3")
+
+    assert vernemq("r", device) == Names(
+        "admin:a1b2c3", "r-a1b2c3-admin", "admin:a1b2c3/attrs", "admin:a1b2c3/config"
+    )
+    assert mosca("r", device) == Names(
+        "admin:a1b2c3", "admin:a1b2c3", "/admin/a1b2c3/attrs", "/admin/a1b2c3/config"
+    )

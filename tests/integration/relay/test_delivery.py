@@ -9,8 +9,8 @@ import time
 import psycopg
 import pytest
 
-from ingest.relay import sessions
-from ingest.relay.main import Relay
+from ingest.relay import clock, sessions
+from ingest.relay.relay import Relay
 from sql.migrations import migrate
 from testbench.dojot import StandIn
 from testbench.embedded import EmbeddedPostgres, host
@@ -258,6 +258,22 @@ async def test_what_dojot_would_delete_at_once_is_not_sent(
 
     assert dojot.counters["publishes"] == 1
     assert set(found(database_url, dojot)) == expected([young])
+
+
+async def test_nothing_expires_while_nobody_knows_what_time_it_is(
+    database_url: str, dojot: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Minutes between the clocks of database and relay; here anything is too much."""
+    monkeypatch.setattr(clock, "_APART_S", -1.0)
+    (charge_point,) = add_charge_points(database_url, 1)
+    old = samples([charge_point], 3, since_ms=now_ms() - 8 * 24 * 3_600_000)
+    start_feed(database_url)
+    store(database_url, old)
+    async with relaying(database_url, dojot) as relay:
+        await until(lambda: dojot.counters["publishes"] == 3)
+        told = errors(relay, "clocks_differ")
+
+    assert told == 1
 
 
 async def test_sessions_are_renewed_before_dojot_cuts_them(

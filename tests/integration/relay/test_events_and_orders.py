@@ -15,12 +15,12 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
 from ingest.relay import order_desk
+from ingest.relay.dialects import Device
 from ingest.relay.frame_log import FrameLog
-from ingest.relay.main import Relay
 from ingest.relay.measure import Measure
 from ingest.relay.metrics import Metrics
 from ingest.relay.order_desk import OrderDesk
-from ingest.relay.sessions import Device
+from ingest.relay.relay import Relay
 from testbench.dojot import StandIn
 from tests.relaying import (
     add_charge_points,
@@ -138,6 +138,19 @@ async def test_an_order_that_can_no_longer_be_stored_is_counted(
 
     assert (counted_in(metrics, "failed"), counted_in(metrics, "expired")) == (1, 1)
     assert ask(database_url, "SELECT count(*) FROM command") == 0
+
+
+async def test_orders_that_came_before_the_end_are_stored(
+    database_url: str, pool: AsyncConnectionPool
+) -> None:
+    """The broker was told that we have them, and sends them to nobody again."""
+    charge_points = add_charge_points(database_url, 3)
+    desk = OrderDesk(pool, Metrics())
+    for charge_point in [charge_points[0], charge_points[-1] + 1, *charge_points[1:]]:
+        desk.take(Device(charge_point, "admin", "d"), b'{"reset": "Soft"}')
+    await desk.drain(5)
+
+    assert ask(database_url, "SELECT count(*) FROM command") == 3
 
 
 async def test_events_are_sent_flat_and_with_legal_names(database_url: str, dojot: StandIn) -> None:

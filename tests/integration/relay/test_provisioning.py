@@ -1,6 +1,7 @@
 """Templates and devices: found, made, made again, whatever the API answers."""
 
 import asyncio
+import json
 import time
 
 import psycopg
@@ -12,6 +13,7 @@ from tests.relaying import (
     add_charge_points,
     all_there,
     ask,
+    begin_all,
     expected,
     found,
     logged_in,
@@ -149,9 +151,8 @@ async def test_known_devices_are_served_while_the_api_is_away(
     async with relaying(database_url, dojot):
         store(database_url, samples([old], 1))
         await all_there(database_url, dojot, 1)
-    dojot.faults.next_500 = -1
-    stored = samples([old, new], 10)
-    async with relaying(database_url, dojot):
+        dojot.faults.next_500 = -1
+        stored = samples([old, new], 10)
         store(database_url, stored)
         await until(lambda: dojot.counters["stored"] == 11)
         await until(lambda: waiting(database_url) == 1 or not waiting(database_url))
@@ -161,6 +162,183 @@ async def test_known_devices_are_served_while_the_api_is_away(
 
     assert left == 10
     assert expected(stored) <= set(found(database_url, dojot))
+    assert set(found(database_url, dojot).values()) == {1}
+
+
+async def test_nothing_is_sent_to_a_remembered_device_before_it_was_looked_for(
+    database_url: str, dojot: StandIn
+) -> None:
+    """DOJOT's broker takes messages for any id: those to one that is gone are lost."""
+    (charge_point,) = add_charge_points(database_url, 1)
+    start_feed(database_url)
+    async with relaying(database_url, dojot):
+        store(database_url, samples([charge_point], 1))
+        await all_there(database_url, dojot, 1)
+    dojot.faults.next_500 = -1
+    async with relaying(database_url, dojot) as relay:
+        store(database_url, samples([charge_point], 5))
+        await until(lambda: relay.registrar.problem == "server_error")
+        await asyncio.sleep(0.5)
+        before = dojot.counters["publishes"]
+        dojot.faults.next_500 = 0
+        await all_there(database_url, dojot, 6)
+
+    assert before == 1
+
+
+def install_anew(dojot: StandIn) -> None:
+    """The same address, user and tenant, and nothing in it."""
+    for table in ("template", "attribute", "device", "device_template", "override", "message"):
+        dojot.store.run(f"DELETE FROM {table}")
+
+
+async def test_a_dojot_installed_anew_is_given_everything_it_would_keep(
+    database_url: str, dojot: StandIn
+) -> None:
+    """And another charge point that is silent now, too; nothing goes to the old ids."""
+    charge_points = add_charge_points(database_url, 3)
+    before = samples(charge_points, 20)
+    start_feed(database_url)
+    async with relaying(database_url, dojot):
+        store(database_url, before)
+        with psycopg.connect(database_url) as conn:
+            begin_all(conn, charge_points[0])
+        await all_there(database_url, dojot, len(before) + 4)
+    install_anew(dojot)
+    known = devices(database_url)
+    after = samples(charge_points[:1], 5)
+    store(database_url, after)
+    async with relaying(database_url, dojot) as relay:
+        await until(lambda: expected([*before, *after]) <= set(found(database_url, dojot)))
+        await until(lambda: {"boot", "connected"} <= attributes(dojot))
+        await until(lambda: not waiting(database_url))
+        gone = relay.metrics.registry.get_sample_value(
+            "eletroposto_relay_errors_total", {"error": "device_gone"}
+        )
+
+    assert gone == 1
+    assert set(found(database_url, dojot)) == expected([*before, *after])
+    assert not known & devices(database_url)
+
+
+async def test_a_dojot_that_changes_while_the_relay_runs_is_noticed(
+    database_url: str, dojot: StandIn
+) -> None:
+    """Its broker was away meanwhile."""
+    charge_points = add_charge_points(database_url, 2)
+    before = samples(charge_points, 10)
+    start_feed(database_url)
+    async with relaying(database_url, dojot) as relay:
+        store(database_url, before)
+        await all_there(database_url, dojot, len(before))
+        await dojot.stop_broker()
+        await until(lambda: relay.sessions.broker_is_away)
+        install_anew(dojot)
+        during = samples(charge_points, 5)
+        store(database_url, during)
+        await dojot.start_broker()
+        await until(lambda: expected([*before, *during]) <= set(found(database_url, dojot)))
+
+
+async def test_the_same_dojot_under_another_address_is_recognised(
+    database_url: str, dojot: StandIn
+) -> None:
+    charge_points = add_charge_points(database_url, 2)
+    start_feed(database_url)
+    async with relaying(database_url, dojot):
+        store(database_url, samples(charge_points, 5))
+        await all_there(database_url, dojot, 10)
+    known = devices(database_url)
+    with psycopg.connect(database_url) as conn:
+        conn.execute("UPDATE dojot_device SET url = 'http://former:8000'")
+    async with relaying(database_url, dojot):
+        store(database_url, samples(charge_points, 5))
+        await all_there(database_url, dojot, 20)
+
+    assert devices(database_url) == known
+    assert ask(database_url, "SELECT DISTINCT url FROM dojot_device") == dojot.url
+    assert ask(database_url, "SELECT count(*) FROM dojot_backfill") == 0
+    assert set(found(database_url, dojot).values()) == {1}
+
+
+def devices(url: str) -> set[str]:
+    with psycopg.connect(url) as conn:
+        return {row[0] for row in conn.execute("SELECT device_id FROM dojot_device").fetchall()}
+
+
+def attributes(dojot: StandIn) -> set[str]:
+    rows = dojot.store.rows("SELECT attrs FROM message")
+    return {name for row in rows for name in json.loads(row["attrs"])}
+
+
+async def test_a_device_made_by_hand_gets_our_template(database_url: str, dojot: StandIn) -> None:
+    """Without it DOJOT refuses our actuators, and leaves our attributes out of "all"."""
+    numbers = add_charge_points(database_url, 2)
+    async with logged_in(dojot) as client:
+        body = {"label": "own", "attrs": [{"label": "a", "type": "dynamic", "value_type": "float"}]}
+        own = (await client.post("/template", json=body)).json()["template"]["id"]
+        answer = await client.post("/device", json={"label": "CP-1", "templates": [own]})
+        device = answer.json()["devices"][0]["id"]
+        start_feed(database_url)
+        store(database_url, samples(numbers, 1))
+        async with relaying(database_url, dojot):
+            await all_there(database_url, dojot, 2)
+            await client.delete(f"/device/{device}/template/{own + 1}")
+            without = (await client.get(f"/device/{device}")).json()["templates"]
+        async with relaying(database_url, dojot) as relay:  # one that is known, too
+            await until(lambda: relay.registrar.checked)
+            templates = f"SELECT count(*) FROM device_template WHERE device_id = '{device}'"
+            await until(lambda: dojot.store.count(templates) == 2)
+        actuated = await client.put(f"/device/{device}/actuate", json={"attrs": {"reset": "Soft"}})
+
+    assert without == [own]
+    assert actuated.status_code == 200
+    assert dojot.store.count("SELECT count(*) FROM device") == 2
+
+
+async def test_relays_provide_devices_in_turn(database_url: str, dojot: StandIn) -> None:
+    """One that waits for another says so, and blames nobody else; the devices it knows go on."""
+    known, new = add_charge_points(database_url, 2)
+    start_feed(database_url)
+    async with relaying(database_url, dojot) as relay:
+        store(database_url, samples([known], 1))
+        await all_there(database_url, dojot, 1)
+        with psycopg.connect(database_url) as other:
+            other.execute("SELECT pg_advisory_lock(hashtext('dojot provisioning'))")
+            store(database_url, [*samples([new], 1), *samples([known], 3)])
+            await until(lambda: relay.registrar.problem == "waits_for_other_relay")
+            await until(lambda: dojot.counters["stored"] == 4)
+            made = dojot.store.count("SELECT count(*) FROM device")
+        await all_there(database_url, dojot, 5)
+        await until(lambda: relay.registrar.problem is None)
+        errors = relay.metrics.registry.get_sample_value(
+            "eletroposto_relay_errors_total", {"error": "database"}
+        )
+
+    assert made == 1
+    assert not errors
+
+
+async def test_readings_that_wait_for_their_devices_are_in_nobodys_way(
+    database_url: str, dojot: StandIn
+) -> None:
+    """Many times more of them than may be in flight."""
+    known, *new = add_charge_points(database_url, 16)
+    start_feed(database_url)
+    async with relaying(database_url, dojot, dojot_rate=50) as relay:  # 250 fresh ones at a time
+        store(database_url, samples([known], 1))
+        await all_there(database_url, dojot, 1)
+        dojot.faults.http_delay_s = 10
+        strangers = samples(new, 20)
+        store(database_url, strangers)
+        await until(lambda: relay.registrar.problem is None and len(relay.registrar.unavailable()))
+        store(database_url, fresh := samples([known], 5))
+        await until(lambda: expected(fresh) <= set(found(database_url, dojot)), 30)
+        made = dojot.store.count("SELECT count(*) FROM device")
+        dojot.faults.http_delay_s = 0
+        await all_there(database_url, dojot, 1 + len(strangers) + len(fresh))
+
+    assert made == 1
     assert set(found(database_url, dojot).values()) == {1}
 
 
@@ -200,29 +378,34 @@ async def test_a_template_is_extended_and_nothing_of_it_is_lost(
 async def test_a_deleted_device_is_made_again_when_the_relay_comes(
     database_url: str, dojot: StandIn
 ) -> None:
-    """DOJOT goes on taking the data of a device that is gone."""
+    """DOJOT goes on taking the data of a device that is gone; the new one gets all of it."""
     (number,) = add_charge_points(database_url, 1)
+    before = samples([number], 1)
     start_feed(database_url)
     async with relaying(database_url, dojot):
-        store(database_url, samples([number], 1))
+        store(database_url, before)
         await all_there(database_url, dojot, 1)
     gone = ask(database_url, "SELECT device_id FROM dojot_device")
     async with logged_in(dojot) as client:
         await client.delete(f"/device/{gone}")
-    dojot.faults.next_500 = 1  # while the API is away the old one is all we know
+    after = samples([number], 1)
+    store(database_url, after)
     async with relaying(database_url, dojot) as relay:
-        await until(lambda: ask(database_url, "SELECT device_id FROM dojot_device") is None)
-        after = samples([number], 1)
-        store(database_url, after)
-        await all_there(database_url, dojot, 2)
+        await until(lambda: devices(database_url) not in ({gone}, set()))
+        device = ask(database_url, "SELECT device_id FROM dojot_device")
+        ours = "SELECT ts_ms FROM message WHERE device_id = ?"
+        await until(
+            lambda: (
+                {row["ts_ms"] for row in dojot.store.rows(ours, device)}
+                == {sample.ms for sample in [*before, *after]}
+            )
+        )
         errors = relay.metrics.registry.get_sample_value(
             "eletroposto_relay_errors_total", {"error": "device_gone"}
         )
 
     assert errors == 1
-    device = ask(database_url, "SELECT device_id FROM dojot_device")
-    rows = dojot.store.rows("SELECT device_id FROM message WHERE ts_ms = ?", after[0].ms)
-    assert [row["device_id"] for row in rows] == [device]
+    assert [row["ts_ms"] for row in dojot.store.rows(ours, gone)] == [before[0].ms]
 
 
 async def test_a_device_that_was_given_anothers_label_changes_hands(

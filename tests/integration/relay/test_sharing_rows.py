@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from uuid import uuid4
 
 import psycopg
@@ -11,6 +10,7 @@ import pytest_asyncio
 from psycopg_pool import AsyncConnectionPool
 
 from ingest.relay.claims import Claims
+from ingest.relay.clock import OLDEST
 from ingest.relay.lanes import Lanes, Speeds
 from ingest.relay.metrics import Metrics
 from ingest.relay.outbox import Message, Outbox
@@ -36,7 +36,7 @@ async def pool(database_url: str) -> AsyncIterator[AsyncConnectionPool]:
 
 
 def outbox_of(pool: AsyncConnectionPool) -> Outbox:
-    return Outbox("readings", pool, Metrics(), timedelta(days=7), Counter())
+    return Outbox("readings", pool, Metrics(), lambda: OLDEST, Counter())
 
 
 async def taken_by(outbox: Outbox) -> list[Message]:

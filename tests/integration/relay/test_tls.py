@@ -3,12 +3,14 @@
 import asyncio
 import ssl
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
 from ingest.relay import RelaySettings
+from ingest.relay.dialects import Device, Names, vernemq
 from ingest.relay.mqtt import ConnectFailed, Connection
 from testbench.authority import TestAuthority
 from testbench.embedded import EmbeddedMosquitto, host
@@ -51,6 +53,10 @@ def secured() -> Iterator[tuple[EmbeddedMosquitto, Path]]:
             yield broker, signer
 
 
+def names(relay: str) -> Names:
+    return vernemq(relay, Device(1, "admin", "d1"))
+
+
 def settings(port: int, **changes: str) -> RelaySettings:
     values = {"dojot_mqtt": f"localhost:{port}", "dojot_mqtt_tls": "true", **changes}
     return RelaySettings(database_url="postgresql:///x", **values)  # type: ignore[arg-type]
@@ -62,10 +68,10 @@ async def test_messages_and_acknowledgements_pass(
     broker, signer = secured
     chosen = settings(broker.port, dojot_mqtt_ca=str(signer))
     told = Told()
-    connection = Connection("admin:d1", "one", told)
+    connection = Connection(names("one"), told)
     await connection.open(*chosen.mqtt_address, chosen.mqtt_tls())
-    echo = Connection("admin:d1", "two", Told())
-    echo._topic = "admin:d1/config"  # what is published there comes back to the first one
+    back = replace(names("two"), attrs=names("one").config)  # what the first one listens to
+    echo = Connection(back, Told())
     await echo.open(*chosen.mqtt_address, chosen.mqtt_tls())
     ids = [connection.publish(b"x" * 20_000) for _ in range(20)]
     await until(lambda: sorted(told.acknowledged_ids) == sorted(ids))
@@ -85,7 +91,7 @@ async def test_a_broker_with_another_authority_is_not_trusted(
     other, _ = TestAuthority("Somebody else").write(tmp_path)
     chosen = settings(secured[0].port, dojot_mqtt_ca=str(other))
     with pytest.raises(ConnectFailed, match="certificate"):
-        await Connection("admin:d1", "one", Told()).open(*chosen.mqtt_address, chosen.mqtt_tls())
+        await Connection(names("one"), Told()).open(*chosen.mqtt_address, chosen.mqtt_tls())
 
 
 async def test_a_broker_without_tls_does_not_hold_us_up() -> None:
@@ -98,7 +104,7 @@ async def test_a_broker_without_tls_does_not_hold_us_up() -> None:
     port = server.sockets[0].getsockname()[1]
     try:
         with pytest.raises(ConnectFailed):
-            await Connection("admin:d1", "one", Told()).open(
+            await Connection(names("one"), Told()).open(
                 "127.0.0.1", port, ssl.create_default_context()
             )
     finally:
