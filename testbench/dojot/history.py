@@ -71,7 +71,7 @@ class History:
         wanted = set(names)
         for ts_ms, attrs in self._messages(request, parameters, ascending):
             ts = shown_ts(ts_ms, always_fraction)
-            for name in wanted & attrs.keys():
+            for name in [name for name in attrs if name in wanted]:
                 if attrs[name] != " ":  # stored, and filtered out
                     found[name].append(_entry(name, attrs[name], device_id, ts))
                     if len(found[name]) == limit:
