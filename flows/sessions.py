@@ -71,7 +71,7 @@ def _compute_rows(
     conn: Connection, rows: Iterable[DictRow], as_of: datetime, dry_run: bool
 ) -> tuple[int, int]:
     stored = beyond = 0
-    for batch in _batches(rows):
+    for batch in batches(rows, _BATCH):
         left = sessions_beyond(conn, batch)
         wanted = [number for number in batch if number not in left]
         beyond += len(left)
@@ -80,12 +80,15 @@ def _compute_rows(
     return stored, beyond
 
 
-def _batches(rows: Iterable[DictRow]) -> Iterator[list[int]]:
-    """Group transactions that began on one day, so that few chunks are read for a batch."""
+def batches(rows: Iterable[DictRow], most: int) -> Iterator[list[int]]:
+    """Group transactions that began on one day, so that few chunks are read for a batch.
+
+    The rows are in the order of ``started_at``.
+    """
     for _, of_day in itertools.groupby(rows, key=lambda row: row["started_at"].date()):
         numbers = [row["transaction_id"] for row in of_day]
-        for first in range(0, len(numbers), _BATCH):
-            yield numbers[first : first + _BATCH]
+        for first in range(0, len(numbers), most):
+            yield numbers[first : first + most]
 
 
 def _compute_batch(
@@ -101,19 +104,19 @@ def _compute_batch(
         build(conn, "make_work_end", as_of=as_of)
         for step in ("used", "reach", "rise", "power", "interval", "energy", "plug"):
             build(conn, f"make_work_{step}")
-        return _store(conn, transaction_ids, bounds["low"], as_of)
+        return _store(conn, transaction_ids, as_of)
 
 
-def _store(conn: Connection, transaction_ids: list[int], low: datetime, as_of: datetime) -> int:
-    low -= timedelta(minutes=15)  # a quarter begins before what happens in it
-    do(conn, "touch_consumption_before", low=low)
-    do(conn, "touch_quality_before")
-    do(conn, "delete_buckets", low=low)
+def _store(conn: Connection, transaction_ids: list[int], as_of: datetime) -> int:
+    known = ask_one(conn, "known_bounds")
+    do(conn, "touch_consumption_before", **known)
+    do(conn, "touch_days_before")
+    do(conn, "delete_buckets", **known)
     do(conn, "delete_costs")
     do(conn, "store_buckets")
     stored = do(conn, "store_sessions", as_of=as_of)
     do(conn, "touch_consumption_after")
-    do(conn, "touch_quality_after")
+    do(conn, "touch_days_after")
     do(conn, "touch_soc")
     # A link may rest on one that this very statement changes: again until nothing moves.
     while do(conn, "link_visits", transaction_ids=transaction_ids):

@@ -4,6 +4,7 @@ from flows.database import Connection, ask, ask_one, do, now
 from flows.dropped import note, sessions_beyond
 from flows.runs import Outcome
 from flows.scope import Scope, charge_point_ids
+from flows.sessions import batches
 from flows.turns import alone, lock_sessions
 
 _BATCH = 2000
@@ -19,20 +20,16 @@ def compute(conn: Connection, scope: Scope) -> Outcome:
         rows = ask(
             conn, "sessions_between", since=scope.start, until=scope.end, charge_point_ids=numbers
         )
-    asked = [row["transaction_id"] for row in rows]
-    beyond = sessions_beyond(conn, asked)
-    transaction_ids = [number for number in asked if number not in beyond]
-    stored = sum(
-        _store(conn, transaction_ids[first : first + _BATCH], scope.dry_run)
-        for first in range(0, len(transaction_ids), _BATCH)
-    )
+    beyond = sessions_beyond(conn, [row["transaction_id"] for row in rows])
+    wanted = [row for row in rows if row["transaction_id"] not in beyond]
+    stored = sum(_store(conn, batch, scope.dry_run) for batch in batches(wanted, _BATCH))
     if scope.is_incremental and not scope.dry_run:
         with alone(conn):
             do(conn, "forget_sessions", flow="soc", claimed_until=claimed_until)
         do(conn, "move_watermark", flow="soc", done_until=claimed_until)
-    verdict = f"state of charge in {stored} of {len(transaction_ids)} sessions"
+    verdict = f"state of charge in {stored} of {len(wanted)} sessions"
     return Outcome(
-        {"sessions": len(transaction_ids), "with_soc": stored, "beyond_retention": len(beyond)},
+        {"sessions": len(wanted), "with_soc": stored, "beyond_retention": len(beyond)},
         verdict + note("sessions", len(beyond)),
     )
 

@@ -96,7 +96,7 @@ SELECT
     up.observed_s,
     100 * up.up_s / nullif(up.up_s + up.down_s, 0) AS technical_percent,
     100 * (up.up_s + up.excluded_s) / nullif(up.up_s + up.down_s, 0) AS nevi_percent,
-    100 * charged.charging_s / nullif(up.up_s, 0) AS utilisation_percent,
+    100 * charged.charging_s / nullif(up.operational_s, 0) AS utilisation_percent,
     100.0 * used.plug_ins_served / nullif(used.plug_ins, 0) AS success_percent
 FROM (
     SELECT
@@ -120,6 +120,7 @@ FROM (
         sum(av.unknown_s) AS unknown_s,
         sum(av.excluded_s) AS excluded_s,
         sum(av.plugged_s) AS plugged_s,
+        sum(av.operational_s) AS operational_s,
         sum(av.observed_s) AS observed_s
     FROM report.availability AS av
     WHERE
@@ -189,7 +190,8 @@ WITH days AS (
 states AS (
     SELECT
         sum(av.up_s) AS up_s,
-        sum(av.down_s) AS down_s
+        sum(av.down_s) AS down_s,
+        sum(av.operational_s) AS operational_s
     FROM report.availability AS av
     WHERE
         av.day >= %(first_day)s AND av.day < %(last_day)s
@@ -197,7 +199,8 @@ states AS (
     UNION ALL
     SELECT
         sum(part.seconds) FILTER (WHERE si.state NOT IN ('Faulted', 'Unavailable', 'offline', 'unknown')),
-        sum(part.seconds) FILTER (WHERE si.state IN ('Faulted', 'Unavailable', 'offline'))
+        sum(part.seconds) FILTER (WHERE si.state IN ('Faulted', 'Unavailable', 'offline')),
+        sum(part.seconds) FILTER (WHERE si.state NOT IN ('Faulted', 'Unavailable', 'offline', 'unknown'))
     FROM report.state_interval AS si
     CROSS JOIN LATERAL (
         SELECT extract(EPOCH FROM least(si.ended_at, %(cut_at)s) - si.started_at)::double precision AS seconds
@@ -213,7 +216,7 @@ SELECT
     used.cost,
     used.idle_s,
     100 * up.up_s / nullif(up.up_s + up.down_s, 0) AS technical_percent,
-    100 * used.charging_s / nullif(up.up_s, 0) AS utilisation_percent
+    100 * used.charging_s / nullif(up.operational_s, 0) AS utilisation_percent
 FROM (
     SELECT
         sum(days.energy_wh) AS energy_wh,
@@ -226,7 +229,8 @@ FROM (
 (
     SELECT
         coalesce(sum(states.up_s), 0) AS up_s,
-        coalesce(sum(states.down_s), 0) AS down_s
+        coalesce(sum(states.down_s), 0) AS down_s,
+        sum(states.operational_s) AS operational_s
     FROM states
 ) AS up;
 
@@ -329,7 +333,7 @@ SELECT
     used.idle_s,
     charged.charging_s,
     up.technical_percent,
-    100 * charged.charging_s / nullif(up.up_s, 0) AS utilisation_percent
+    100 * charged.charging_s / nullif(up.operational_s, 0) AS utilisation_percent
 FROM generate_series(%(first_day)s::date, least(%(last_day)s::date, current_date + 1), INTERVAL '1 day') AS dates (day)
 LEFT JOIN (
     SELECT
@@ -348,6 +352,7 @@ LEFT JOIN (
     SELECT
         av.day,
         sum(av.up_s) AS up_s,
+        sum(av.operational_s) AS operational_s,
         100 * sum(av.up_s) / nullif(sum(av.up_s + av.down_s), 0) AS technical_percent
     FROM report.availability AS av
     WHERE
@@ -875,7 +880,7 @@ SELECT
     cp.online_changed_at,
     heard.last_message_at,
     up.technical_percent,
-    100 * charged.charging_s / nullif(up.up_s, 0) AS utilisation_percent,
+    100 * charged.charging_s / nullif(up.operational_s, 0) AS utilisation_percent,
     used.energy_wh,
     used.sessions,
     coalesce(faults.faults, 0) AS faults
@@ -912,6 +917,7 @@ LEFT JOIN (
         fault.charge_point,
         count(*) AS faults
     FROM report.fault_episode AS fault
+        sum(av.operational_s) AS operational_s,
     WHERE fault.started_at >= %(since)s AND fault.started_at < %(until)s
     GROUP BY fault.charge_point
 ) AS faults ON cp.charge_point = faults.charge_point

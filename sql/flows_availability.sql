@@ -1,8 +1,8 @@
 -- States of connectors and availability.
 
 -- name: availability_days
--- Local days to compute: touched ones, those up to the next status (a late status lasts until then),
--- and for every charge point the days since the last run. Days before its first fact have no row.
+-- Local days to compute: touched ones; those a status of them lasts through; those between a session of
+-- them and its neighbours, where no status tells; and for every charge point the days since the last run.
 WITH touched AS (
     SELECT work.charge_point_id, local_day(work.hour) AS day
     FROM touched_work AS work
@@ -10,34 +10,88 @@ WITH touched AS (
     GROUP BY work.charge_point_id, local_day(work.hour)
 ),
 
+place AS MATERIALIZED (
+    SELECT con.charge_point_id, con.connector_id, first.at AS told_at
+    FROM connector AS con
+    LEFT JOIN LATERAL (
+        SELECT sn.at
+        FROM status_notification AS sn
+        WHERE sn.charge_point_id = con.charge_point_id AND sn.connector_id = con.connector_id
+        ORDER BY sn.at
+        LIMIT 1
+    ) AS first ON TRUE
+    WHERE con.charge_point_id IN (SELECT touched.charge_point_id FROM touched)
+),
+
 lasting AS (
     SELECT
         touched.charge_point_id,
         touched.day AS first_day,
-        coalesce(
-            max(coalesce(local_day(following.at), local_day(%(as_of)s))), touched.day
-        ) AS last_day
+        greatest(touched.day, local_day(coalesce(following.at, %(as_of)s))) AS last_day
     FROM touched
-    LEFT JOIN connector AS con ON touched.charge_point_id = con.charge_point_id
+    INNER JOIN place ON touched.charge_point_id = place.charge_point_id
+    CROSS JOIN LATERAL (
+        SELECT sn.at
+        FROM status_notification AS sn
+        WHERE
+            sn.charge_point_id = place.charge_point_id
+            AND sn.connector_id = place.connector_id
+            AND sn.at >= local_midnight(touched.day) AND sn.at < local_midnight(touched.day + 1)
+        ORDER BY sn.at DESC
+        LIMIT 1
+    ) AS told
     LEFT JOIN LATERAL (
         SELECT sn.at
         FROM status_notification AS sn
         WHERE
-            sn.charge_point_id = con.charge_point_id
-            AND sn.connector_id = con.connector_id
-            AND sn.at >= local_midnight(touched.day + 1)
+            sn.charge_point_id = place.charge_point_id
+            AND sn.connector_id = place.connector_id
+            AND sn.at > told.at
         ORDER BY sn.at
         LIMIT 1
     ) AS following ON TRUE
-    GROUP BY touched.charge_point_id, touched.day
+    WHERE place.told_at < local_midnight(touched.day + 1)
 ),
 
-wanted AS (
-    SELECT lasting.charge_point_id, day.day::date AS day
-    FROM lasting
-    CROSS JOIN LATERAL generate_series(lasting.first_day::timestamp, lasting.last_day::timestamp, INTERVAL '1 day') AS day (day)
-    UNION
-    SELECT cp.charge_point_id, day.day::date
+served AS (
+    SELECT
+        ses.charge_point_id,
+        local_day(least(ses.started_at, before.ended_at)) AS first_day,
+        local_day(greatest(ses.ended_at, following.started_at)) AS last_day
+    FROM touched
+    INNER JOIN place ON touched.charge_point_id = place.charge_point_id
+    INNER JOIN session AS ses
+        ON
+            place.charge_point_id = ses.charge_point_id
+            AND place.connector_id = ses.connector_id
+            AND local_midnight(touched.day) <= ses.started_at
+            AND local_midnight(touched.day + 1) > ses.started_at
+    LEFT JOIN LATERAL (
+        SELECT earlier.ended_at
+        FROM session AS earlier
+        WHERE
+            earlier.charge_point_id = ses.charge_point_id AND earlier.connector_id = ses.connector_id
+            AND earlier.started_at < ses.started_at
+        ORDER BY earlier.started_at DESC
+        LIMIT 1
+    ) AS before ON TRUE
+    LEFT JOIN LATERAL (
+        SELECT later.started_at
+        FROM session AS later
+        WHERE
+            later.charge_point_id = ses.charge_point_id AND later.connector_id = ses.connector_id
+            AND later.started_at > ses.started_at
+        ORDER BY later.started_at
+        LIMIT 1
+    ) AS following ON TRUE
+    WHERE place.told_at IS NULL OR place.told_at > coalesce(before.ended_at, ses.started_at)
+),
+
+passed AS (
+    SELECT
+        cp.charge_point_id,
+        greatest(local_day(%(since)s), first_fact.day) AS first_day,
+        greatest(local_day(%(as_of)s), first_fact.day) AS last_day
     FROM charge_point AS cp
     CROSS JOIN LATERAL (
         SELECT local_day(least(
@@ -45,19 +99,34 @@ wanted AS (
             (SELECT min(conn.opened_at) FROM connection AS conn WHERE conn.charge_point_id = cp.charge_point_id)
         )) AS day
     ) AS first_fact
-    CROSS JOIN LATERAL generate_series(
-        greatest(local_day(%(since)s), first_fact.day)::timestamp, local_day(%(as_of)s)::timestamp, INTERVAL '1 day'
-    ) AS day (day)
     WHERE
         first_fact.day IS NOT NULL
         AND EXISTS (SELECT FROM connector AS con WHERE con.charge_point_id = cp.charge_point_id)
+),
+
+-- United before days are made of them: a status that lasts for years may be touched on any day of them.
+wanted AS (
+    SELECT found.charge_point_id, range_agg(daterange(found.first_day, found.last_day, '[]')) AS ranges
+    FROM (
+        SELECT touched.charge_point_id, touched.day AS first_day, touched.day AS last_day FROM touched
+        UNION ALL
+        SELECT lasting.charge_point_id, lasting.first_day, lasting.last_day FROM lasting
+        UNION ALL
+        SELECT served.charge_point_id, served.first_day, served.last_day FROM served
+        UNION ALL
+        SELECT passed.charge_point_id, passed.first_day, passed.last_day FROM passed
+    ) AS found
+    GROUP BY found.charge_point_id
 )
 
-SELECT wanted.day, array_agg(wanted.charge_point_id ORDER BY wanted.charge_point_id) AS charge_point_ids
+SELECT day.day::date AS day, array_agg(wanted.charge_point_id ORDER BY wanted.charge_point_id) AS charge_point_ids
 FROM wanted
-WHERE wanted.day <= local_day(%(as_of)s)
-GROUP BY wanted.day
-ORDER BY wanted.day;
+CROSS JOIN LATERAL unnest(wanted.ranges) AS part (slot)
+CROSS JOIN LATERAL generate_series(
+    lower(part.slot)::timestamp, least(upper(part.slot) - 1, local_day(%(as_of)s))::timestamp, INTERVAL '1 day'
+) AS day (day)
+GROUP BY day.day
+ORDER BY day.day;
 
 -- name: availability_days_between
 SELECT day.day::date AS day, array_agg(cp.charge_point_id ORDER BY cp.charge_point_id) AS charge_point_ids
@@ -65,7 +134,8 @@ FROM charge_point AS cp
 CROSS JOIN LATERAL (
     SELECT local_day(least(
         (SELECT min(sn.at) FROM status_notification AS sn WHERE sn.charge_point_id = cp.charge_point_id),
-        (SELECT min(conn.opened_at) FROM connection AS conn WHERE conn.charge_point_id = cp.charge_point_id)
+        (SELECT min(conn.opened_at) FROM connection AS conn WHERE conn.charge_point_id = cp.charge_point_id),
+        (SELECT min(ses.started_at) FROM session AS ses WHERE ses.charge_point_id = cp.charge_point_id)
     )) AS day
 ) AS first_fact
 CROSS JOIN LATERAL generate_series(
@@ -93,6 +163,84 @@ WHERE
             WHERE other.charge_point_id = con.charge_point_id AND other.connector_id > 0
         )
     );
+
+-- name: make_work_known
+-- Per connector: since when its charge point was heard of by status or connection, when the connector
+-- reported its first status, and from when until when it had transactions. Other days have no row.
+CREATE TEMPORARY TABLE work_known ON COMMIT DROP AS
+WITH heard AS (
+    SELECT asked.charge_point_id, local_day(least(
+        (SELECT min(sn.at) FROM status_notification AS sn WHERE sn.charge_point_id = asked.charge_point_id),
+        (SELECT min(conn.opened_at) FROM connection AS conn WHERE conn.charge_point_id = asked.charge_point_id)
+    )) AS day
+    FROM unnest(%(charge_point_ids)s::integer[]) AS asked (charge_point_id)
+)
+
+SELECT
+    port.charge_point_id,
+    port.connector_id,
+    heard.day AS heard_day,
+    told.at AS told_at,
+    first.started_at,
+    greatest(first.ended_at, last.ended_at) AS ended_at
+FROM work_port AS port
+INNER JOIN heard ON port.charge_point_id = heard.charge_point_id
+LEFT JOIN LATERAL (
+    SELECT sn.at
+    FROM status_notification AS sn
+    WHERE sn.charge_point_id = port.charge_point_id AND sn.connector_id = port.connector_id
+    ORDER BY sn.at
+    LIMIT 1
+) AS told ON TRUE
+LEFT JOIN LATERAL (
+    SELECT ses.started_at, ses.ended_at
+    FROM session AS ses
+    WHERE ses.charge_point_id = port.charge_point_id AND ses.connector_id = port.connector_id
+    ORDER BY ses.started_at
+    LIMIT 1
+) AS first ON TRUE
+LEFT JOIN LATERAL (
+    SELECT ses.ended_at
+    FROM session AS ses
+    WHERE ses.charge_point_id = port.charge_point_id AND ses.connector_id = port.connector_id
+    ORDER BY ses.started_at DESC
+    LIMIT 1
+) AS last ON TRUE;
+
+-- name: make_work_use
+-- When transactions ran, until a status said that the connector was free again.
+CREATE TEMPORARY TABLE work_use ON COMMIT DROP AS
+SELECT
+    ses.charge_point_id,
+    ses.connector_id,
+    range_agg(tstzrange(ses.started_at, coalesce(free.at, ses.ended_at))) AS ranges
+FROM (
+    SELECT recent.charge_point_id, recent.connector_id, recent.started_at, recent.ended_at
+    FROM session AS recent
+    WHERE
+        recent.charge_point_id = ANY(%(charge_point_ids)s)
+        AND recent.started_at >= %(low)s::timestamptz - INTERVAL '48 hours' AND recent.started_at < %(high)s
+    UNION ALL
+    SELECT long.charge_point_id, long.connector_id, long.started_at, long.ended_at
+    FROM session AS long
+    WHERE
+        long.charge_point_id = ANY(%(charge_point_ids)s)
+        AND long.started_at < %(low)s::timestamptz - INTERVAL '48 hours'
+        AND long.ended_at - long.started_at > INTERVAL '48 hours'
+) AS ses
+LEFT JOIN LATERAL (
+    SELECT sn.at
+    FROM status_notification AS sn
+    WHERE
+        sn.charge_point_id = ses.charge_point_id
+        AND sn.connector_id = ses.connector_id
+        AND sn.at > ses.started_at AND sn.at < ses.ended_at
+        AND sn.status IN ('Available', 'Reserved')
+    ORDER BY sn.at
+    LIMIT 1
+) AS free ON TRUE
+WHERE ses.ended_at > %(low)s
+GROUP BY ses.charge_point_id, ses.connector_id;
 
 -- name: make_work_link
 -- Per charge point: from when its websocket was on, off, or we were not listening (deaf). After the
@@ -273,7 +421,13 @@ named AS (
             ELSE carried.own
         END AS told
     FROM carried
-    WHERE carried.started_at < carried.ended_at
+    INNER JOIN work_known AS wk ON carried.charge_point_id = wk.charge_point_id AND carried.connector_id = wk.connector_id
+    WHERE
+        carried.started_at < carried.ended_at
+        AND (
+            local_day(carried.started_at) >= wk.heard_day
+            OR local_day(carried.started_at) BETWEEN local_day(wk.started_at) AND local_day(wk.ended_at)
+        )
 ),
 
 piece AS (
@@ -381,11 +535,35 @@ excluded_down AS (
     CROSS JOIN LATERAL unnest(er.ranges * tstzmultirange(tstzrange(state.started_at, state.ended_at))) AS part (slot)
     WHERE state.is_down
     GROUP BY state.charge_point_id, state.connector_id, state.day
+),
+
+-- What only transactions tell: use where the state is none of a plugged-in vehicle and not down; and
+-- operation where nobody knows the state, throughout from the first to the last one before the first status.
+told_by_transactions AS (
+    SELECT
+        state.charge_point_id,
+        state.connector_id,
+        state.day,
+        sum(seconds_in(coalesce(wu.ranges, '{}') * piece.slot)) AS in_use_s,
+        coalesce(
+            sum(seconds_in((coalesce(wu.ranges, '{}') + piece.served) * piece.slot)) FILTER (WHERE state.is_unknown), 0
+        ) AS in_service_s
+    FROM state
+    INNER JOIN work_known AS wk ON state.charge_point_id = wk.charge_point_id AND state.connector_id = wk.connector_id
+    LEFT JOIN work_use AS wu ON state.charge_point_id = wu.charge_point_id AND state.connector_id = wu.connector_id
+    CROSS JOIN LATERAL (
+        SELECT
+            tstzmultirange(tstzrange(state.started_at, state.ended_at)) AS slot,
+            tstzmultirange(tstzrange(wk.started_at, greatest(wk.started_at, least(wk.ended_at, wk.told_at)))) AS served
+    ) AS piece
+    WHERE wk.started_at IS NOT NULL AND state.state IN ('Available', 'Reserved', 'unknown')
+    GROUP BY state.charge_point_id, state.connector_id, state.day
 )
 
 INSERT INTO availability_day (
     day, charge_point_id, connector_id, observed_s, up_s, down_s, unknown_s, excluded_s, plugged_s, available_s,
-    preparing_s, charging_s, suspended_ev_s, suspended_evse_s, finishing_s, reserved_s, unavailable_s, faulted_s, offline_s
+    preparing_s, charging_s, suspended_ev_s, suspended_evse_s, finishing_s, reserved_s, unavailable_s, faulted_s, offline_s,
+    in_use_s, in_service_s
 )
 SELECT
     state.day,
@@ -398,7 +576,7 @@ SELECT
     coalesce(max(ed.excluded_s), 0),
     coalesce(sum(state.length_s) FILTER (
         WHERE state.state IN ('Preparing', 'Charging', 'SuspendedEV', 'SuspendedEVSE', 'Finishing')
-    ), 0),
+    ), 0) + coalesce(max(tt.in_use_s), 0),
     coalesce(sum(state.length_s) FILTER (WHERE state.state = 'Available'), 0),
     coalesce(sum(state.length_s) FILTER (WHERE state.state = 'Preparing'), 0),
     coalesce(sum(state.length_s) FILTER (WHERE state.state = 'Charging'), 0),
@@ -408,8 +586,12 @@ SELECT
     coalesce(sum(state.length_s) FILTER (WHERE state.state = 'Reserved'), 0),
     coalesce(sum(state.length_s) FILTER (WHERE state.state = 'Unavailable'), 0),
     coalesce(sum(state.length_s) FILTER (WHERE state.state = 'Faulted'), 0),
-    coalesce(sum(state.length_s) FILTER (WHERE state.state = 'offline'), 0)
+    coalesce(sum(state.length_s) FILTER (WHERE state.state = 'offline'), 0),
+    coalesce(max(tt.in_use_s), 0),
+    coalesce(max(tt.in_service_s), 0)
 FROM state
 LEFT JOIN excluded_down AS ed
     ON state.charge_point_id = ed.charge_point_id AND state.connector_id = ed.connector_id AND state.day = ed.day
+LEFT JOIN told_by_transactions AS tt
+    ON state.charge_point_id = tt.charge_point_id AND state.connector_id = tt.connector_id AND state.day = tt.day
 GROUP BY state.charge_point_id, state.connector_id, state.day;

@@ -46,7 +46,8 @@ there AS (
         sum(av.down_s) AS down_s,
         sum(av.unknown_s) AS unknown_s,
         sum(av.excluded_s) AS excluded_s,
-        sum(av.plugged_s) AS plugged_s
+        sum(av.plugged_s) AS plugged_s,
+        sum(av.up_s + av.in_service_s) AS operational_s
     FROM availability_day AS av
     WHERE
         av.day >= %(first)s AND av.day < %(last)s
@@ -69,7 +70,7 @@ peak AS (
 
 busy AS (
     SELECT
-        100 * sum(ut.charging_s) / nullif(sum(ut.up_s), 0) AS utilisation_percent,
+        100 * sum(ut.charging_s) / nullif(sum(ut.operational_s), 0) AS utilisation_percent,
         100 * sum(ut.energy_wh) FILTER (WHERE ut.capacity_wh IS NOT NULL) / nullif(sum(ut.capacity_wh), 0)
             AS energy_utilisation_percent
     FROM report.utilisation AS ut
@@ -93,7 +94,7 @@ SELECT
     100 * there.up_s / nullif(there.up_s + there.down_s, 0) AS technical_percent,
     100 * (there.up_s + there.excluded_s) / nullif(there.up_s + there.down_s, 0) AS nevi_percent,
     100.0 * used.plug_ins_served / nullif(used.plug_ins, 0) AS driver_success_percent,
-    100 * there.plugged_s / nullif(there.up_s, 0) AS occupancy_percent,
+    100 * there.plugged_s / nullif(there.operational_s, 0) AS occupancy_percent,
     peak.demand_w AS peak_demand_w,
     peak.started_at AS peak_demand_at,
     fault.faults,
@@ -143,7 +144,17 @@ SELECT
     100 * (there.up_s + there.excluded_s) / nullif(there.up_s + there.down_s, 0) AS nevi_percent,
     there.down_s,
     there.excluded_s
-FROM connector AS port
+FROM (
+    SELECT con.charge_point_id, con.connector_id FROM connector AS con
+    UNION
+    SELECT con.charge_point_id, con.connector_id
+    FROM consumption_day AS con
+    WHERE con.day >= %(first)s AND con.day < %(last)s
+    UNION
+    SELECT av.charge_point_id, av.connector_id
+    FROM availability_day AS av
+    WHERE av.day >= %(first)s AND av.day < %(last)s
+) AS port
 INNER JOIN charge_point AS cp ON port.charge_point_id = cp.charge_point_id
 LEFT JOIN LATERAL (
     SELECT sum(con.energy_wh) AS energy_wh, sum(con.sessions) AS sessions, sum(con.cost) AS cost

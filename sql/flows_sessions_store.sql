@@ -1,19 +1,28 @@
 -- Sessions: what is kept of them.
 
+-- name: known_bounds
+-- Between when the quarters of these sessions lie that were stored so far; a quarter begins before what
+-- happens in it.
+SELECT
+    coalesce(min(ses.started_at), now()) - INTERVAL '15 minutes' AS low,
+    coalesce(max(ses.ended_at), now()) AS high
+FROM work_session AS ws
+INNER JOIN session AS ses ON ws.transaction_id = ses.transaction_id;
+
 -- name: touch_consumption_before
 -- The days whose consumption the sessions had so far.
 INSERT INTO touched_work (flow, charge_point_id, hour)
 SELECT 'consumption', eb.charge_point_id, local_midnight(local_day(eb.started_at))
 FROM energy_bucket AS eb
 INNER JOIN work_session AS ws ON eb.transaction_id = ws.transaction_id
-WHERE eb.started_at >= %(low)s
+WHERE eb.started_at >= %(low)s AND eb.started_at <= %(high)s
 GROUP BY eb.charge_point_id, local_day(eb.started_at)
 ON CONFLICT (flow, charge_point_id, hour) DO UPDATE SET claimed_at = clock_timestamp();
 
 -- name: delete_buckets
 DELETE FROM energy_bucket AS eb
 USING work_session AS ws
-WHERE eb.transaction_id = ws.transaction_id AND eb.started_at >= %(low)s;
+WHERE eb.transaction_id = ws.transaction_id AND eb.started_at >= %(low)s AND eb.started_at <= %(high)s;
 
 -- name: delete_costs
 DELETE FROM session_cost AS price
@@ -136,6 +145,7 @@ SELECT
     ws.flags || array_remove(ARRAY[
         CASE WHEN we.inferred_by IS NOT NULL THEN 'inferred_end' END,
         CASE WHEN we.stops_before_start THEN 'stop_before_start' END,
+        CASE WHEN en.duration_s = 0 AND ws.stopped_at = ws.started_at THEN 'no_duration' END,
         CASE WHEN en.readings = 0 THEN 'no_readings' END,
         CASE WHEN en.is_borrowed THEN 'borrowed_readings' END,
         CASE WHEN ws.meter_start_wh IS NULL THEN 'meter_start_missing' END,
@@ -149,7 +159,6 @@ SELECT
         CASE WHEN en.is_stuck THEN 'stuck_register' END,
         CASE WHEN en.is_estimated THEN 'estimated_power' END,
         CASE WHEN en.gap_s > 0.1 * en.duration_s THEN 'gap' END,
-        CASE WHEN en.duration_s = 0 AND ws.stopped_at = ws.started_at THEN 'no_duration' END,
         CASE
             WHEN en.energy_source IN ('register', 'register_series')
                 AND en.energy_wh > 0 AND en.integral_wh / en.energy_wh BETWEEN 900 AND 1100
@@ -226,33 +235,50 @@ CROSS JOIN LATERAL generate_series(
 GROUP BY ws.charge_point_id, day.day
 ON CONFLICT (flow, charge_point_id, hour) DO UPDATE SET claimed_at = clock_timestamp();
 
--- name: touch_quality_before
--- The days on which readings of these sessions were looked at so far.
+-- name: touch_days_before
+-- The days on which readings of these sessions were looked at so far, and that they were in use.
 INSERT INTO touched_work (flow, charge_point_id, hour)
-SELECT 'quality', ses.charge_point_id, local_midnight(day.day::date)
+SELECT flow.name, ses.charge_point_id, local_midnight(day.day::date)
 FROM work_session AS ws
 INNER JOIN session AS ses ON ws.transaction_id = ses.transaction_id
 CROSS JOIN LATERAL generate_series(
     local_day(ses.started_at)::timestamp, local_day(ses.ended_at)::timestamp, INTERVAL '1 day'
 ) AS day (day)
-GROUP BY ses.charge_point_id, day.day
+CROSS JOIN (VALUES ('quality'), ('availability')) AS flow (name)
+GROUP BY flow.name, ses.charge_point_id, day.day
 ON CONFLICT (flow, charge_point_id, hour) DO UPDATE SET claimed_at = clock_timestamp();
 
--- name: touch_quality_after
--- The days of these sessions: a reading past midnight has a transaction now, or none any more.
+-- name: touch_days_after
+-- The days of these sessions: a reading past midnight has a transaction now, or none any more; and
+-- where no status tells, they say when the connector was in use.
 INSERT INTO touched_work (flow, charge_point_id, hour)
-SELECT 'quality', ws.charge_point_id, local_midnight(day.day::date)
+SELECT flow.name, ws.charge_point_id, local_midnight(day.day::date)
 FROM work_session AS ws
 INNER JOIN work_end AS we ON ws.transaction_id = we.transaction_id
 CROSS JOIN LATERAL generate_series(
     local_day(ws.started_at)::timestamp, local_day(we.ended_at)::timestamp, INTERVAL '1 day'
 ) AS day (day)
-GROUP BY ws.charge_point_id, day.day
+CROSS JOIN (VALUES ('quality'), ('availability')) AS flow (name)
+GROUP BY flow.name, ws.charge_point_id, day.day
 ON CONFLICT (flow, charge_point_id, hour) DO UPDATE SET claimed_at = clock_timestamp();
 
 -- name: touch_soc
+-- The sessions after these too: which samples without a transaction are theirs depends on where these end.
 INSERT INTO session_work (flow, transaction_id)
-SELECT 'soc', ws.transaction_id FROM work_session AS ws
+SELECT 'soc', ws.transaction_id
+FROM work_session AS ws
+UNION
+SELECT 'soc', following.transaction_id
+FROM work_session AS ws
+CROSS JOIN LATERAL (
+    SELECT ses.transaction_id
+    FROM session AS ses
+    WHERE
+        ses.charge_point_id = ws.charge_point_id AND ses.connector_id = ws.connector_id
+        AND ses.started_at > ws.started_at
+    ORDER BY ses.started_at
+    LIMIT 1
+) AS following
 ON CONFLICT (flow, transaction_id) DO UPDATE SET claimed_at = clock_timestamp();
 
 -- name: link_visits

@@ -1,13 +1,15 @@
 -- State of charge of sessions.
 
 -- name: soc_work
-SELECT work.transaction_id
+SELECT ses.transaction_id, ses.started_at
 FROM session_work AS work
+INNER JOIN session AS ses ON work.transaction_id = ses.transaction_id
 WHERE work.flow = 'soc' AND work.claimed_at <= %(claimed_until)s
-ORDER BY work.transaction_id;
+ORDER BY ses.started_at, ses.transaction_id;
 
 -- name: store_soc
--- First and last state of charge within 2 min of the session's edges, or the nearest inside it.
+-- First and last state of charge within 2 min of the session's edges, or the nearest inside it: of the
+-- samples that name the transaction; only where there are none, of those of the connector that name none.
 -- A zero is what a charge point says before the vehicle has told it.
 WITH chosen AS (
     SELECT
@@ -26,42 +28,104 @@ WITH chosen AS (
     WHERE ses.transaction_id = ANY(%(transaction_ids)s)
 ),
 
-edge AS (
+-- Times between which a sample that names no transaction may be of this session: not beyond its neighbours.
+placed AS (
     SELECT
         chosen.*,
-        early.sampled_at AS first_at,
-        early.soc_percent AS soc_start_percent,
-        late.sampled_at AS last_at,
-        late.soc_percent AS soc_end_percent
+        greatest(
+            chosen.started_at - INTERVAL '2 minutes',
+            least(chosen.started_at, coalesce(before.ended_at + INTERVAL '1 microsecond', '-infinity'))
+        ) AS borrowed_from,
+        least(chosen.ended_at + INTERVAL '2 minutes', following.started_at - INTERVAL '1 microsecond') AS borrowed_until
     FROM chosen
-    CROSS JOIN LATERAL (
+    LEFT JOIN LATERAL (
+        SELECT ses.ended_at
+        FROM session AS ses
+        WHERE
+            ses.charge_point_id = chosen.charge_point_id AND ses.connector_id = chosen.connector_id
+            AND ses.started_at < chosen.started_at
+        ORDER BY ses.started_at DESC
+        LIMIT 1
+    ) AS before ON TRUE
+    LEFT JOIN LATERAL (
+        SELECT ses.started_at
+        FROM session AS ses
+        WHERE
+            ses.charge_point_id = chosen.charge_point_id AND ses.connector_id = chosen.connector_id
+            AND ses.started_at > chosen.started_at
+        ORDER BY ses.started_at
+        LIMIT 1
+    ) AS following ON TRUE
+),
+
+edge AS (
+    SELECT
+        placed.*,
+        coalesce(early.sampled_at, early_borrowed.sampled_at) AS first_at,
+        coalesce(early.soc_percent, early_borrowed.soc_percent) AS soc_start_percent,
+        coalesce(late.sampled_at, late_borrowed.sampled_at) AS last_at,
+        coalesce(late.soc_percent, late_borrowed.soc_percent) AS soc_end_percent
+    FROM placed
+    LEFT JOIN LATERAL (
         SELECT mv.sampled_at, mv.soc_percent
         FROM meter_value AS mv
         WHERE
-            mv.charge_point_id = chosen.charge_point_id
-            AND mv.connector_id = chosen.connector_id
-            AND mv.sampled_at >= chosen.started_at - INTERVAL '2 minutes'
-            AND mv.sampled_at <= chosen.ended_at + INTERVAL '2 minutes'
+            mv.charge_point_id = placed.charge_point_id
+            AND mv.connector_id = placed.connector_id
+            AND mv.sampled_at >= placed.started_at - INTERVAL '2 minutes'
+            AND mv.sampled_at <= placed.ended_at + INTERVAL '2 minutes'
             AND mv.sampled_at >= %(low)s AND mv.sampled_at < %(high)s
             AND mv.soc_percent > 0 AND mv.soc_percent <= 100
-            AND (mv.transaction_id = chosen.transaction_id OR mv.transaction_id IS NULL)
+            AND mv.transaction_id = placed.transaction_id
         ORDER BY mv.sampled_at, mv.context
         LIMIT 1
-    ) AS early
-    CROSS JOIN LATERAL (
+    ) AS early ON TRUE
+    LEFT JOIN LATERAL (
         SELECT mv.sampled_at, mv.soc_percent
         FROM meter_value AS mv
         WHERE
-            mv.charge_point_id = chosen.charge_point_id
-            AND mv.connector_id = chosen.connector_id
-            AND mv.sampled_at >= chosen.started_at - INTERVAL '2 minutes'
-            AND mv.sampled_at <= chosen.ended_at + INTERVAL '2 minutes'
+            early.sampled_at IS NOT NULL
+            AND mv.charge_point_id = placed.charge_point_id
+            AND mv.connector_id = placed.connector_id
+            AND mv.sampled_at >= placed.started_at - INTERVAL '2 minutes'
+            AND mv.sampled_at <= placed.ended_at + INTERVAL '2 minutes'
             AND mv.sampled_at >= %(low)s AND mv.sampled_at < %(high)s
             AND mv.soc_percent > 0 AND mv.soc_percent <= 100
-            AND (mv.transaction_id = chosen.transaction_id OR mv.transaction_id IS NULL)
+            AND mv.transaction_id = placed.transaction_id
         ORDER BY mv.sampled_at DESC, mv.context ASC
         LIMIT 1
-    ) AS late
+    ) AS late ON TRUE
+    LEFT JOIN LATERAL (
+        SELECT mv.sampled_at, mv.soc_percent
+        FROM meter_value AS mv
+        WHERE
+            early.sampled_at IS NULL
+            AND mv.charge_point_id = placed.charge_point_id
+            AND mv.connector_id = placed.connector_id
+            AND mv.sampled_at >= placed.borrowed_from
+            AND mv.sampled_at <= placed.borrowed_until
+            AND mv.sampled_at >= %(low)s AND mv.sampled_at < %(high)s
+            AND mv.soc_percent > 0 AND mv.soc_percent <= 100
+            AND mv.transaction_id IS NULL
+        ORDER BY mv.sampled_at, mv.context
+        LIMIT 1
+    ) AS early_borrowed ON TRUE
+    LEFT JOIN LATERAL (
+        SELECT mv.sampled_at, mv.soc_percent
+        FROM meter_value AS mv
+        WHERE
+            early_borrowed.sampled_at IS NOT NULL
+            AND mv.charge_point_id = placed.charge_point_id
+            AND mv.connector_id = placed.connector_id
+            AND mv.sampled_at >= placed.borrowed_from
+            AND mv.sampled_at <= placed.borrowed_until
+            AND mv.sampled_at >= %(low)s AND mv.sampled_at < %(high)s
+            AND mv.soc_percent > 0 AND mv.soc_percent <= 100
+            AND mv.transaction_id IS NULL
+        ORDER BY mv.sampled_at DESC, mv.context ASC
+        LIMIT 1
+    ) AS late_borrowed ON TRUE
+    WHERE early.sampled_at IS NOT NULL OR early_borrowed.sampled_at IS NOT NULL
 ),
 
 gone AS (

@@ -212,3 +212,105 @@ def test_charge_points_nobody_heard_of_have_no_rows(facts: Facts):
     facts.run()
 
     assert facts.rows("SELECT * FROM report.availability") == []
+
+
+def use(facts: Facts, cp: int, from_hour: float, to_hour: float) -> int:
+    return facts.transaction(cp, hours(from_hour), hours(to_hour), 0, 10_000)
+
+
+def test_transactions_tell_of_use_where_no_status_was_ever_sent(facts: Facts):
+    """9 to 11 on the first day, 10 to 12 on the third: in operation from 9 to noon of the third."""
+    cp = facts.charge_point()
+    use(facts, cp, 9, 11)
+    use(facts, cp, 48 + 10, 48 + 12)
+
+    facts.run()
+
+    rows = facts.rows("SELECT * FROM report.availability ORDER BY day")
+    assert [
+        (row["day"], row["plugged_s"] / 3600, row["operational_s"] / 3600, row["unknown_s"] / 3600)
+        for row in rows
+    ] == [
+        (DAY, 2, 15, 24),
+        (DAY + timedelta(days=1), 0, 24, 24),
+        (DAY + timedelta(days=2), 2, 12, 24),
+    ]
+    assert rows[0]["occupancy_percent"] == pytest.approx(100 * 2 / 15)
+    assert {row["technical_percent"] for row in rows} == {None}
+    (used,) = facts.rows("SELECT * FROM report.utilisation WHERE day = %s", DAY)
+    assert used["charging_s"] == 2 * 3600
+    assert used["utilisation_percent"] == pytest.approx(100 * 2 / 15)
+    before = facts.computed()
+    facts.run(force=True)
+    assert facts.computed() == before
+
+
+def test_a_transaction_that_comes_late_fills_the_days_to_its_neighbours(facts: Facts):
+    cp = facts.charge_point()
+    use(facts, cp, 48 + 10, 48 + 12)
+    facts.run()
+    use(facts, cp, 9, 11)
+
+    facts.run()
+
+    rows = facts.rows("SELECT operational_s FROM report.availability ORDER BY day")
+    assert [row["operational_s"] / 3600 for row in rows] == [15, 24, 12]
+
+
+def test_readings_alone_say_nothing_of_availability(facts: Facts):
+    cp = facts.charge_point()
+    facts.readings(cp, None, hours(9), minutes(1), energy_wh=[1, 2, 3])
+
+    facts.run()
+
+    assert facts.rows("SELECT * FROM report.availability") == []
+
+
+def test_a_status_from_before_the_transaction_does_not_deny_it(facts: Facts):
+    """Available once, at midnight; transactions from 9 to 11 and, overlapping, from 10 to 12."""
+    cp = facts.charge_point()
+    facts.status(cp, hours(0), "Available")
+    use(facts, cp, 9, 11)
+    use(facts, cp, 10, 12)
+
+    facts.run()
+
+    day = day_of(facts)
+    assert (day["available_s"], day["up_s"], day["plugged_s"]) == (86_400, 86_400, 3 * 3600)
+    assert day["occupancy_percent"] == pytest.approx(100 * 3 / 24)
+
+
+@pytest.mark.parametrize(
+    "said, plugged_hours",
+    [
+        ([(10, "Available")], 1),
+        ([(9.5, "Faulted"), (10, "Charging"), (11, "Available")], 1.5),
+        ([(9.5, "SuspendedEV"), (11, "Available")], 2),
+        ([(9.5, "Unavailable"), (10.5, "Available")], 0.5),
+    ],
+)
+def test_a_status_told_during_a_transaction_beats_it(
+    facts: Facts, said: list[tuple[float, str]], plugged_hours: float
+):
+    """Available since midnight, a transaction from 9 to 11."""
+    cp = facts.charge_point()
+    facts.status(cp, hours(0), "Available")
+    for hour, status in said:
+        facts.status(cp, hours(hour), status)
+    use(facts, cp, 9, 11)
+
+    facts.run()
+
+    assert day_of(facts)["plugged_s"] == pytest.approx(plugged_hours * 3600)
+
+
+def test_a_lost_charge_point_is_offline_whatever_it_did_meanwhile(facts: Facts):
+    cp = facts.charge_point()
+    facts.connection(cp, hours(0), hours(10))
+    facts.connection(cp, hours(12), hours(40))
+    facts.status(cp, hours(0), "Available")
+    use(facts, cp, 9, 11)
+
+    facts.run()
+
+    assert (day_of(facts)["plugged_s"], day_of(facts)["offline_s"]) == (3600, 2 * 3600)
