@@ -5,7 +5,8 @@ from datetime import date
 from psycopg.rows import DictRow
 
 from flows import days
-from flows.database import Connection, ask, ask_one, do, now
+from flows.database import Connection, ask, ask_one, build, do, now
+from flows.dropped import dropped_before
 from flows.runs import Outcome
 from flows.scope import Scope, charge_point_ids
 from flows.turns import alone, lock_batch
@@ -42,6 +43,13 @@ def _compute_day(conn: Connection, row: DictRow, dry_run: bool) -> int:
     low, high = days.bounds(day)
     with conn.transaction(force_rollback=dry_run):
         lock_batch(conn, None)
+        build(
+            conn,
+            "make_work_kept",
+            day=day,
+            charge_point_ids=numbers,
+            are_statuses_gone=low < dropped_before(conn, "status_notification"),
+        )
         do(conn, "price_buckets", day=day, charge_point_ids=numbers, low=low, high=high)
         priced = ask_one(conn, "priced_sessions", charge_point_ids=numbers, low=low, high=high)
         do(conn, "store_costs", **priced)

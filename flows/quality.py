@@ -63,5 +63,5 @@ def _look_at_day(conn: Connection, row: DictRow, dry_run: bool) -> int:
         do(conn, "make_work_finding")
         for search in _SEARCHES:
             do(conn, search, day=day, charge_point_ids=numbers, low=low, high=high)
-        do(conn, "delete_findings", day=day, charge_point_ids=numbers)
+        do(conn, "delete_findings", day=day, charge_point_ids=numbers, low=low)
         return do(conn, "store_findings", day=day)

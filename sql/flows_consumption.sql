@@ -81,7 +81,7 @@ WHERE
     );
 
 -- name: priced_sessions
--- The sessions with energy that day, and how far their buckets reach.
+-- The sessions with energy that day, or begun that day with none, and how far their buckets reach.
 SELECT
     array_agg(ses.transaction_id) AS transaction_ids,
     min(ses.started_at) - INTERVAL '15 minutes' AS low,
@@ -93,20 +93,47 @@ WHERE ses.transaction_id IN (
     WHERE
         eb.charge_point_id = ANY(%(charge_point_ids)s)
         AND eb.started_at >= %(low)s AND eb.started_at < %(high)s
+    UNION
+    SELECT empty.transaction_id
+    FROM session AS empty
+    WHERE
+        empty.charge_point_id = ANY(%(charge_point_ids)s)
+        AND empty.started_at >= %(low)s AND empty.started_at < %(high)s
+        AND empty.energy_wh = 0
 );
 
 -- name: store_costs
+-- No energy costs nothing, by whatever tariff holds when the session begins.
 INSERT INTO session_cost AS price (transaction_id, cost, unpriced_wh)
 SELECT
-    eb.transaction_id,
-    sum(eb.cost),
+    ses.transaction_id,
+    CASE
+        WHEN ses.energy_wh > 0 THEN sum(eb.cost)
+        WHEN tariffs.number = 1 THEN 0
+    END,
     coalesce(sum(eb.energy_wh) FILTER (WHERE eb.cost IS NULL), 0)
-FROM energy_bucket AS eb
-WHERE
-    eb.transaction_id = ANY(%(transaction_ids)s)
-    AND eb.started_at >= %(low)s AND eb.started_at <= %(high)s
-GROUP BY eb.transaction_id
+FROM session AS ses
+INNER JOIN charge_point AS cp ON ses.charge_point_id = cp.charge_point_id
+LEFT JOIN energy_bucket AS eb
+    ON
+        ses.transaction_id = eb.transaction_id
+        AND eb.started_at >= %(low)s AND eb.started_at <= %(high)s
+LEFT JOIN LATERAL (
+    SELECT count(*) AS number
+    FROM tariffs_in_force(cp.site, local_day(ses.started_at))
+) AS tariffs ON ses.energy_wh = 0
+WHERE ses.transaction_id = ANY(%(transaction_ids)s)
+GROUP BY ses.transaction_id, tariffs.number
 ON CONFLICT (transaction_id) DO UPDATE SET cost = excluded.cost, unpriced_wh = excluded.unpriced_wh;
+
+-- name: make_work_kept
+-- The plug-ins of a day as they were counted, where the statuses they were counted from are gone.
+CREATE TEMPORARY TABLE work_kept ON COMMIT DROP AS
+SELECT con.charge_point_id, con.connector_id, con.plug_ins, con.plug_ins_served
+FROM consumption_day AS con
+WHERE
+    con.day = %(day)s AND con.charge_point_id = ANY(%(charge_point_ids)s)
+    AND %(are_statuses_gone)s;
 
 -- name: delete_consumption
 DELETE FROM consumption_day AS con
@@ -174,7 +201,8 @@ visited AS (
         count(*) FILTER (WHERE NOT ses.is_attempt) AS sessions,
         count(*) FILTER (WHERE ses.is_attempt) AS attempts,
         sum(ses.idle_s) AS idle_s,
-        bool_and(ses.charging_s IS NOT NULL OR ses.is_attempt) AS is_timed
+        bool_and(ses.charging_s IS NOT NULL OR ses.is_attempt) AS is_timed,
+        bool_and(coalesce(ses.energy_wh = 0, FALSE)) AS is_empty
     FROM session AS ses
     WHERE
         ses.charge_point_id = ANY(%(charge_point_ids)s)
@@ -267,6 +295,8 @@ port AS (
     SELECT charge_point_id, connector_id FROM visited
     UNION
     SELECT charge_point_id, connector_id FROM tried
+    UNION
+    SELECT charge_point_id, connector_id FROM work_kept WHERE plug_ins > 0
 )
 
 INSERT INTO consumption_day (
@@ -282,7 +312,10 @@ SELECT
     coalesce(energy.ponta_wh, 0),
     coalesce(energy.intermediario_wh, 0),
     coalesce(energy.fora_ponta_wh, 0),
-    energy.cost,
+    CASE
+        WHEN coalesce(energy.energy_wh, 0) > 0 THEN energy.cost
+        WHEN visited.is_empty AND cheap.price_per_kwh IS NOT NULL THEN 0
+    END,
     energy.cost_ponta,
     energy.cost_intermediario,
     energy.cost_fora_ponta,
@@ -294,8 +327,8 @@ SELECT
     coalesce(visited.sessions, 0),
     coalesce(visited.attempts, 0),
     visited.idle_s,
-    coalesce(tried.plug_ins, 0),
-    coalesce(tried.plug_ins_served, 0),
+    coalesce(work_kept.plug_ins, tried.plug_ins, 0),
+    coalesce(work_kept.plug_ins_served, tried.plug_ins_served, 0),
     CASE WHEN energy.is_timed IS NOT NULL OR visited.is_timed IS NOT NULL
         THEN coalesce(energy.is_timed, TRUE) AND coalesce(visited.is_timed, TRUE)
     END
@@ -303,6 +336,7 @@ FROM port
 LEFT JOIN energy ON port.charge_point_id = energy.charge_point_id AND port.connector_id = energy.connector_id
 LEFT JOIN visited ON port.charge_point_id = visited.charge_point_id AND port.connector_id = visited.connector_id
 LEFT JOIN tried ON port.charge_point_id = tried.charge_point_id AND port.connector_id = tried.connector_id
+LEFT JOIN work_kept ON port.charge_point_id = work_kept.charge_point_id AND port.connector_id = work_kept.connector_id
 LEFT JOIN cheap ON port.charge_point_id = cheap.charge_point_id;
 
 -- name: store_demand

@@ -46,7 +46,7 @@ CREATE TEMPORARY TABLE work_finding (
 
 -- name: find_in_readings
 -- Clocks that could not be used, units or values that were guessed, readings that belong to no known
--- transaction, or come after its end, or from before the charge point existed.
+-- transaction, or come after its end, or from before anything else is known of the charge point.
 INSERT INTO work_finding
 WITH flagged AS (
     SELECT
@@ -101,6 +101,33 @@ judged AS (
         OR named.last_at > tx.stopped_at + INTERVAL '10 minutes'
 ),
 
+-- A history may be told long after: only what no connection, status or transaction is as old as is odd.
+early AS (
+    SELECT
+        mv.charge_point_id,
+        mv.connector_id,
+        count(*) AS occurrences,
+        min(mv.sampled_at) AS first_at,
+        max(mv.sampled_at) AS last_at,
+        sign.first_at AS known_since
+    FROM charge_point AS cp
+    CROSS JOIN LATERAL (
+        SELECT least(
+            cp.created_at,
+            (SELECT min(conn.opened_at) FROM connection AS conn WHERE conn.charge_point_id = cp.charge_point_id),
+            (SELECT min(sn.at) FROM status_notification AS sn WHERE sn.charge_point_id = cp.charge_point_id),
+            (SELECT min(tx.started_at) FROM transaction AS tx WHERE tx.charge_point_id = cp.charge_point_id)
+        ) AS first_at
+    ) AS sign
+    INNER JOIN meter_value AS mv ON cp.charge_point_id = mv.charge_point_id
+    WHERE
+        cp.charge_point_id = ANY(%(charge_point_ids)s)
+        AND cp.created_at > %(low)s
+        AND mv.sampled_at >= %(low)s AND mv.sampled_at < %(high)s
+        AND mv.sampled_at < sign.first_at - INTERVAL '10 minutes'
+    GROUP BY mv.charge_point_id, mv.connector_id, sign.first_at
+),
+
 astray AS (
     SELECT
         judged.charge_point_id,
@@ -124,6 +151,17 @@ SELECT
     NULL::text,
     jsonb_build_object('first_at', flagged.first_at, 'last_at', flagged.last_at)
 FROM flagged
+UNION ALL
+SELECT
+    early.charge_point_id,
+    early.connector_id,
+    'readings_before_known',
+    'info',
+    early.occurrences,
+    NULL,
+    NULL,
+    jsonb_build_object('first_at', early.first_at, 'last_at', early.last_at, 'known_since', early.known_since)
+FROM early
 UNION ALL
 SELECT
     astray.charge_point_id,
@@ -356,8 +394,22 @@ WHERE
 GROUP BY rec.charge_point_id;
 
 -- name: delete_findings
+-- But those whose facts were dropped since: nobody could find them again.
 DELETE FROM quality_finding AS qf
-WHERE qf.day = %(day)s AND qf.charge_point_id = ANY(%(charge_point_ids)s);
+WHERE
+    qf.day = %(day)s AND qf.charge_point_id = ANY(%(charge_point_ids)s)
+    AND NOT EXISTS (
+        SELECT FROM dropped_facts AS gone
+        WHERE
+            gone.dropped_before > %(low)s
+            AND CASE gone.hypertable
+                WHEN 'meter_value' THEN qf.kind LIKE 'reading%%'
+                WHEN 'status_notification'
+                    THEN qf.kind LIKE 'status%%' OR qf.kind IN ('clock_skew', 'local_time_as_utc', 'late_statuses')
+                WHEN 'ocpp_message' THEN qf.kind = 'set_aside'
+                ELSE FALSE
+            END
+    );
 
 -- name: store_findings
 INSERT INTO quality_finding (
@@ -373,7 +425,8 @@ SELECT
     wf.value,
     wf.unit,
     wf.evidence
-FROM work_finding AS wf;
+FROM work_finding AS wf
+ON CONFLICT DO NOTHING;
 
 -- name: findings_table
 -- The findings of a run for its artifact, worst first.

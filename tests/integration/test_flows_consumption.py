@@ -143,6 +143,24 @@ def test_a_hole_or_an_overlap_gives_no_price_and_a_finding(facts: Facts, overlap
     assert finding["evidence"]["tariffs_in_force"] == (2 if overlap else 0)
 
 
+@pytest.mark.parametrize("has_tariff, cost", [(True, 0), (False, None)])
+def test_no_energy_costs_nothing_where_there_is_a_tariff(
+    facts: Facts, has_tariff: bool, cost: float | None
+):
+    cp = facts.charge_point()
+    if has_tariff:
+        tariff(facts)
+    empty = charge(facts, cp, WEDNESDAY, 9, 1, 0)
+    unknown = facts.transaction(cp, local(WEDNESDAY, 12), local(WEDNESDAY, 13), None, None)
+
+    facts.run()
+
+    assert (facts.session(empty)["energy_wh"], facts.session(empty)["cost"]) == (0, cost)
+    assert facts.session(unknown)["cost"] is None
+    (day,) = facts.rows("SELECT * FROM report.consumption_day")
+    assert day["cost"] is None, "one session of the day is not known"
+
+
 def test_a_site_with_a_tariff_of_its_own_uses_that(facts: Facts):
     here, there = facts.charge_point("A", site="campus"), facts.charge_point("B")
     tariff(facts)
