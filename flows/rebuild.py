@@ -7,14 +7,16 @@ rooms hands the reader in.
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from flows.database import QUERIES, Connection, ask_one, build, do
+from flows.dropped import dropped_before
 from flows.runs import Compute, Outcome
 from flows.scope import Scope, ScopeError, charge_point_ids
 
 _BATCH = 5000
+_MANY_DAYS = 70
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +50,30 @@ def computer(read: Reader) -> Compute:
         numbers = charge_point_ids(conn, scope)
         with conn.transaction(force_rollback=scope.dry_run):
             do(conn, "prepare_rebuilt")
-            _read_all(conn, read, {**window, "charge_point_ids": numbers})
+            asked = {**window, "dates": _dates(scope.start, scope.end), "charge_point_ids": numbers}
+            _read_all(conn, read, asked)
             build(conn, "make_work_rebuilt")
+            build(conn, "make_work_missing", **window)
             found = ask_one(conn, "compare_rebuilt", **window)
             others = ask_one(conn, "count_not_in_log", **window, charge_point_ids=numbers)
             restored = do(conn, "store_rebuilt")
             if restored:
                 do(conn, "touch_rebuilt")
-        return _outcome({**found, **others, "restored": restored}, scope.dry_run)
+        gone = dropped_before(conn, "ocpp_message")
+        return _outcome({**found, **others, "restored": restored}, scope, gone)
 
     return compute
+
+
+def _dates(start: datetime, end: datetime) -> str:
+    """Return a pattern of the dates a timestamp of the window can have, in whatever zone.
+
+    Of a long window it is the months.
+    """
+    first, last = (start - timedelta(days=1)).date(), (end + timedelta(days=1)).date()
+    days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+    form = "%Y-?%m-?%d" if len(days) <= _MANY_DAYS else "%Y-?%m"
+    return "|".join(sorted({day.strftime(form) for day in days}))
 
 
 def _read_all(conn: Connection, read: Reader, asked: dict[str, Any]) -> None:
@@ -79,11 +95,20 @@ def _read_all(conn: Connection, read: Reader, asked: dict[str, Any]) -> None:
             )
 
 
-def _outcome(counts: dict[str, int], dry_run: bool) -> Outcome:
-    restored = f"{counts['restored']} {'would be restored' if dry_run else 'restored'}"
+def _outcome(counts: dict[str, int], scope: Scope, gone_before: datetime) -> Outcome:
+    if not counts["in_log"]:
+        return Outcome(counts, _nothing(counts, scope, gone_before))
+    restored = f"{counts['restored']} {'would be restored' if scope.dry_run else 'restored'}"
     verdict = (
         f"{counts['in_log']} readings in the raw log: {counts['missing']} were not stored,"
         f" {counts['different']} are stored with other values, {counts['not_in_log']} are stored"
         f" and not in the log; {restored}"
     )
     return Outcome(counts, verdict)
+
+
+def _nothing(counts: dict[str, int], scope: Scope, gone_before: datetime) -> str:
+    verdict = f"the raw log has no reading of this window, {counts['not_in_log']} are stored"
+    if scope.start is not None and scope.start < gone_before:
+        verdict += f"; what was received before {gone_before:%Y-%m-%d} was dropped from the log"
+    return verdict

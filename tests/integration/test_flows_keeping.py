@@ -93,6 +93,55 @@ def test_readings_come_back_from_the_raw_log_as_they_were(facts: Facts):
     assert facts.session(tx)["readings"] == 6
 
 
+def test_a_history_that_was_sent_years_later_comes_back_too(facts: Facts):
+    """Sampled two years before it was received, among frames of the present."""
+    cp = facts.charge_point()
+    long_ago = NOON - timedelta(days=730)
+    tx = facts.transaction(cp, long_ago, long_ago + minutes(5), 0, 3_000)
+    for place in range(3):
+        at = long_ago + minutes(place)
+        payload = {"connectorId": 1, "transactionId": tx, "meterValue": [meter_value(at, place)]}
+        log(facts, cp, NOON + minutes(place), "MeterValues", payload)
+        now = {"connectorId": 1, "meterValue": [meter_value(NOON + minutes(place), place)]}
+        log(facts, cp, NOON + minutes(place), "MeterValues", now)
+    window = Scope(long_ago - timedelta(hours=1), long_ago + timedelta(hours=1))
+
+    outcome = runs.run(facts.url, "rebuild", window, computer(readings_of))
+
+    assert (outcome.counts["in_log"], outcome.counts["restored"]) == (3, 3)
+    rows = facts.rows("SELECT sampled_at FROM meter_value ORDER BY 1")
+    assert [row["sampled_at"] for row in rows] == [long_ago + minutes(place) for place in range(3)]
+
+
+def test_an_empty_log_is_said_in_words(facts: Facts):
+    cp = facts.charge_point()
+    facts.reading(cp, NOON, energy_wh=8)
+
+    outcome = rebuild(facts)
+
+    assert outcome.verdict == "the raw log has no reading of this window, 1 are stored"
+    assert outcome.counts["restored"] == 0
+
+
+def test_readings_of_two_transactions_at_one_instant_come_back_as_two(facts: Facts):
+    cp = facts.charge_point()
+    numbers = [
+        facts.transaction(cp, NOON - minutes(30), NOON, 0, 3_000),
+        facts.transaction(cp, NOON, NOON + minutes(30), 3_000, 9_000),
+    ]
+    for number in numbers:
+        payload = {"connectorId": 1, "transactionId": number, "meterValue": [meter_value(NOON, 7)]}
+        log(facts, cp, NOON, "MeterValues", payload)
+    facts.reading(cp, NOON, transaction_id=numbers[0], energy_wh=7)
+
+    first, again = rebuild(facts), rebuild(facts)
+
+    assert (first.counts["in_log"], first.counts["missing"], first.counts["restored"]) == (2, 1, 1)
+    assert (again.counts["missing"], again.counts["not_in_log"]) == (0, 0)
+    rows = facts.rows("SELECT transaction_id FROM meter_value ORDER BY 1")
+    assert [row["transaction_id"] for row in rows] == numbers
+
+
 def test_a_stored_reading_that_differs_is_counted_and_left(facts: Facts):
     cp = facts.charge_point()
     log(facts, cp, NOON, "MeterValues", {"connectorId": 1, "meterValue": [meter_value(NOON, 7)]})
@@ -175,6 +224,59 @@ def test_what_was_computed_from_dropped_readings_is_never_computed_again(facts: 
     )
     assert told["summary"] == {"sessions": 1, "beyond_retention": 1}
     assert "1 sessions left as they were" in told["message"]
+
+
+def test_a_new_tariff_prices_old_days_and_forgets_nothing_they_were_counted_from(facts: Facts):
+    """Two plug-ins were seen, one in vain; a status and a reading were odd. Then all facts go."""
+    long_ago = (datetime.now(UTC) - timedelta(days=200)).replace(hour=15, minute=0)
+    cp = facts.charge_point()
+    for hour in (-2, 0):
+        facts.status(cp, long_ago + minutes(60 * hour - 5), "Available")
+        facts.status(
+            cp, long_ago + minutes(60 * hour - 1), "Preparing", flags=["zone"] if hour else []
+        )
+    facts.status(cp, long_ago + minutes(61), "Available")
+    facts.status(cp, datetime.now(UTC) - minutes(60), "Available")
+    tx = facts.transaction(cp, long_ago, long_ago + minutes(60), 0, 30_000)
+    facts.reading(cp, long_ago + minutes(5), transaction_id=tx, extra='{"flags": ["unit"]}')
+    facts.conn.execute(
+        "INSERT INTO set_aside (received_at, charge_point_id, reason, raw)"
+        " VALUES (%s, %s, 'odd', '{}')",
+        [long_ago, cp],
+    )
+    log(facts, cp, long_ago, "Heartbeat", {})
+    log(facts, cp, datetime.now(UTC), "Heartbeat", {})
+    for name in ("meter_value_days", "status_days"):
+        facts.rows("SELECT report.set_setting(%s, 30, NULL, NULL, 'Ana')", name)
+    facts.run()
+    plugged = "SELECT plug_ins, plug_ins_served FROM consumption_day"
+    found = (
+        "SELECT kind, occurrences FROM quality_finding WHERE day < current_date - 100 ORDER BY 1"
+    )
+    seen = facts.rows(found)
+    assert {row["kind"] for row in seen} >= {"reading_unit", "status_zone", "set_aside"}
+    facts.run("retention")
+    assert facts.rows("SELECT * FROM meter_value") == []
+    assert len(facts.rows("SELECT * FROM status_notification")) < 6
+
+    facts.rows(
+        "SELECT report.add_tariff(%s, %s, 'Ana')",
+        json.dumps(
+            {
+                "name": "invented",
+                "consumer_group": "B",
+                "modality": "convencional",
+                "valid_from": "2020-01-01",
+            }
+        ),
+        json.dumps([{"posto": "fora_ponta", "price_per_kwh": 0.5}]),
+    )
+    facts.run()
+    facts.run(force=True)
+
+    assert facts.session(tx)["cost"] == pytest.approx(15)
+    assert facts.rows(plugged) == [{"plug_ins": 2, "plug_ins_served": 1}]
+    assert facts.rows(found) == seen
 
 
 def test_statuses_and_connections_that_still_count_outlive_retention(facts: Facts):
