@@ -25,6 +25,7 @@ CREATE OR REPLACE VIEW report.dojot_device AS
 SELECT cp.identity AS charge_point, dev.tenant, dev.device_id, dev.found_at, dev.url
 FROM dojot_device AS dev
 INNER JOIN charge_point AS cp ON dev.charge_point_id = cp.charge_point_id;
+COMMENT ON COLUMN report.dojot_device.found_at IS 'Since when it is this device that the charge point''s messages go to';
 
 -- ---------------------------------------------------------------- what is sent again
 
