@@ -9,8 +9,9 @@ from dashboard import addresses, blocks, data, db, formats, header, signin, visi
 from dashboard.visitor import t
 
 _HERE = Path(__file__).parent
-# Pages about one thing, or about no period at all, show no filters.
-_BARE = {"estacao", "sessao", "sobre", "cadastros", "operacoes", "relatorios"}
+# Pages about no period at all, and those about one charge point in a period.
+_BARE = {"sessao", "sobre", "cadastros", "operacoes", "relatorios"}
+_OF_ONE = {"estacao"}
 
 
 def main() -> None:
@@ -26,9 +27,10 @@ def main() -> None:
     with st.sidebar:
         signin.draw_visitor()
     try:
-        header.draw(filters=page.url_path not in _BARE)
+        bare = page.url_path in _BARE
+        header.draw(period=not bare, charge_points=not bare and page.url_path not in _OF_ONE)
         # The style sheet lets it appear after two seconds, where it moves nothing.
-        with st.spinner(t("loading.slow")):
+        with st.spinner(t("loading.slow")), blocks.arriving():
             page.run()
     except db.NoAnswer as failure:
         _all_failed(failure)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from html import escape
 from typing import Any, Literal
@@ -42,14 +42,29 @@ def plain(text: object) -> str:
 
 
 @contextmanager
-def card(title: str | None = None, help_: str | None = None) -> Iterator[None]:
-    """A part of a page that fails alone: the other parts stay."""
+def card(title: str | None = None, help_: str | None = None, height: int = 320) -> Iterator[None]:
+    """A part of a page that fails alone: the other parts stay.
+
+    Who arrives at the page sees a grey place of ``height`` pixels until it is filled. Drawn anew,
+    the page keeps what it showed, and a place would only push that aside.
+    """
     if title:
         st.subheader(title, help=help_, anchor=False)
+    with st.skeleton(height) if st.session_state.get("_arriving") else nullcontext():
+        try:
+            yield
+        except db.NoAnswer as failure:
+            no_answer(failure)
+
+
+@contextmanager
+def arriving() -> Iterator[None]:
+    """While a page is drawn for the first time since the visitor came to it."""
+    st.session_state["_arriving"] = bool(st.session_state.get("_moved"))
     try:
         yield
-    except db.NoAnswer as failure:
-        no_answer(failure)
+    finally:
+        st.session_state["_arriving"] = False
 
 
 def no_answer(failure: db.NoAnswer) -> None:

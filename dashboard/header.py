@@ -13,14 +13,15 @@ _FLOW_STALE_S, _FLOW_OLD_S = 900, 3600  # the flows run every five minutes
 _EARLIEST, _LATEST = date(2010, 1, 1), date(2100, 1, 1)
 
 
-def draw(filters: bool) -> None:
-    """Draw the bar; pages about one thing have no use for period and charge points."""
+def draw(period: bool, charge_points: bool) -> None:
+    """Draw the bar; a page about one thing has no use for the choice among many."""
     with st.container(horizontal=True, vertical_alignment="center", key="header"):
-        if filters:
+        if period:
             _period()
+        if charge_points:
             _charge_points()
         _language()
-    if filters and visitor.has_reversed_dates():
+    if period and visitor.has_reversed_dates():
         st.info(t("header.reversed"), icon=":material/swap_horiz:")
 
 

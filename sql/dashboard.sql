@@ -638,6 +638,33 @@ GROUP BY 1
 ORDER BY 1
 LIMIT 2000;
 
+-- name: session_readings
+-- Every reading of a session.
+SELECT
+    mv.sampled_at,
+    mv.charge_point,
+    mv.connector_id,
+    mv.transaction_id,
+    mv.context,
+    mv.energy_wh,
+    mv.power_w::double precision AS power_w,
+    mv.soc_percent::double precision AS soc_percent,
+    mv.voltage_v::double precision AS voltage_v,
+    mv.current_a::double precision AS current_a,
+    mv.temperature_c::double precision AS temperature_c,
+    mv.current_offered_a::double precision AS current_offered_a,
+    mv.power_offered_w::double precision AS power_offered_w,
+    mv.extra::text AS extra,
+    mv.origin
+FROM report.meter_value AS mv
+WHERE
+    mv.charge_point = %(charge_point)s
+    AND mv.connector_id = %(connector_id)s
+    AND mv.sampled_at BETWEEN %(since)s AND %(until)s
+    AND (mv.transaction_id = %(transaction_id)s OR mv.transaction_id IS NULL)
+ORDER BY mv.sampled_at, mv.context
+LIMIT 200000;
+
 -- name: session_phases
 -- Voltage and current by phase, where the charge point sends phases.
 SELECT

@@ -176,14 +176,48 @@ def _curve(figure: go.Figure, frame: pd.DataFrame, row: _Row, axis: str, words: 
         )
     if not frame[row.column].notna().any():
         return
+    hover, beside = f"%{{y:,.{row.digits}f}} {row.unit}", None
+    if row.column == "power_w" and _is_averaged(frame):
+        _band(figure, frame, axis)
+        beside = frame[["power_min_w", "power_max_w"]] / 1000
+        hover += " (%{customdata[0]:,.2f} – %{customdata[1]:,.2f})"
     figure.add_scatter(
         x=at,
         y=frame[row.column] / row.scale,
+        customdata=beside,
         yaxis=axis,
         mode="lines",
         line={"color": row.color, "width": 1.8, "shape": "hv" if row.unit == "%" else "linear"},
         name=words(row.label),
-        hovertemplate=f"%{{y:,.{row.digits}f}} {row.unit}",
+        hovertemplate=hover,
+        showlegend=False,
+    )
+
+
+def _is_averaged(frame: pd.DataFrame) -> bool:
+    """Whether a point stands for several readings, and the mean is not all there is to see."""
+    return bool((frame["power_max_w"] > frame["power_min_w"]).any())
+
+
+def _band(figure: go.Figure, frame: pd.DataFrame, axis: str) -> None:
+    """From the lowest to the highest reading, so that the peak is on the picture; open at gaps."""
+    part = frame["power_max_w"].isna().cumsum()
+    x: list[Any] = []
+    y: list[float | None] = []
+    for _, piece in frame[frame["power_max_w"].notna()].groupby(part):
+        at = style.local(piece["at"]).tolist()
+        high, low = piece["power_max_w"] / 1000, piece["power_min_w"] / 1000
+        x += [*at, *reversed(at), None]
+        y += [*high, *reversed(low.tolist()), None]
+    figure.add_scatter(
+        x=x,
+        y=y,
+        yaxis=axis,
+        mode="lines",
+        fill="toself",
+        fillcolor=style.BAND,
+        line={"width": 0},
+        hoverinfo="skip",
         showlegend=False,
     )
 

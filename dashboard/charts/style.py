@@ -21,6 +21,7 @@ _CHARGE_POINTS = (*PALETTE[:-1], *_DEEPER, *_PALER)
 POSTO_COLORS = {"ponta": "#b8433a", "intermediario": "#d9a22b", "fora_ponta": "#2b6cb0"}
 UNPRICED = "#8b96a3"
 GRID = "rgba(128,140,155,0.22)"
+BAND = "rgba(43,108,176,0.28)"
 SHADE = "rgba(128,140,155,0.20)"
 # Heat from the page's own background to the palette's blue.
 HEAT = [[0.0, "rgba(43,108,176,0.04)"], [0.5, "rgba(43,108,176,0.45)"], [1.0, "#2b6cb0"]]

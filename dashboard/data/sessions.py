@@ -123,6 +123,11 @@ def curve(span: Span) -> pd.DataFrame:
     return asking.live("session_curve", width_s=span.width_s, **span.params())
 
 
+def readings(span: Span) -> pd.DataFrame:
+    """Every reading of the session as it was stored, for files."""
+    return asking.recent("session_readings", **span.params())
+
+
 def phases(span: Span) -> pd.DataFrame:
     """Columns: at, measurand (Voltage.L1-N, ...), value."""
     return asking.recent("session_phases", width_s=span.width_s * 2, **span.params())

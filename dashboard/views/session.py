@@ -138,14 +138,32 @@ def curves(where: ask.Span) -> None:
         t("session.legend")
         + (t("session.averaged", seconds=int(where.width_s)) if where.width_s > 10 else "")
     )
-    blocks.downloads(
-        f"eletroposto-sessao-{where.transaction_id}",
-        lambda: readings,
-        READINGS,
-        "curve",
-    )
+    name = f"eletroposto-sessao-{where.transaction_id}"
+    with st.container(horizontal=True):
+        every = t("session.every_reading")
+        blocks.downloads(
+            f"{name}-leituras", lambda: ask.readings(where), EVERY_READING, "readings", every
+        )
+        blocks.downloads(name, lambda: readings, READINGS, "curve", t("session.points"))
 
 
+EVERY_READING = (
+    blocks.Column("sampled_at", "column.at", "second"),
+    blocks.Column("charge_point", "column.identity", "code"),
+    blocks.Column("connector_id", "column.connector", "integer"),
+    blocks.Column("transaction_id", "column.transaction", "integer"),
+    blocks.Column("context", "session.context", "code"),
+    blocks.Column("energy_wh", "column.energy_wh", "number"),
+    blocks.Column("power_w", "column.power_w", "number"),
+    blocks.Column("soc_percent", "session.soc", "percent"),
+    blocks.Column("voltage_v", "session.voltage", "number"),
+    blocks.Column("current_a", "session.current", "number"),
+    blocks.Column("temperature_c", "session.temperature", "number"),
+    blocks.Column("current_offered_a", "session.current_offered", "number"),
+    blocks.Column("power_offered_w", "session.power_offered", "number"),
+    blocks.Column("extra", "session.extra", "code"),
+    blocks.Column("origin", "session.origin", "code"),
+)
 READINGS = (
     blocks.Column("at", "column.at", "instant"),
     blocks.Column("power_w", "column.power_w", "number"),
@@ -251,7 +269,7 @@ def page(session: Any) -> None:
     visit(session)
     summary(session)
     left, right = st.columns([3, 2], gap="large")
-    with left, blocks.card(t("session.curves")):
+    with left, blocks.card(t("session.curves"), height=740):
         curves(where)
     with right:
         with blocks.card():

@@ -13,6 +13,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from dashboard import db
+from dashboard.data import sessions
 from dashboard.i18n import Words
 from testbench.embedded import EmbeddedPostgres
 from testbench.seed import ChargePoint, Plan, seed
@@ -425,3 +426,35 @@ def test_a_slow_question_costs_its_card_only(monkeypatch, seeded, postgres_serve
     assert not page.exception
     assert Words("pt")("failure.slow") in said(page)
     assert page.dataframe
+
+
+def test_the_page_of_a_station_has_the_period_of_its_address_and_shows_it(monkeypatch, seeded):
+    url, made = seeded
+    last = max(one.started_at for one in made[1].sessions).astimezone(BELEM).date()
+
+    page = opened(
+        monkeypatch, url, "station", ponto=made[1].identity, de="2026-01-02", ate="2026-01-05"
+    )
+    assert str(page.date_input(key="de").value) == "2026-01-02"
+    assert "Nada aconteceu de 02/01/2026" in said(page)
+    assert not page.multiselect  # it is about one station
+    page.button(key="nearest_later").click().run()
+
+    assert page.date_input(key="de").value <= last
+    assert "Nada aconteceu" not in said(page)
+
+
+def test_every_reading_of_a_session_can_be_had_and_not_only_its_curve(monkeypatch, seeded):
+    url, made = seeded
+    session = next(one for one in made[1].sessions if not one.is_open)
+    monkeypatch.setenv("ELETROPOSTO_DATABASE_URL", url)
+    span = sessions.Span(
+        made[1].identity, session.connector_id, session.transaction_id, session.started_at,
+        session.ended_at,
+    )  # fmt: skip
+
+    frame = sessions.readings(span)
+
+    inside = [one for one in session.stored if one.at <= session.ended_at]
+    assert len(frame) == len(inside)
+    assert frame["power_w"].max() == pytest.approx(max(one.power_w for one in inside), rel=1e-4)

@@ -39,7 +39,7 @@ def readings(**columns: list[float]) -> pd.DataFrame:
     every = {
         name: pd.Series([float("nan")] * count)
         for name in ("power_w", "power_offered_w", "soc_percent", "voltage_v", "current_a",
-                     "temperature_c")
+                     "temperature_c", "power_min_w", "power_max_w")
     }  # fmt: skip
     at = pd.to_datetime([START + timedelta(minutes=number) for number in range(count)])
     return pd.DataFrame({"at": at, **every, **columns})
@@ -251,6 +251,30 @@ START_FRAME = {
     "raw": '[2,"1","StartTransaction",{"idTag":"SECRET-1","meterStart":7}]',
     "answer": '[3,"1",{"transactionId":9,"idTagInfo":{"status":"Accepted"}}]',
 }
+
+
+def test_a_mean_of_several_readings_has_a_band_that_reaches_their_peak():
+    """Broken where readings are missing, as the line is."""
+    frame = readings(
+        power_w=[1000.0, 2000.0, 3000.0, 3000.0],
+        power_min_w=[500.0, 1500.0, 2500.0, 3000.0],
+        power_max_w=[1500.0, 2500.0, 7000.0, 3000.0],
+    )
+    gap = pd.DataFrame({"started_at": [frame["at"][1]], "ended_at": [frame["at"][2]]})
+
+    figure = sessions.curves(frame, NO_PHASES, gap, NO_STATUSES, EN)
+
+    [band] = [trace for trace in figure.data if trace.fill == "toself"]
+    assert list(band.y) == [1.5, 2.5, 1.5, 0.5, None, 7.0, 3.0, 3.0, 2.5, None]
+    assert len(band.x) == len(band.y)
+
+
+def test_readings_that_stand_alone_need_no_band():
+    frame = readings(power_w=[1000.0], power_min_w=[1000.0], power_max_w=[1000.0])
+
+    figure = sessions.curves(frame, NO_PHASES, NO_GAPS, NO_STATUSES, EN)
+
+    assert [trace.fill for trace in figure.data] == [None]
 
 
 def test_the_sequence_shows_call_and_answer_in_order():
