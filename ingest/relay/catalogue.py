@@ -80,7 +80,7 @@ class Catalogue:
 
     async def complete(self, device: FoundDevice, template: Template) -> None:
         """One that somebody else made has our attributes and actuators only with our template."""
-        if device.templates is None or template.id in device.templates:
+        if device.templates is None or str(template.id) in map(str, device.templates):
             return
         try:
             await self._api.attach_template(device.id, template.id)

@@ -74,7 +74,7 @@ class FoundDevice(_Answer):
     id: str
     label: str
     created: str = ""
-    templates: list[int] | None = None  # not told of a new one
+    templates: list[int | str] | None = None  # of a new one it is not told
 
 
 def _definition(attribute: dict[str, Any]) -> dict[str, Any]:

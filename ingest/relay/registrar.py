@@ -164,9 +164,16 @@ class Registrar:
         self._metrics.error(name)
         self.problem = name
         logger.warning("devices: %s; again in %.0f s", str(error).strip(), wait_s)
+        if isinstance(error, DojotError):
+            self._doubt(error)
         for charge_point_id in self.give_back():
             self.block(charge_point_id, wait_s)
         await asyncio.sleep(wait_s)
+
+    def _doubt(self, error: DojotError) -> None:
+        """What was there is gone: is this still the same DOJOT?"""
+        if error.name == "not_found":
+            self.check_soon()
 
     async def _pass(self) -> str | None:
         """Find or create the devices of all pending charge points, and check those we know.
@@ -297,8 +304,7 @@ class Registrar:
         self._metrics.error(error.name)
         self.block(charge_point_id, wait_s)
         self._give_back(charge_point_id)
-        if error.name == "not_found":  # what it asks for was there: is this the same DOJOT?
-            self.check_soon()
+        self._doubt(error)
 
     async def _labels(
         self, conn: AsyncConnection, charge_points: list[int]

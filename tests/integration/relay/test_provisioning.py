@@ -468,3 +468,21 @@ async def test_a_wrong_password_is_not_tried_again_and_again(
     assert tried == 1
     readings = ask(database_url, "SELECT sum(cardinality(sampled_ats)) FROM dojot_outbox")
     assert readings == 6
+
+
+async def test_a_template_that_vanished_makes_the_relay_look_for_its_devices(
+    database_url: str, dojot: StandIn
+) -> None:
+    """DOJOT was installed anew while we looked away; it says so when a new device is asked for."""
+    old, new = add_charge_points(database_url, 2)
+    before = samples([old], 5)
+    start_feed(database_url)
+    async with relaying(database_url, dojot):
+        store(database_url, before)
+        await all_there(database_url, dojot, len(before))
+        install_anew(dojot)
+        after = samples([new], 5)
+        store(database_url, after)
+        await until(lambda: expected([*before, *after]) <= set(found(database_url, dojot)))
+
+    assert dojot.store.count("SELECT count(*) FROM template") == 1
