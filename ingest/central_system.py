@@ -207,6 +207,8 @@ class CentralSystem:
             raise Refused(http.HTTPStatus.SERVICE_UNAVAILABLE, "the database is away") from exc
         self._count_coming(identity)
         self.door.befriend([_address(websocket)])
+        if admitted.password_digest is not None:
+            self.registry.keep_digest(known, admitted.password_digest)
         return admitted
 
     def _count_coming(self, identity: str) -> None:
@@ -244,8 +246,6 @@ class CentralSystem:
         charge_point = ChargePoint(known, websocket, self.writer, self.metrics, situation)
         if admitted.new_password_hash or admitted.security_profile > known.security_profile:
             await self._strengthen(admitted)
-        if admitted.password_digest is not None:
-            self.registry.keep_digest(known, admitted.password_digest)
         older = self.connected.get(known.charge_point_id)
         self.connected[known.charge_point_id] = charge_point
         if older is not None:

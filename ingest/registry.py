@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 _QUERIES = sql.load("ingest")
 _OPERATIONS = sql.load("operations")
 _DIGESTS_GATHER_S = 1.0
+_DIGEST_TRIES = 10
 _MOST_PENDING = 1000  # knocks of strangers kept for approval
 
 
@@ -92,15 +93,25 @@ class Registry:
             return [address for (address,) in await cursor.fetchall()]
 
     async def _keep_digests(self) -> None:
-        while self._digests:
+        tries = _DIGEST_TRIES
+        while self._digests and tries:
             await asyncio.sleep(_DIGESTS_GATHER_S)
             digests, self._digests = self._digests, {}
-            parameters = {"charge_point_ids": list(digests), "digests": list(digests.values())}
-            try:
-                async with self.pool.connection() as conn:
-                    await conn.execute(_QUERIES["keep_password_digests"], parameters)
-            except DATABASE_AWAY as exc:
-                logger.warning("password digests are not kept: %s", str(exc).strip())
+            kept = await self._store_digests(digests)
+            locked = {number: digest for number, digest in digests.items() if number not in kept}
+            self._digests = locked | self._digests
+            tries = tries - 1 if locked else _DIGEST_TRIES
+        self._digests.clear()
+
+    async def _store_digests(self, digests: dict[int, str]) -> set[int]:
+        parameters = {"charge_point_ids": list(digests), "digests": list(digests.values())}
+        try:
+            async with self.pool.connection() as conn:
+                cursor = await conn.execute(_QUERIES["keep_password_digests"], parameters)
+                return {number for (number,) in await cursor.fetchall()}
+        except DATABASE_AWAY as exc:
+            logger.warning("password digests are not kept: %s", str(exc).strip())
+            return set()
 
     async def _meet(self, identity: str) -> Registration | None:
         """Ask the table, together with whoever else knocks meanwhile: thousands may at once."""

@@ -389,7 +389,7 @@ RETURNING
 SELECT list_strangers(%(identities)s, %(most)s);
 
 -- name: keep_password_digests
--- What is locked is left out: a digest is made again.
+-- Which ones were kept: what is locked is left out, nobody has to wait for it.
 UPDATE charge_point AS cp
 SET password_digest = made.digest
 FROM (
@@ -398,7 +398,8 @@ FROM (
     INNER JOIN charge_point AS known ON new.charge_point_id = known.charge_point_id
     FOR NO KEY UPDATE OF known SKIP LOCKED
 ) AS made
-WHERE cp.charge_point_id = made.charge_point_id;
+WHERE cp.charge_point_id = made.charge_point_id
+RETURNING cp.charge_point_id;
 
 -- name: familiar_addresses
 -- Where charge points came from in the last week.

@@ -4,14 +4,10 @@ Each abuser speaks raw TCP where a library would be too well behaved.
 """
 
 import asyncio
-import base64
 import contextlib
-import os
-import socket
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Iterator
 
 import psycopg
 import pytest
@@ -20,10 +16,22 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from ingest.credentials import hash_password
 from testbench.embedded import EmbeddedPostgres
 from testbench.socket import RawChargePoint, connected
+from tests.abusers import (
+    MEGABYTE,
+    confirmations_s,
+    frame,
+    memory_mb,
+    meter_values,
+    p99,
+    push,
+    raw_socket,
+    swallow,
+    was_ended,
+)
 from tests.acceptance.conftest import CentralSystem, StartCentralSystem
 from tests.acceptance.network import minutes_ago
 
-_MEGABYTE = 2**20
+HONEST = ("HONEST", "HONEST-2", "HONEST-3")
 
 
 @pytest.fixture(scope="module")
@@ -43,91 +51,32 @@ def crowded(
     assert "Traceback" not in central_system.log, central_system.log
 
 
-def memory_mb(central_system: CentralSystem) -> float:
-    pages = int(Path(f"/proc/{central_system.pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / _MEGABYTE
-
-
-def frame(payload: bytes, opcode: int = 1, *, fin: bool = True) -> bytes:
-    """A client frame with a mask of zeros."""
-    first = bytes([(0x80 if fin else 0) | opcode])
-    size = len(payload)
-    if size < 126:
-        return first + bytes([0x80 | size, 0, 0, 0, 0]) + payload
-    if size < 65536:
-        return first + b"\xfe" + size.to_bytes(2, "big") + bytes(4) + payload
-    return first + b"\xff" + size.to_bytes(8, "big") + bytes(4) + payload
-
-
-@contextlib.asynccontextmanager
-async def raw_socket(
-    central_system: CentralSystem, identity: str | None = None, extensions: str = ""
-) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter, bytes]]:
-    """A TCP connection, after the handshake of ``identity`` where one is given.
-
-    It has small buffers: what is not read soon fills those of the other side.
-    """
-    connection = socket.socket()
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    connection.setblocking(False)
-    loop = asyncio.get_running_loop()
-    await loop.sock_connect(connection, ("127.0.0.1", central_system.port))
-    reader, writer = await asyncio.open_connection(sock=connection)
-    try:
-        head = b""
-        if identity is not None:
-            offer = f"Sec-WebSocket-Extensions: {extensions}\r\n" if extensions else ""
-            writer.write(
-                f"GET /ocpp/{identity} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
-                "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-                f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}\r\n{offer}"
-                "Sec-WebSocket-Protocol: ocpp1.6\r\n\r\n".encode()
-            )
-            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
-        yield reader, writer, head
-    finally:
-        writer.transport.abort()
-
-
-async def push(writer: asyncio.StreamWriter, data: bytes, seconds: float) -> int:
-    """Write ``data`` again and again for as long as the other side takes it; count the times."""
-    end, times = time.monotonic() + seconds, 0
-    with contextlib.suppress(TimeoutError, ConnectionError):
-        while not writer.transport.is_closing() and (left := end - time.monotonic()) > 0:
-            writer.write(data)
-            times += 1
-            async with asyncio.timeout(left):
-                await writer.drain()
-    return times
-
-
-async def meter_values(charge_point: RawChargePoint) -> None:
-    sample = {"timestamp": minutes_ago(1), "sampledValue": [{"value": "1"}]}
-    await charge_point.call("MeterValues", {"connectorId": 1, "meterValue": [sample]})
-
-
-async def p95_s(charge_point: RawChargePoint, seconds: float) -> float:
-    """The time to a confirmation that 95 of 100 of an honest charge point's readings stay below."""
-    end, took = time.monotonic() + seconds, []
-    while time.monotonic() < end:
-        began = time.monotonic()
-        await meter_values(charge_point)
-        took.append(time.monotonic() - began)
-        await asyncio.sleep(0.02)
-    return sorted(took)[int(len(took) * 0.95)]
+async def p99_s(honest: list[RawChargePoint], seconds: float) -> float:
+    """The time to a confirmation that 99 of 100 of the honest ones' readings stay below."""
+    took = await asyncio.gather(*(confirmations_s(one, seconds) for one in honest))
+    return p99([second for one in took for second in one])
 
 
 async def assert_undisturbed(
-    central_system: CentralSystem, abuse: Callable[[], Awaitable[object]], seconds: float = 2.0
+    central_system: CentralSystem,
+    abuse: Callable[[], Awaitable[object]],
+    seconds: float = 2.0,
+    most_s: float = 0.4,
 ) -> None:
-    """An honest charge point is served during ``abuse`` nearly as it was before."""
-    async with connected(central_system.url, "HONEST") as honest:
-        calm_s = await p95_s(honest, 0.5)
+    """Honest charge points are served during ``abuse`` nearly as they were before.
+
+    ``most_s`` is what is near enough however calm it was: the machine may be busy.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        honest = [
+            await stack.enter_async_context(connected(central_system.url, identity))
+            for identity in HONEST
+        ]
+        calm_s = await p99_s(honest, 0.5)
         task = asyncio.ensure_future(abuse())
-        seen_s = await p95_s(honest, seconds)
+        seen_s = await p99_s(honest, seconds)
         await task
-    # The machine may be busy with other things: what it can do without the abuse counts.
-    assert seen_s < max(0.5, 8 * calm_s), f"p95 {seen_s:.3f} s, before it {calm_s:.3f} s"
+    assert seen_s < max(most_s, 5 * calm_s), f"p99 {seen_s:.3f} s, before it {calm_s:.3f} s"
 
 
 async def test_slow_handshakes_keep_nobody_out(start_central_system: StartCentralSystem) -> None:
@@ -147,13 +96,8 @@ async def test_more_handshakes_than_allowed_are_reset_and_named(
     async with contextlib.AsyncExitStack() as stack:
         slow = [await stack.enter_async_context(raw_socket(central_system)) for _ in range(60)]
         await asyncio.sleep(0.5)
-        ended = 0
-        for reader, _, _ in slow:
-            with contextlib.suppress(TimeoutError, ConnectionError):
-                ended += await asyncio.wait_for(reader.read(1), 0.01) == b""
-                continue
-            ended += reader.exception() is not None
-    assert ended == 40
+        ended = [await was_ended(reader) for reader, _, _ in slow]
+    assert ended.count(True) == 40
     assert "127.0.0.1: too many unfinished handshakes" in central_system.log
     await asyncio.sleep(0.2)
     async with connected(central_system.url, "HONEST") as honest:
@@ -165,7 +109,8 @@ async def test_a_flood_of_strangers_is_refused_and_its_list_is_bounded(
 ) -> None:
     central_system = start_central_system(unknown_charge_points="refuse")
     with psycopg.connect(database_url, autocommit=True) as conn:
-        conn.execute("INSERT INTO charge_point (identity) VALUES ('HONEST')")
+        for identity in HONEST:
+            conn.execute("INSERT INTO charge_point (identity) VALUES (%s)", [identity])
         before = memory_mb(central_system)
         door = asyncio.Semaphore(50)
 
@@ -232,7 +177,7 @@ async def test_guessing_passwords_costs_little_and_ends_soon(
 
 async def test_compression_is_never_agreed_on(crowded: CentralSystem) -> None:
     """A bomb of a few kilobytes could unfold to gigabytes."""
-    offer = "permessage-deflate; client_max_window_bits"
+    offer = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"
     async with raw_socket(crowded, "ZIPPER", offer) as (reader, writer, head):
         assert b" 101 " in head
         assert b"extensions" not in head.lower()
@@ -247,7 +192,7 @@ async def test_an_oversized_frame_is_not_even_read(crowded: CentralSystem) -> No
     before = memory_mb(crowded)
     async with raw_socket(crowded, "BIG") as (reader, writer, _):
         writer.write(b"\x81\xff" + (2**40).to_bytes(8, "big") + bytes(4))
-        await push(writer, bytes(_MEGABYTE), 0.5)
+        await push(writer, bytes(MEGABYTE), 0.5)
         closing = await asyncio.wait_for(reader.read(100), 10)
         assert int.from_bytes(closing[2:4], "big") == 1009
     assert memory_mb(crowded) - before < 30
@@ -300,9 +245,9 @@ async def test_one_that_sends_as_fast_as_it_can_is_slowed_and_others_are_not(
     before = memory_mb(crowded)
     beats = frame(b'[2,"1","Heartbeat",{}]') * 200
     async with raw_socket(crowded, "FAST") as (reader, writer, _):
-        swallow = asyncio.create_task(_swallow(reader))
+        swallowing = asyncio.create_task(swallow(reader))
         await assert_undisturbed(crowded, lambda: push(writer, beats, 2), 2)
-        swallow.cancel()
+        swallowing.cancel()
     assert memory_mb(crowded) - before < 40
     assert "FAST: slowed to 500 frames a second" in crowded.log
 
@@ -324,15 +269,16 @@ async def test_large_frames_of_one_do_not_hold_up_others(crowded: CentralSystem)
     elements = ",".join(element % (minutes_ago(n / 1000), n) for n in range(30_000))
     body = f'[2,"%d","MeterValues",{{"connectorId":1,"meterValue":[{elements}]}}]'
     async with raw_socket(crowded, "HUGE") as (reader, writer, _):
-        swallow = asyncio.create_task(_swallow(reader))
+        swallowing = asyncio.create_task(swallow(reader))
         huge = frame((body % 1).encode()) + frame((body % 2).encode())
 
         async def send() -> None:
             writer.write(huge)
             await writer.drain()
 
-        await assert_undisturbed(crowded, send, 4)
-        swallow.cancel()
+        # The others wait for the one commit of thirty thousand readings, and not for the next.
+        await assert_undisturbed(crowded, send, 4, most_s=1.5)
+        swallowing.cancel()
 
 
 async def test_deep_json_is_answered_and_harms_nobody(crowded: CentralSystem) -> None:
@@ -407,9 +353,3 @@ async def test_a_pipelining_charge_point_that_vanishes_leaves_nothing_behind(
         ).fetchone()
     assert open_rows == (0,)
     assert await asyncio.to_thread(central_system.stop) == 0
-
-
-async def _swallow(reader: asyncio.StreamReader) -> None:
-    with contextlib.suppress(ConnectionError):
-        while await reader.read(65536):
-            pass
