@@ -1,7 +1,8 @@
 """A rolling restart: replicas of the older version are replaced one by one, under load.
 
-The older version is the last tag. Until there is one it is a copy of the present sources: what is
-shown then is that replicas can be replaced, and that the next release will be held to it.
+The older version is the last tag; until there is one, a commit of which the schema has fewer
+migrations. Sources without their history have no older version: there it is a copy of the present
+one, and what is shown is only that replicas can be replaced.
 """
 
 import asyncio
@@ -25,6 +26,7 @@ from tests.faults.verdict import judge
 
 ROOT = Path(__file__).parent.parent.parent
 ROOMS = ("ingest", "sql")
+BEFORE_0016 = "399c72f0467d286173bb43091cb2df6123c9c82a"
 SETTINGS = {
     "unknown_charge_points": "accept",
     "unknown_id_tags": "accept",
@@ -37,13 +39,14 @@ def older_version(tmp_path: Path) -> Path:
     """A folder with the rooms of the older version that ingest needs."""
     folder = tmp_path / "older"
     folder.mkdir()
-    if (tag := _git("describe", "--tags", "--abbrev=0")) is None:
+    tag = _git("describe", "--tags", "--abbrev=0")
+    archive = _git("archive", tag.decode().strip() if tag else BEFORE_0016, *ROOMS)
+    assert archive is not None or tag is None, f"git does not give us the sources of {tag!r}"
+    if archive is None:
         for room in ROOMS:
             ignored = shutil.ignore_patterns("__pycache__")
             shutil.copytree(ROOT / room, folder / room, ignore=ignored)
         return _proven(folder)
-    archive = _git("archive", tag.decode().strip(), *ROOMS)
-    assert archive is not None, f"git does not give us the sources of {tag!r}"
     with tarfile.open(fileobj=io.BytesIO(archive)) as sources:
         sources.extractall(folder, filter="data")
     return _proven(folder)
@@ -105,7 +108,9 @@ async def test_nothing_confirmed_is_lost_in_a_rolling_restart(
         used = database.execute("SELECT count(DISTINCT replica_id) FROM connection").fetchone()
     assert (verdict.lost, verdict.doubled, verdict.given_up) == ([], [], 0)
     assert verdict.confirmed > 100, "there was hardly any load"
-    assert used == (4,), "each of the four served somebody"
+    # Both older ones, then whichever was there when they left: a migration that changes a key
+    # ends the service of the older ones at once, and everybody has moved before the last comes.
+    assert used is not None and used[0] >= 3, "hardly anybody was moved"
     for replica in replicas:
         assert "Traceback" not in replica.log, replica.log
 
