@@ -56,11 +56,21 @@ def connector_of(attribute: str) -> int:
     return int(attribute.rpartition("_")[2])
 
 
-def compare(ours: Mapping[int, Stored], theirs: Mapping[str, Sequence[Value]]) -> Difference:
+def compare(
+    ours: Mapping[int, Stored],
+    theirs: Mapping[str, Sequence[Value]],
+    others: Mapping[str, Sequence[Value]] | None = None,
+) -> Difference:
     """Compare readings by connector with values by attribute. Values of one message share nothing
     but their time, so as many messages are taken to have come as the attribute that came most
-    often did."""
-    messages = _messages(theirs)
+    often did.
+
+    Args:
+        theirs: Values of what readings of the database are looked for by.
+        others: Values that show only that there is a message where the database has none: they
+            do not prove that the rest of a message of ours has come.
+    """
+    messages = _messages(dict(theirs) | _elsewhere(ours, others or {}))
     differences = [
         _compare_connector(
             connector_id,
@@ -71,6 +81,17 @@ def compare(ours: Mapping[int, Stored], theirs: Mapping[str, Sequence[Value]]) -
         for connector_id in sorted(ours.keys() | messages.keys())
     ]
     return _sum(differences)
+
+
+def _elsewhere(
+    ours: Mapping[int, Stored], values: Mapping[str, Sequence[Value]]
+) -> dict[str, Sequence[Value]]:
+    """Leave out the values at places of ours."""
+    left: dict[str, Sequence[Value]] = {}
+    for attribute, came in values.items():
+        here = set(ours.get(connector_of(attribute), Stored()).ms) if came else ()
+        left[attribute] = [value for value in came if value[0] not in here]
+    return left
 
 
 def _messages(theirs: Mapping[str, Sequence[Value]]) -> dict[int, Counter[int]]:
@@ -174,7 +195,8 @@ def number(value: Any) -> float | None:
     return as_number if math.isfinite(as_number) else None
 
 
-_COLUMNS = (
+# Columns of meter_value, which are called so in DOJOT, too.
+MEASURANDS = (
     "energy_wh",
     "power_w",
     "current_a",
@@ -184,6 +206,7 @@ _COLUMNS = (
     "current_offered_a",
     "power_offered_w",
 )
+IMPORTED = (*MEASURANDS, "transaction_id", "context")
 _LARGEST_REAL = 3.4e38
 _CONTEXTS = {
     "Sample.Periodic": 0,
@@ -213,7 +236,7 @@ def rows_to_import(
             if place in wanted and (column := _column(name, value)):
                 rows.setdefault(place, {"ms": ms, "connector_id": place[0], "context": 0})
                 rows[place] |= column
-    return [row for row in rows.values() if row.keys() & set(_COLUMNS)]
+    return [row for row in rows.values() if row.keys() & set(MEASURANDS)]
 
 
 def _column(name: str, value: Any) -> dict[str, Any]:
@@ -222,5 +245,5 @@ def _column(name: str, value: Any) -> dict[str, Any]:
     if name == "transaction_id":
         known = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
         return {"transaction_id": value} if known else {}
-    measured = number(value) if name in _COLUMNS else None
+    measured = number(value) if name in MEASURANDS else None
     return {} if measured is None or abs(measured) > _LARGEST_REAL else {name: measured}

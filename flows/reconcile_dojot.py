@@ -2,33 +2,30 @@
 
 import json
 import logging
-from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from operator import itemgetter
 from typing import Any
 
 from psycopg.rows import DictRow
 
-from flows.comparison import Difference, Place, Stored, Value, compare, rows_to_import
+from flows.comparison import IMPORTED, Difference, Place, rows_to_import
 from flows.database import Connection, ask, ask_one, connect, do, now
-from flows.dojot_history import DojotHistory, HistoryError, ms_of
+from flows.dojot_history import DojotHistory, HistoryError
 from flows.runs import Compute, Outcome
 from flows.scope import Scope, ScopeError, charge_point_ids
 from flows.settings import Settings
+from flows.sought_readings import HOUR, Ours, read_ours
 
 logger = logging.getLogger(__name__)
 
-_HOUR = timedelta(hours=1)
 _SWEEP_MARGIN = timedelta(minutes=15)  # DOJOT deletes while we ask, and by its own clock
 _FIRST_LOOK = timedelta(days=30)  # back, where DOJOT keeps everything
 _SPAN_HOURS = 24  # how much is asked for at once
 _THREADS = 4
 
 Row = dict[str, Any]
-Theirs = Mapping[str, Sequence[Value]]
 
 
 def computer(settings: Settings, run_url: str | None) -> Compute:
@@ -54,9 +51,16 @@ class _Reconciliation:
         self._scope = scope
         self._history = history
         self._run_url = run_url
+        self._tenant: str | None = None
+        self._problem = ""  # why DOJOT cannot be asked at all
 
     def carry_out(self, conn: Connection) -> Outcome:
         as_of, claimed_until = now(conn)
+        try:
+            self._tenant = self._history.tenant()
+        except HistoryError as exc:
+            self._problem = str(exc)
+            logger.warning("%s", exc)
         # An hour that was touched just now has readings that may be on their way.
         claimed_until = min(claimed_until, self._settled(as_of))
         found = self._hours(conn, as_of, claimed_until)
@@ -73,7 +77,7 @@ class _Reconciliation:
         oldest = self._oldest(as_of)
         settled = self._settled(as_of)
         mark = ask(conn, "watermark", flow="reconcile_dojot")
-        since = self._scope.start or (mark[0]["done_until"] - 2 * _HOUR if mark else oldest)
+        since = self._scope.start or (mark[0]["done_until"] - 2 * HOUR if mark else oldest)
         if self._scope.force and self._scope.is_incremental:
             since = oldest
         if self._scope.end is not None and self._scope.end <= oldest:
@@ -82,6 +86,8 @@ class _Reconciliation:
             conn,
             "hours_to_reconcile",
             charge_point_ids=charge_point_ids(conn, self._scope),
+            url=self._settings.dojot_url,
+            tenant=self._tenant,
             since=max(since, oldest),
             until=min(settled, self._scope.end or settled),
             oldest=oldest,
@@ -111,29 +117,63 @@ class _Reconciliation:
     def _reconcile_span(
         self, conn: Connection, device: DictRow, hours: Sequence[datetime]
     ) -> list[Row]:
-        low, high = hours[0], hours[-1] + _HOUR
         number: int = device["charge_point_id"]
-        ours = _ours(conn, number, low, high)
+        ours = read_ours(conn, number, hours[0], hours[-1] + HOUR)
+        if device["device_id"] is None:
+            return self._keep_deviceless(conn, device, hours, ours)
         try:
-            theirs = self._history.values(device["device_id"], ours.attributes, low, high)
+            if self._problem:
+                raise HistoryError(self._problem)
+            found = self._compare(device["device_id"], ours, hours)
         except HistoryError as exc:
             logger.warning("%s: %s", device["identity"], exc)
             return [self._keep(conn, device, _unreachable(hour, str(exc))) for hour in hours]
-        verdicts = ask(conn, "earlier_verdicts", charge_point_id=number, hours=list(hours))
-        earlier = {row["window_start"]: row for row in verdicts}
-        their_hours = {hour: _of_hour(theirs, hour) for hour in hours}
+        earlier = _earlier(conn, device, hours)
         with conn.transaction():
             return [
-                self._settle(
-                    conn,
-                    device,
-                    hour,
-                    compare(ours.hours.get(hour, {}), their_hours[hour]),
-                    earlier.get(hour),
-                )
+                self._settle(conn, device, hour, found[hour], earlier.get(hour))
                 for hour in hours
-                if hour in ours.hours or any(their_hours[hour].values()) or hour in earlier
+                if hour in ours.hours or found[hour].rows_dojot or hour in earlier
             ]
+
+    def _compare(
+        self, device_id: str, ours: Ours, hours: Sequence[datetime]
+    ) -> dict[datetime, Difference]:
+        """Ask for what finds ours, and for what none of ours has, which costs nothing where DOJOT
+        has none either. The rest, values that come with the former, only where something differs:
+        it would be the most of all that is stored."""
+        theirs = self._history.values(
+            device_id, [*ours.sought, *ours.rare], hours[0], hours[-1] + HOUR
+        )
+        found = {hour: ours.compare(theirs, hour) for hour in hours}
+        odd = [hour for hour, it in found.items() if it.missing_in_dojot or it.missing_in_database]
+        if odd and ours.common:
+            theirs |= self._history.values(device_id, ours.common, odd[0], odd[-1] + HOUR)
+            found |= {hour: ours.compare(theirs, hour) for hour in odd}
+        return found
+
+    def _keep_deviceless(
+        self, conn: Connection, device: DictRow, hours: Sequence[datetime], ours: Ours
+    ) -> list[Row]:
+        """Where the database has readings, DOJOT cannot have them: its relay has made no device."""
+        earlier = _earlier(conn, device, hours)
+        rows = []
+        for hour in hours:
+            if hour not in ours.hours and hour not in earlier:
+                continue
+            if self._problem:
+                row = _unreachable(hour, self._problem)
+            else:
+                difference = ours.compare({}, hour)
+                row = _row(hour, difference, sum(difference.missing_in_dojot.values()))
+                where = f"{self._settings.dojot_url}, tenant {self._tenant}"
+                row["verdict"], row["detail"] = (
+                    ("different", f"no device in DOJOT ({where})")
+                    if difference.rows_database
+                    else ("ok", None)
+                )
+            rows.append(self._keep(conn, device, row))
+        return rows
 
     def _settle(
         self,
@@ -164,8 +204,8 @@ class _Reconciliation:
         if not places:
             return 0
         connectors = sorted({connector_id for connector_id, _ in places})
-        names = [row["label"] for row in ask(conn, "attributes_of", connector_ids=connectors)]
-        theirs = self._history.values(device["device_id"], names, hour, hour + _HOUR)
+        names = [f"{kind}_{connector}" for connector in connectors for kind in IMPORTED]
+        theirs = self._history.values(device["device_id"], names, hour, hour + HOUR)
         readings = json.dumps(rows_to_import(places, theirs))
         number = device["charge_point_id"]
         imported = do(conn, "import_readings", charge_point_id=number, readings=readings)
@@ -178,6 +218,7 @@ class _Reconciliation:
                 conn,
                 "store_reconciliation",
                 charge_point_id=device["charge_point_id"],
+                device_id=device["device_id"],
                 flow_run_url=self._run_url,
                 **row,
             )
@@ -188,7 +229,7 @@ def _spans(hours: Sequence[datetime]) -> Iterator[Sequence[datetime]]:
     """Group hours so that one question covers a day at most."""
     group: list[datetime] = []
     for hour in hours:
-        if group and hour >= group[0] + _SPAN_HOURS * _HOUR:
+        if group and hour >= group[0] + _SPAN_HOURS * HOUR:
             yield group
             group = []
         group.append(hour)
@@ -196,36 +237,17 @@ def _spans(hours: Sequence[datetime]) -> Iterator[Sequence[datetime]]:
         yield group
 
 
-@dataclass(frozen=True, slots=True)
-class _Ours:
-    """Readings by hour and connector, and the attributes by which to look for them."""
-
-    hours: Mapping[datetime, Mapping[int, Stored]]
-    attributes: Sequence[str]
-
-
-def _ours(conn: Connection, number: int, low: datetime, high: datetime) -> _Ours:
-    rows = ask(conn, "readings_to_compare", charge_point_id=number, low=low, high=high)
-    connectors = [row["connector_id"] for row in ask(conn, "connectors_of", charge_point_id=number)]
-    attributes = {f"{kind}_{place}" for kind in ("energy_wh", "power_w") for place in connectors}
-    hours: dict[datetime, dict[int, Stored]] = {}
-    for row in rows:
-        stored = Stored(row["ms"], row["energy_wh"])
-        hours.setdefault(row["hour"], {})[row["connector_id"]] = stored
-        attributes |= {f"{kind}_{row['connector_id']}" for kind in ("energy_wh", "power_w")}
-        attributes.update(row["markers"] or ())
-    return _Ours(hours, sorted(attributes))
-
-
-def _of_hour(theirs: Theirs, hour: datetime) -> dict[str, Sequence[Value]]:
-    first, last = ms_of(hour), ms_of(hour + _HOUR)
-    by_time = itemgetter(0)
-    return {
-        name: values[
-            bisect_left(values, first, key=by_time) : bisect_left(values, last, key=by_time)
-        ]
-        for name, values in theirs.items()
-    }
+def _earlier(
+    conn: Connection, device: DictRow, hours: Sequence[datetime]
+) -> dict[datetime, DictRow]:
+    rows = ask(
+        conn,
+        "earlier_verdicts",
+        charge_point_id=device["charge_point_id"],
+        hours=list(hours),
+        device_id=device["device_id"],
+    )
+    return {row["window_start"]: row for row in rows}
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +269,7 @@ def _lacking(
         "readings_at",
         charge_point_id=number,
         low=hour,
-        high=hour + _HOUR,
+        high=hour + HOUR,
         connector_ids=[connector_id for connector_id, _ in places],
         ms=[ms for _, ms in places],
     )
@@ -265,7 +287,7 @@ def _lacking(
 def _row(hour: datetime, difference: Difference, missing_in_dojot: int) -> Row:
     return {
         "window_start": hour,
-        "window_end": hour + _HOUR,
+        "window_end": hour + HOUR,
         "rows_database": difference.rows_database,
         "rows_dojot": difference.rows_dojot,
         "missing_in_dojot": missing_in_dojot,
@@ -284,7 +306,7 @@ def _unreachable(hour: datetime, problem: str) -> Row:
     unknown = ("duplicates", "energy_database_wh", "energy_dojot_wh")
     return {
         "window_start": hour,
-        "window_end": hour + _HOUR,
+        "window_end": hour + HOUR,
         **dict.fromkeys((*counts, *unknown)),
         "republished": 0,
         "awaited": 0,
@@ -304,6 +326,7 @@ def _send_again(conn: Connection, number: int, keys: Sequence[DictRow]) -> int:
         sampled_ats=[key["sampled_at"] for key in keys],
         connector_ids=[key["connector_id"] for key in keys],
         contexts=[key["context"] for key in keys],
+        transaction_ids=[key["transaction_id"] for key in keys],
     )
     return int(row["queued"])
 

@@ -7,12 +7,13 @@ from typing import Any
 
 import orjson
 import pytest
+import pytest_asyncio
 
 from flows.catalogue import carry_out
 from flows.runs import Outcome, ThresholdBroken
 from flows.scope import Scope
 from flows.settings import Settings
-from testbench.dojot import StandIn, running
+from testbench.dojot import Faults, StandIn, running
 from testbench.dojot.payloads import DeviceData
 from testbench.embedded import host
 from tests.flow_facts import Facts
@@ -22,11 +23,24 @@ HOUR = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(
 DEVICE = "a1b2c3"
 
 
-@pytest.fixture
-async def dojot() -> AsyncIterator[StandIn]:
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def the_dojot() -> AsyncIterator[StandIn]:
     with host.temporary_folder() as folder:
         async with running(folder / "broker") as stand_in:
             yield stand_in
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def dojot(the_dojot: StandIn) -> StandIn:
+    """The same for all tests, with an empty history and on a good day."""
+    the_dojot.faults.change(Faults().model_dump())
+    the_dojot.auth.forget_logins()
+    for table in ("message", "seen"):
+        the_dojot.store.run(f"DELETE FROM {table}")
+    return the_dojot
 
 
 @pytest.fixture
@@ -193,6 +207,24 @@ async def test_two_contexts_of_one_instant_are_two_readings(facts: Facts, dojot:
     assert verdicts(facts) == [(2, 2, 0, 0, "ok")]
 
 
+async def test_of_two_transactions_at_an_instant_the_one_that_waits_is_not_sent_again(
+    facts: Facts, dojot: StandIn
+):
+    begun = [facts.transaction(1, HOUR - timedelta(minutes=number)) for number in (1, 0)]
+    for number in begun:
+        facts.reading(1, HOUR, energy_wh=5, transaction_id=number)
+    facts.conn.execute(
+        "SELECT dojot_enqueue('{1}', ARRAY[%s], '{1}'::smallint[], '{0}'::smallint[], ARRAY[%s])",
+        [HOUR, begun[1]],
+    )
+
+    with pytest.raises(ThresholdBroken, match="1 of 2 readings were missing"):
+        await reconcile(facts, dojot)
+
+    rows = facts.rows("SELECT transaction_ids FROM dojot_outbox ORDER BY outbox_id")
+    assert [row["transaction_ids"] for row in rows] == [[begun[1]], [begun[0]]]
+
+
 async def test_another_energy_at_the_same_instant_is_different(facts: Facts, dojot: StandIn):
     store(facts, 5)
     await hand_over(facts, dojot)
@@ -341,3 +373,142 @@ async def test_values_of_any_type_do_not_stop_the_reconciliation(facts: Facts, d
 
     (row,) = facts.rows("SELECT * FROM report.meter_value WHERE origin = 'DOJOT'")
     assert (row["energy_wh"], row["power_w"]) == (None, 5)
+
+
+# ---------------------------------------------------------------- which device, which DOJOT
+
+
+def move_to(facts: Facts, device_id: str, **columns: str) -> None:
+    """As the relay does when the charge point has another device."""
+    facts.conn.execute("DELETE FROM dojot_device WHERE charge_point_id = 1")
+    add_device(facts, device_id, **columns)
+
+
+def add_device(facts: Facts, device_id: str, url: str = "", tenant: str = "admin") -> None:
+    facts.conn.execute(
+        "INSERT INTO dojot_device (charge_point_id, url, tenant, device_id, label, template_id)"
+        " VALUES (1, %s, %s, %s, 'CP-1', '1')",
+        [url, tenant, device_id],
+    )
+
+
+async def test_another_device_makes_all_windows_doubtful(facts: Facts, dojot: StandIn):
+    """Of a DOJOT that was installed anew: what the old one held, this one does not."""
+    early = HOUR - timedelta(hours=30)
+    store(facts, 5, early)
+    store(facts, 5)
+    await hand_over(facts, dojot)
+    await reconcile(facts, dojot)
+    assert verdicts(facts) == [(5, 5, 0, 0, "ok")] * 2
+    facts.conn.execute("TRUNCATE touched_work")
+    move_to(facts, "b0b0b0")
+
+    with pytest.raises(ThresholdBroken, match="10 of 10 readings were missing"):
+        await reconcile(facts, dojot)
+
+    assert verdicts(facts) == [(5, 0, 5, 0, "repaired")] * 2
+
+
+async def test_what_another_device_was_sent_is_not_awaited_of_the_next(
+    facts: Facts, dojot: StandIn
+):
+    store(facts, 200)
+    await hand_over(facts, dojot, "mv.energy_wh <> 1125")
+    await reconcile(facts, dojot)
+    facts.conn.execute("DELETE FROM dojot_outbox")
+    move_to(facts, "b0b0b0")
+
+    with pytest.raises(ThresholdBroken, match="200 of 200 readings were missing"):
+        await reconcile(facts, dojot)
+
+    assert verdicts(facts) == [(200, 0, 200, 0, "repaired")]
+
+
+async def test_what_the_relay_has_still_to_queue_is_not_sent_twice(facts: Facts, dojot: StandIn):
+    """From before the first relay, or all of it since the charge point has another device."""
+    store(facts, 5)
+    later = HOUR + timedelta(minutes=30)
+    facts.conn.execute(
+        "INSERT INTO dojot_backfill (charge_point_id, reached) VALUES (1, %s)", [HOUR]
+    )
+
+    await reconcile(facts, dojot)
+
+    assert verdicts(facts) == [(5, 0, 0, 0, "waiting")]
+    assert facts.rows("SELECT * FROM dojot_outbox") == []
+    facts.conn.execute("UPDATE dojot_backfill SET reached = %s", [later])
+    with pytest.raises(ThresholdBroken, match="5 of 5 readings were missing"):
+        await reconcile(facts, dojot)
+
+
+async def test_the_device_is_that_of_the_login_s_own_dojot(facts: Facts, dojot: StandIn):
+    """Devices of another tenant, or of a DOJOT elsewhere, are younger and yet not looked at."""
+    store(facts, 5)
+    await hand_over(facts, dojot)
+    move_to(facts, DEVICE, url=dojot.url)
+    add_device(facts, "b0b0b0", url=dojot.url, tenant="other")
+    add_device(facts, "c0c0c0", url="http://127.0.0.1:1")
+
+    await reconcile(facts, dojot)
+
+    assert verdicts(facts) == [(5, 5, 0, 0, "ok")]
+
+
+async def test_a_charge_point_without_a_device_is_different(facts: Facts, dojot: StandIn):
+    store(facts, 5)
+    move_to(facts, "c0c0c0", url="http://127.0.0.1:1")
+    facts.charge_point("CP-2")  # has no readings: nothing to say of it
+
+    with pytest.raises(ThresholdBroken, match=r"1 windows differ.*no device in DOJOT"):
+        await reconcile(facts, dojot)
+
+    assert verdicts(facts) == [(5, 0, 5, 0, "different")]
+    move_to(facts, DEVICE, url=dojot.url)
+    await hand_over(facts, dojot)
+    await reconcile(facts, dojot)
+    assert verdicts(facts) == [(5, 5, 0, 0, "ok")]
+
+
+# ---------------------------------------------------------------- what only DOJOT has
+
+
+@pytest.mark.parametrize(
+    ("attribute", "column"),
+    [("temperature_c_1", "temperature_c"), ("voltage_v_2", "voltage_v"), ("power_w_0", "power_w")],
+)
+async def test_what_only_dojot_has_is_found_by_any_measurand(
+    facts: Facts, dojot: StandIn, attribute: str, column: str
+):
+    """Also of a connector that nobody told of, among readings that have none of it."""
+    store(facts, 200)
+    await hand_over(facts, dojot)
+    ms = int(HOUR.timestamp() * 1000) + 2_500_000
+    dojot.persister.put(DeviceData("admin", DEVICE, ms, {attribute: 35}))
+    await hand_over(facts, dojot, "FALSE")
+
+    await reconcile(facts, dojot)
+
+    assert verdicts(facts) == [(200, 201, 0, 1, "repaired")]
+    (row,) = facts.rows("SELECT * FROM meter_value WHERE origin = 2")
+    assert (row[column], row["connector_id"]) == (35, int(attribute[-1]))
+
+
+async def test_what_comes_with_our_readings_is_asked_for_where_something_differs(
+    facts: Facts, dojot: StandIn
+):
+    """Else it would be the most of all that is stored, to find what hardly ever is there."""
+    store(facts, 200)
+    await hand_over(facts, dojot)
+    ms = int(HOUR.timestamp() * 1000) + 2_500_000
+    dojot.persister.put(DeviceData("admin", DEVICE, ms, {"soc_percent_1": 35}))
+    await hand_over(facts, dojot, "FALSE")
+    await reconcile(facts, dojot)
+    assert verdicts(facts) == [(200, 200, 0, 0, "ok")]
+    facts.conn.execute("DELETE FROM meter_value WHERE energy_wh = 1250")
+    facts.touch(1, HOUR)
+
+    await reconcile(facts, dojot)
+
+    assert verdicts(facts) == [(199, 201, 0, 2, "repaired")]
+    rows = facts.rows("SELECT * FROM meter_value WHERE origin = 2 ORDER BY sampled_at")
+    assert [(row["energy_wh"], row["soc_percent"]) for row in rows] == [(1250, 20), (None, 35)]

@@ -58,6 +58,17 @@ def test_connectors_are_compared_apart() -> None:
     assert (difference.energy_database_wh, difference.energy_dojot_wh) == (5.0, 4.0)
 
 
+def test_other_values_show_a_message_but_do_not_prove_one_of_ours() -> None:
+    ours = {1: Stored([1, 2], [20.0, 25.0])}
+    others = {"soc_percent_1": [(1, 5), (3, 5), (3, 6)], "voltage_v_2": [(1, 230)]}
+
+    difference = compare(ours, {"energy_wh_1": [(2, 25)]}, others)
+
+    assert difference.missing_in_dojot == {(1, 1): 1}
+    assert difference.missing_in_database == {(1, 3): 2, (2, 1): 1}
+    assert (difference.rows_dojot, difference.duplicates) == (4, 0)
+
+
 @pytest.mark.parametrize("junk", ["n/a", None, True, {"a": 1}, [1], "nan", "1e999", 10**400])
 def test_a_value_that_is_no_number_is_a_message_all_the_same(junk: Any) -> None:
     """DOJOT stores what came, of any type."""
