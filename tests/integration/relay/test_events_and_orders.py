@@ -5,6 +5,7 @@ import re
 import socket
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -15,6 +16,7 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
 from ingest.relay import order_desk
+from ingest.relay.clock import OLDEST, DatabaseClock
 from ingest.relay.dialects import Device
 from ingest.relay.frame_log import FrameLog
 from ingest.relay.measure import Measure
@@ -151,6 +153,22 @@ async def test_orders_that_came_before_the_end_are_stored(
     await desk.drain(5)
 
     assert ask(database_url, "SELECT count(*) FROM command") == 3
+
+
+async def test_the_clock_of_the_database_counts(
+    pool: AsyncConnectionPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ours is years wrong here: what DOJOT would keep is known all the same, but not trusted."""
+    clock = DatabaseClock(pool, timedelta(days=7), Metrics())
+    await clock.look()
+    agreed, right = clock.oldest_to_send(), clock.oldest()
+    monkeypatch.setattr("ingest.relay.clock.time", SimpleNamespace(time=lambda: 1e9))
+    await clock.look()
+
+    assert abs(datetime.now(UTC) - timedelta(days=7) - right) < timedelta(seconds=60)
+    assert abs(agreed - right) < timedelta(seconds=60)
+    assert abs(clock.oldest() - right) < timedelta(seconds=60)
+    assert clock.oldest_to_send() == OLDEST
 
 
 async def test_events_are_sent_flat_and_with_legal_names(database_url: str, dojot: StandIn) -> None:
