@@ -195,7 +195,7 @@ async def test_the_backlog_is_paced(database_url: str, dojot: StandIn) -> None:
 
 
 async def test_few_connections_serve_many_devices(database_url: str, dojot: StandIn) -> None:
-    """At most so many sessions are open; the least used one makes room."""
+    """At most so many sessions are open; one that rests makes room."""
     stored = samples(add_charge_points(database_url, 20), 5)
     start_feed(database_url)
     most = 0
@@ -213,6 +213,25 @@ async def test_few_connections_serve_many_devices(database_url: str, dojot: Stan
 
     assert most <= 6  # four, and what the proxy has not yet seen closed
     assert set(found(database_url, dojot)) == expected(stored)
+
+
+async def test_with_more_devices_than_connections_most_keep_theirs(
+    database_url: str, dojot: StandIn
+) -> None:
+    """Seven of ten; all of them would open a new one each time if the least used made room."""
+    charge_points = add_charge_points(database_url, 10)
+    start_feed(database_url)
+    async with relaying(database_url, dojot, dojot_connections=8) as relay:
+        await provisioned(database_url, dojot, charge_points)
+        before = dojot.counters["connects"]
+        for number in range(1, 6):
+            store(database_url, samples(charge_points, 1, since_ms=now_ms() + number))
+            await all_there(database_url, dojot, 10 + 10 * number)
+        opened = dojot.counters["connects"] - before
+        beyond = "eletroposto_relay_devices_beyond_connections"
+        await until(lambda: relay.metrics.registry.get_sample_value(beyond) == 2)
+
+    assert opened <= 5 * 3
 
 
 async def test_no_poison_leaves(database_url: str, dojot: StandIn) -> None:
