@@ -247,11 +247,13 @@ class Writer:
     async def _meet_overload(self, batch: list[_Waiting], exc: Exception) -> None:
         """Store in pieces what is too much for the database at once.
 
-        A frame that is too much by itself, twice, is set aside: it would come again for ever. A
-        database that cannot write at all is not overloaded but away, or held by somebody.
+        A frame of many readings that is too much by itself, twice, is set aside: it would come
+        again for ever. One of a single reading is too much for nobody: the trouble is ours. So it
+        is with a database that cannot write at all.
         """
         self._overloaded += 1
-        if self._overloaded > _MOST_TOO_MUCH or not await self._can_write():
+        is_last = batch[0].was_too_much and not _is_heavy(batch[0].item)
+        if is_last or self._overloaded > _MOST_TOO_MUCH or not await self._can_write():
             self._meet_contention(batch, exc)
         elif len(batch) > 1:
             logger.warning("a batch of %d is too much at once: %s", len(batch), str(exc).strip())
@@ -347,6 +349,10 @@ def _probe(conn: Connection) -> None:
     """Raise unless every table that frames go to can be written to."""
     with conn.transaction(force_rollback=True):
         conn.execute(_QUERIES["probe_writing"])
+
+
+def _is_heavy(item: Item) -> bool:
+    return isinstance(item, Message) and item.meaning is not None and len(item.meaning.readings) > 1
 
 
 def _is_of_the_data(exc: Exception) -> bool:

@@ -36,6 +36,16 @@ async def writing_briefly(url: str) -> AsyncIterator[Writer]:
         yield writer
 
 
+def culprit(second: int, energy_wh: float, readings: int = 2) -> Message:
+    message = meter_values(second, energy_wh=energy_wh)
+    assert message.meaning is not None
+    for number in range(1, readings):
+        later = meter_values(1000 + 100 * second + number, energy_wh=1).meaning
+        assert later is not None
+        message.meaning.readings += later.readings
+    return message
+
+
 def stored(db: psycopg.Connection) -> int:
     ((count,),) = db.execute("SELECT count(*) FROM meter_value")
     return int(count)
@@ -63,24 +73,40 @@ async def test_a_frame_that_is_too_much_by_itself_is_set_aside_and_its_neighbour
     db: psycopg.Connection, database_url: str, energy_wh: float
 ) -> None:
     db.execute(CULPRITS)
-    culprit = meter_values(50, energy_wh=energy_wh)
+    first, alone = culprit(50, energy_wh), culprit(100, energy_wh)
     async with writing_briefly(database_url) as writer:
         await asyncio.gather(
             *(writer.submit(meter_values(second, energy_wh=1)) for second in range(50)),
-            writer.submit(culprit),
+            writer.submit(first),
             *(writer.submit(meter_values(second, energy_wh=1)) for second in range(51, 60)),
         )
-        alone = meter_values(100, energy_wh=energy_wh)
         await writer.submit(alone)
         outages, failed = writer.tally.outages, writer.tally.failed
 
     assert (outages, failed) == (0, 0)
-    assert culprit.answer == '[3,"m-50",{}]'
+    assert first.answer == '[3,"m-50",{}]'
     assert stored(db) == 59
     assert db.execute("SELECT raw FROM set_aside ORDER BY set_aside_id").fetchall() == [
         ("frame 50",),
         ("frame 100",),
     ]
+
+
+@pytest.mark.parametrize("energy_wh", [666, 667])
+async def test_a_frame_of_one_reading_is_too_much_for_nobody(
+    db: psycopg.Connection, database_url: str, energy_wh: float
+) -> None:
+    """Somebody else has the locks or the disk: it is to come again, and the others go on."""
+    db.execute(CULPRITS)
+    async with writing_briefly(database_url) as writer:
+        others = [writer.submit(meter_values(second, energy_wh=1)) for second in range(20)]
+        with pytest.raises(NotStored):
+            await writer.submit(culprit(50, energy_wh, readings=1))
+        await asyncio.gather(*others)
+        assert (writer.available, writer.tally.outages) == (True, 0)
+
+    assert stored(db) == 20
+    assert db.execute("SELECT count(*) FROM set_aside").fetchone() == (0,)
 
 
 async def test_what_waits_for_a_row_somebody_holds_is_not_too_much(
