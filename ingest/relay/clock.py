@@ -42,8 +42,9 @@ class DatabaseClock:
         self._ahead_s = row[0] - asyncio.get_running_loop().time()
         apart_s = row[0] - time.time()
         self.is_doubtful = abs(apart_s) > _APART_S
-        if self.is_doubtful and not self._was_told:
+        if self.is_doubtful:
             self._metrics.error("clocks_differ")
+        if self.is_doubtful and not self._was_told:
             logger.error("nothing expires: the database's clock is %+.0f s from ours", apart_s)
         self._was_told = self.is_doubtful
 

@@ -292,7 +292,7 @@ async def test_nothing_expires_while_nobody_knows_what_time_it_is(
         await until(lambda: dojot.counters["publishes"] == 3)
         told = errors(relay, "clocks_differ")
 
-    assert told == 1
+    assert told >= 1
 
 
 async def test_sessions_are_renewed_before_dojot_cuts_them(
