@@ -35,7 +35,8 @@ class Difference:
     """What two multisets of readings do not have in common.
 
     Attributes:
-        missing_in_dojot: Places of which the database holds more readings, and how many more.
+        missing_in_dojot: Places of which the database holds more readings, or more of them with
+            energy, and how many more.
         missing_in_database: Places of which only DOJOT holds readings.
         duplicates: Copies in DOJOT beyond the first, of readings the database has.
         changed: Places where both hold readings but no energy in common.
@@ -115,12 +116,13 @@ def _compare_connector(
     ]
     their_energy = _energies(values)
     is_same = here == theirs
+    missing = Counter[int]() if is_same else here - theirs
+    if our_energy != their_energy:
+        missing |= _without(our_energy, values)  # the larger number
     return Difference(
         rows_database=here.total(),
         rows_dojot=theirs.total(),
-        missing_in_dojot={}
-        if is_same
-        else {(connector_id, ms): count for ms, count in (here - theirs).items()},
+        missing_in_dojot={(connector_id, ms): count for ms, count in missing.items()},
         missing_in_database={}
         if is_same
         else {(connector_id, ms): count for ms, count in theirs.items() if ms not in here},
@@ -131,6 +133,12 @@ def _compare_connector(
         energy_database_wh=_rise(our_energy),
         energy_dojot_wh=_rise(their_energy),
     )
+
+
+def _without(ours: Sequence[Energy], theirs: Sequence[Value]) -> Counter[int]:
+    """How many registers of ours are lacking at each instant, although a part of their message may
+    have come: DOJOT keeps what it stored of one before it failed."""
+    return Counter(ms for ms, _ in ours) - Counter(ms for ms, _ in theirs)
 
 
 def _energies(values: Sequence[Value]) -> list[Energy]:

@@ -126,6 +126,19 @@ async def test_what_dojot_lacks_is_sent_again_and_then_found(facts: Facts, dojot
     assert verdicts(facts) == [(30, 30, 0, 0, "ok")]
 
 
+async def test_a_message_that_lost_its_energy_is_sent_again(facts: Facts, dojot: StandIn):
+    """Contract section 7.10: of one insertion a part may be left."""
+    store(facts, 200)
+    await hand_over(facts, dojot, "mv.energy_wh <> 1125")
+    ms = int(HOUR.timestamp() * 1000) + 10_001
+    dojot.persister.put(DeviceData("admin", DEVICE, ms, {"power_w_1": 45_000}))
+    await hand_over(facts, dojot, "FALSE")
+
+    await reconcile(facts, dojot)
+
+    assert verdicts(facts) == [(200, 200, 1, 0, "repaired")]
+
+
 async def test_what_stays_missing_after_being_sent_again_is_different(facts: Facts, dojot: StandIn):
     store(facts, 200)
     await hand_over(facts, dojot, "mv.energy_wh <> 1125")
