@@ -28,15 +28,16 @@ _GUESSES_OF_ALL = 10  # times as many as of one charge point: one address may hi
 class Refused(Exception):
     """A handshake we do not accept; carries the HTTP status and a sentence.
 
-    ``blames_address``: it says more of where it came from than of a charge point of ours.
+    ``of_address``: it says more of where it came from than of a charge point of ours, and this is
+    what it says, however different the sentences are.
     """
 
     def __init__(
-        self, status: http.HTTPStatus, sentence: str, *, blames_address: bool = False
+        self, status: http.HTTPStatus, sentence: str, *, of_address: str | None = None
     ) -> None:
         super().__init__(sentence)
         self.status = status
-        self.blames_address = blames_address
+        self.of_address = of_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +168,7 @@ def _check_guesses(guesses: list[Allowance], address: str) -> None:
     now = asyncio.get_running_loop().time()
     if any(allowance.spend(0, now) > 0 for allowance in guesses):
         sentence = f"too many wrong passwords from {address}"
-        raise Refused(http.HTTPStatus.TOO_MANY_REQUESTS, sentence, blames_address=True)
+        raise Refused(http.HTTPStatus.TOO_MANY_REQUESTS, sentence, of_address="guesses")
 
 
 def certified_names(certificate: Mapping[str, Any] | None) -> frozenset[str]:

@@ -172,10 +172,10 @@ class CentralSystem:
         what = f"{why.status} {why}"
         if why.status == http.HTTPStatus.SERVICE_UNAVAILABLE:
             self.door.complain("nobody is let in", str(why))
-        elif why.blames_address:
+        elif why.of_address is not None:
             network = network_of(_address(websocket))
             named = f"refused {path[:100]!r}: {what}"
-            self.door.complain(network, named, about=f"{network} {why.status}")
+            self.door.complain(network, named, about=f"{network} {why.of_address}")
         else:
             self.door.complain(f"refused {path[:100]!r}", what)
 
@@ -194,12 +194,12 @@ class CentralSystem:
         identity = read_identity(request.path)
         if identity is None:
             sentence = "the path names no charge point"
-            raise Refused(http.HTTPStatus.NOT_FOUND, sentence, blames_address=True)
+            raise Refused(http.HTTPStatus.NOT_FOUND, sentence, of_address="nameless")
         try:
             known = await self.registry.find(identity)
             if known is None:
                 sentence = f"unknown charge point {identity!r}"
-                raise Refused(http.HTTPStatus.NOT_FOUND, sentence, blames_address=True)
+                raise Refused(http.HTTPStatus.NOT_FOUND, sentence, of_address="strangers")
             admitted = await self._admission.admit(known, _proof(websocket, request))
             if not await self.registry.stands_by(admitted):
                 raise Refused(http.HTTPStatus.UNAUTHORIZED, "the password is wrong")

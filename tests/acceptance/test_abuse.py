@@ -30,6 +30,7 @@ from tests.abusers import (
 )
 from tests.acceptance.conftest import CentralSystem, StartCentralSystem
 from tests.acceptance.network import minutes_ago
+from tests.faults.abuse import ABUSES, Size, measure
 
 HONEST = ("HONEST", "HONEST-2", "HONEST-3")
 
@@ -277,8 +278,18 @@ async def test_large_frames_of_one_do_not_hold_up_others(crowded: CentralSystem)
             await writer.drain()
 
         # The others wait for the one commit of thirty thousand readings, and not for the next.
-        await assert_undisturbed(crowded, send, 4, most_s=1.5)
+        await assert_undisturbed(crowded, send, 4, most_s=3.0)
         swallowing.cancel()
+
+
+async def test_the_campaign_measures_what_an_abuse_does(crowded: CentralSystem) -> None:
+    """``python -m tests.faults.abuse`` in small; at full size it takes minutes."""
+    size = Size(identities=20, seconds=1, handshakes=5)
+    for name in ("messages without end", "slow handshakes"):
+        seen = await measure(crowded, ABUSES[name], size, honest=3)
+        assert seen.confirmations > 3
+        assert seen.calm_s > 0 and seen.under_s > 0
+        assert 20 < seen.memory_mb < 400
 
 
 async def test_deep_json_is_answered_and_harms_nobody(crowded: CentralSystem) -> None:
