@@ -52,8 +52,9 @@ class Visit:
 visits = st.lists(
     st.builds(
         Visit,
-        start_min=st.integers(0, 1500),
-        length_min=st.integers(0, 300),
+        # Often on the quarter and of two or four hours: then readings of two visits meet.
+        start_min=st.integers(0, 1500) | st.integers(0, 24).map(lambda quarter: quarter * 15),
+        length_min=st.integers(0, 300) | st.sampled_from([120, 240]),
         meter_start_wh=st.none() | st.integers(0, 60_000),
         meter_stop_wh=st.none() | st.integers(0, 120_000),
         has_stop=st.booleans(),
@@ -92,7 +93,7 @@ def _stop(number: int, visit: Visit) -> Fact:
 
 
 def _reading(number: int, visit: Visit, place: int) -> Fact:
-    at = NOON + minutes(visit.start_min + place * max(1, visit.length_min / 8) + number / 60)
+    at = NOON + minutes(visit.start_min + place * max(1, visit.length_min // 8))
     return lambda facts, cp: facts.reading(
         cp,
         at,

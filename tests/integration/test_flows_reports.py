@@ -36,6 +36,22 @@ def test_the_report_of_the_network_has_the_cost_of_demand(facts: Facts):
     assert "Cost of demand" not in pages["A"]
 
 
+def test_a_connector_known_by_its_energy_alone_is_in_the_report(facts: Facts):
+    cp = facts.charge_point("A", connectors=())
+    charge(facts, cp, WEDNESDAY, 9, 1, 20)
+    facts.run()
+
+    facts.run("reports", start=local(WEDNESDAY, 9), end=local(WEDNESDAY, 10))
+
+    (page,) = facts.rows(
+        "SELECT content FROM report.monthly_report"
+        " WHERE format = 'html' AND language = 'en' AND charge_point = 'A'"
+    )
+    connectors = bytes(page["content"]).decode().split("<h2>Connectors</h2>")[1].split("<h2>")[0]
+    assert "<td>A</td><td>1</td>" in connectors
+    assert "20.0" in connectors
+
+
 def test_the_quarterly_export_has_every_outage(facts: Facts):
     """Down from ten days before the quarter's end until two days after it."""
     first = WEDNESDAY.replace(month=(WEDNESDAY.month - 1) // 3 * 3 + 1, day=1)
