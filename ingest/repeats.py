@@ -47,9 +47,10 @@ def leave_out_repeats(conn: Connection, found: Sequence[tuple[Message, Undated]]
     )
     known = {position for (position,) in cursor.fetchall()}
     for position in known | _said_before(rows, [id(message) for message, *_ in candidates]):
-        message, reading, _ = candidates[position]
+        message, repeat, _ = candidates[position]
         assert message.meaning is not None
-        message.meaning.readings.remove(reading)
+        # Another list: the one before is needed again if the transaction fails.
+        message.meaning.readings = [one for one in message.meaning.readings if one is not repeat]
 
 
 def _since(row: dict[str, Any]) -> datetime:

@@ -272,13 +272,20 @@ class Store:
 
 @contextmanager
 def _taken_back_on_failure(messages: list[Message]) -> Iterator[None]:
-    """Forget the answers written meanwhile: their transaction ids went with the transaction."""
+    """Forget the answers written meanwhile: their transaction ids went with the transaction.
+
+    And have the readings again that were left out because another message had them.
+    """
     unanswered = [message for message in messages if message.answer is None]
+    readings = [message.meaning.readings for message in messages if message.meaning]
     try:
         yield
     except BaseException:
         for message in unanswered:
             message.answer = None
+        for message, before in zip(messages, readings, strict=True):
+            assert message.meaning is not None
+            message.meaning.readings = before
         raise
 
 

@@ -140,6 +140,24 @@ async def test_a_reading_without_a_time_that_comes_again_soon_is_one(
     assert db.execute("SELECT count(*) FROM ocpp_message").fetchone() == (4,)
 
 
+async def test_a_repeat_stands_in_for_a_message_that_cannot_be_stored(
+    db: psycopg.Connection, database_url: str
+) -> None:
+    """Of one batch, which fails because of something else in the first of the two."""
+    first = frame("MeterValues", reading(1, None, None))
+    again = frame("MeterValues", reading(1, None, None), 20)
+    assert first.meaning is not None
+    impossible = frame("MeterValues", reading(2)).meaning
+    assert impossible is not None
+    impossible.readings[0].connector_id = -1  # which the table refuses
+    first.meaning.readings += impossible.readings
+    async with writing(database_url) as writer:
+        await submit(writer, [first, again], together=True)
+
+    assert db.execute("SELECT energy_wh FROM meter_value").fetchall() == [(1,)]
+    assert db.execute("SELECT count(*) FROM set_aside").fetchone() == (1,)
+
+
 async def test_a_thing_that_rests_says_the_same_again_later(
     db: psycopg.Connection, database_url: str
 ) -> None:
