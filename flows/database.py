@@ -34,10 +34,14 @@ Connection = psycopg.Connection[DictRow]
 
 @contextmanager
 def connect(url: str) -> Iterator[Connection]:
-    """Yield a connection in autocommit, in the role of the flows, in UTC."""
+    """Yield a connection in autocommit, in the role of the flows, in UTC.
+
+    Nothing is prepared: a plan for any window opens every chunk there is, one for this window few.
+    """
     with psycopg.connect(
         url,
         autocommit=True,
+        prepare_threshold=None,
         connect_timeout=10,
         options="-c role=eletroposto_flows -c timezone=UTC -c jit=off",
         application_name="eletroposto flows",

@@ -4,7 +4,7 @@ import itertools
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from psycopg.rows import DictRow
 
@@ -20,6 +20,7 @@ _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _LOOK_BACK = timedelta(minutes=10)  # a transaction is visible only after its changed_at
 _BATCH = 500  # what is new waits for no more than this, when a backfill is at it
 _MANY = 500
+_QUIET = timedelta(days=31)  # no batch spans more
 
 
 def compute(conn: Connection, scope: Scope) -> Outcome:
@@ -81,14 +82,24 @@ def _compute_rows(
 
 
 def batches(rows: Iterable[DictRow], most: int) -> Iterator[list[int]]:
-    """Group transactions that began on one day, so that few chunks are read for a batch.
+    """Group transactions by the days they began on, so that few chunks are read for a batch.
 
-    The rows are in the order of ``started_at``.
+    Quiet days share one. The rows are in the order of ``started_at``.
     """
-    for _, of_day in itertools.groupby(rows, key=lambda row: row["started_at"].date()):
+    batch: list[int] = []
+    begun = date.min
+    for day, of_day in itertools.groupby(rows, key=lambda row: row["started_at"].date()):
         numbers = [row["transaction_id"] for row in of_day]
-        for first in range(0, len(numbers), most):
-            yield numbers[first : first + most]
+        if batch and (len(batch) + len(numbers) > most or day - begun >= _QUIET):
+            yield batch
+            batch = []
+        begun = begun if batch else day
+        batch += numbers
+        while len(batch) > most:
+            yield batch[:most]
+            batch = batch[most:]
+    if batch:
+        yield batch
 
 
 def _compute_batch(
