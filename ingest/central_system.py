@@ -36,6 +36,7 @@ _LONGEST_IDENTITY = 255
 _COME_LATER = {http.HTTPStatus.SERVICE_UNAVAILABLE, http.HTTPStatus.TOO_MANY_REQUESTS}
 _OPEN_TIMEOUT_S = 30.0  # the last of ten thousand that come at once wait so long
 _GATHERS_S = 60.0
+_OTHER_FILES = 256  # of the process: listeners, the database, certificates, /metrics
 
 
 @dataclass(slots=True)
@@ -63,10 +64,11 @@ class CentralSystem:
         settings = self.settings
         self._admission = Admission(settings.wrong_passwords_per_minute, settings.pepper)
         self.door = Door(
-            min(settings.handshakes_at_once, _files() // 2),
+            settings.handshakes_at_once,
             settings.handshakes_per_address,
             settings.frames_per_second,
             settings.unread_seconds,
+            _files() - _OTHER_FILES,
         )
         if (files := self.settings.tls_files) is not None:
             self._tls = server_context(files)

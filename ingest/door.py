@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sys
 from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -76,6 +77,7 @@ class Door:
             addresses that charge points came from before: strangers cannot keep them out.
         frames_per_s: What each socket may send.
         unread_s: A peer that leaves 64 KB of our small answers unread so long is not there.
+        files: So many connections may be open, those with a handshake behind them included.
         half_open: Whose TLS handshake is under way: nobody else knows of them.
     """
 
@@ -83,28 +85,37 @@ class Door:
     most_from_one: int
     frames_per_s: float
     unread_s: float
+    files: int = sys.maxsize
     refused: int = 0
     slowed: int = 0
     half_open: set[asyncio.Transport] = field(default_factory=set)
     _waiting: Counter[str] = field(default_factory=Counter)
     _total: int = 0
+    _open: int = 0
     _friends: OrderedDict[str, None] = field(default_factory=OrderedDict)
     _complaints: Complaints = field(default_factory=Complaints)
 
     def enter(self, address: str) -> bool:
         """Take a place for a connection from ``address``; False: there is none."""
         network = network_of(address)
-        places = self.most if network in self._friends else self.most - self.most // _RESERVED
+        places = min(self.most, self.files - (self._open - self._total))
+        if network not in self._friends:
+            places -= places // _RESERVED
         if self._total >= places or self._waiting[network] >= self.most_from_one:
             self.refused += 1
             self.complain(network, "too many unfinished handshakes")
             return False
+        self._open += 1
         self._total += 1
         self._waiting[network] += 1
         return True
 
+    def close(self) -> None:
+        """Take note that a connection that entered is no more."""
+        self._open -= 1
+
     def leave(self, address: str) -> None:
-        """Give the place back."""
+        """Give the place back: the handshake is over."""
         network = network_of(address)
         self._total -= 1
         self._waiting[network] -= 1

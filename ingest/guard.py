@@ -32,6 +32,7 @@ class GuardedConnection(ServerConnection):
         super().__init__(*args, **kwargs)
         self._door = door
         self._place: str | None = None
+        self._has_entered = False
         self._is_made = False
         self._allowance = Allowance(door.frames_per_s, gathers_s=4.0)
         self._frames = 0
@@ -56,10 +57,11 @@ class GuardedConnection(ServerConnection):
             cast(asyncio.Transport, transport).abort()
             return
         self._place = address
+        self._has_entered = True
         self._welcome(cast(asyncio.Transport, transport))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._leave_door()
+        self._go()
         if self._is_made:
             super().connection_lost(exc)
 
@@ -75,6 +77,12 @@ class GuardedConnection(ServerConnection):
         super().connection_made(transport)
         self.recv_messages.pause = self._pause
         self.recv_messages.resume = self._resume
+
+    def _go(self) -> None:
+        self._leave_door()
+        if self._has_entered:
+            self._door.close()
+            self._has_entered = False
 
     def _leave_door(self) -> None:
         if self._place is not None:
@@ -204,7 +212,7 @@ class TlsConnection(GuardedConnection):
             self._securing = None
             self._door.half_open.discard(transport)
             if not self._is_made:
-                self._leave_door()
+                self._go()
 
     def _welcome_secured(self, secured: asyncio.Transport | None) -> None:
         if secured is None or self._is_lost:

@@ -32,6 +32,19 @@ async def test_two_addresses_do_not_keep_charge_points_out() -> None:
     assert door.enter("192.0.2.1")
 
 
+async def test_connections_leave_files_to_come_in_by() -> None:
+    """Strangers leave a quarter of what those who are connected leave."""
+    door = Door(most=100, most_from_one=100, frames_per_s=1, unread_s=1, files=20)
+    door.befriend(["192.0.2.1"])
+    for _ in range(12):
+        assert door.enter("192.0.2.1")
+        door.leave("192.0.2.1")
+    assert sum(door.enter("10.0.0.1") for _ in range(50)) == 6
+    assert sum(door.enter("192.0.2.1") for _ in range(50)) == 2
+    door.close()
+    assert door.enter("192.0.2.1")
+
+
 async def test_one_subscriber_of_ipv6_is_one_address() -> None:
     door = Door(most=100, most_from_one=3, frames_per_s=1, unread_s=1)
     assert sum(door.enter(f"2001:db8::{number:x}") for number in range(10)) == 3
