@@ -146,3 +146,10 @@ def test_no_text_takes_long(piece: str) -> None:
     text_without_secrets(text)
     without_secrets({"data": text, "location": text})
     assert time.perf_counter() - began < 2
+
+
+@given(st.text(alphabet='"\\{}[]:=/@ passkeyvalue'))
+def test_any_text_can_be_shown(text: str) -> None:
+    shown = text_without_secrets(text)
+    assert text_without_secrets(shown) == shown
+    without_secrets({"data": text, "location": text})
