@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, LiteralString
 
+import httpx
 import psycopg
 from websockets.exceptions import WebSocketException
 
@@ -266,19 +267,22 @@ async def flows_killed(plant: Plant, chance: random.Random) -> None:
 @_breaks
 async def prefect_killed(plant: Plant, chance: random.Random) -> None:
     """The server or who serves the flows, in the middle of a run; then runs are made again."""
-    async with scheduled(plant) as scheduler:
-        await scheduler.ask("update")
-        await asyncio.sleep(chance.uniform(0.5, 4))
-        if chance.random() < 0.5:
-            await asyncio.to_thread(scheduler.server.end, signal.SIGKILL)
-            await asyncio.sleep(chance.uniform(0, 2))
-            await scheduler.start_server()
-        else:
-            await asyncio.to_thread(scheduler.served.end, signal.SIGKILL)
-            await scheduler.start_serving()
-        state = await scheduler.state_after(await scheduler.ask("sessions"), _RUN_WITHIN_S)
-        if state != "COMPLETED":
-            raise Amiss(f"after that a run was {state}")
+    try:
+        async with scheduled(plant) as scheduler:
+            await scheduler.ask("update")
+            await asyncio.sleep(chance.uniform(0.5, 4))
+            if chance.random() < 0.5:
+                await asyncio.to_thread(scheduler.server.end, signal.SIGKILL)
+                await asyncio.sleep(chance.uniform(0, 2))
+                await scheduler.start_server()
+            else:
+                await asyncio.to_thread(scheduler.served.end, signal.SIGKILL)
+                await scheduler.start_serving()
+            state = await scheduler.state_after(await scheduler.ask("sessions"), _RUN_WITHIN_S)
+    except (TimeoutError, httpx.HTTPError) as exc:
+        raise Amiss(f"Prefect: {exc!r}") from exc
+    if state != "COMPLETED":
+        raise Amiss(f"after that a run was {state}")
 
 
 # ---------------------------------------------------------------- the network
