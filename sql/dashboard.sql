@@ -79,87 +79,43 @@ ORDER BY
 -- name: totals
 -- The figures of a period in one row. Where nothing was counted the figure is NULL.
 SELECT
-    used.energy_wh,
-    used.sessions,
-    used.attempts,
-    used.cost,
-    used.unpriced_wh,
-    used.idle_s,
-    charged.charging_s,
-    used.plug_ins,
-    used.plug_ins_served,
-    up.up_s,
-    up.down_s,
-    up.unknown_s,
-    up.excluded_s,
-    up.plugged_s,
-    up.observed_s,
-    100 * up.up_s / nullif(up.up_s + up.down_s, 0) AS technical_percent,
-    100 * (up.up_s + up.excluded_s) / nullif(up.up_s + up.down_s, 0) AS nevi_percent,
-    100 * charged.charging_s / nullif(up.operational_s, 0) AS utilisation_percent,
-    100.0 * used.plug_ins_served / nullif(used.plug_ins, 0) AS success_percent
-FROM (
-    SELECT
-        sum(day.energy_wh) AS energy_wh,
-        sum(day.sessions) AS sessions,
-        sum(day.attempts) AS attempts,
-        sum(day.cost) AS cost,
-        sum(day.unpriced_wh) AS unpriced_wh,
-        sum(day.idle_s) AS idle_s,
-        sum(day.plug_ins) AS plug_ins,
-        sum(day.plug_ins_served) AS plug_ins_served
-    FROM report.consumption_day AS day
-    WHERE
-        day.day BETWEEN %(first_day)s AND %(last_day)s
-        AND (%(charge_points)s::text[] IS NULL OR day.charge_point = ANY(%(charge_points)s))
-) AS used,
-(
-    SELECT
-        sum(av.up_s) AS up_s,
-        sum(av.down_s) AS down_s,
-        sum(av.unknown_s) AS unknown_s,
-        sum(av.excluded_s) AS excluded_s,
-        sum(av.plugged_s) AS plugged_s,
-        sum(av.operational_s) AS operational_s,
-        sum(av.observed_s) AS observed_s
-    FROM report.availability AS av
-    WHERE
-        av.day BETWEEN %(first_day)s AND %(last_day)s
-        AND (%(charge_points)s::text[] IS NULL OR av.charge_point = ANY(%(charge_points)s))
-) AS up,
-(
-    SELECT sum(use.charging_s) AS charging_s
-    FROM report.utilisation AS use
-    WHERE
-        use.day BETWEEN %(first_day)s AND %(last_day)s
-        AND (%(charge_points)s::text[] IS NULL OR use.charge_point = ANY(%(charge_points)s))
-) AS charged;
+    sum(day.energy_wh) AS energy_wh,
+    sum(day.sessions)::bigint AS sessions,
+    sum(day.attempts)::bigint AS attempts,
+    sum(day.cost) AS cost,
+    sum(day.unpriced_wh) AS unpriced_wh,
+    sum(day.idle_s) AS idle_s,
+    sum(day.charging_s) AS charging_s,
+    sum(day.plug_ins)::bigint AS plug_ins,
+    sum(day.plug_ins_served)::bigint AS plug_ins_served,
+    sum(day.up_s) AS up_s,
+    sum(day.down_s) AS down_s,
+    sum(day.unknown_s) AS unknown_s,
+    sum(day.excluded_s) AS excluded_s,
+    sum(day.plugged_s) AS plugged_s,
+    sum(day.observed_s) AS observed_s,
+    100 * sum(day.up_s) / nullif(sum(day.up_s) + sum(day.down_s), 0) AS technical_percent,
+    100 * (sum(day.up_s) + sum(day.excluded_s)) / nullif(sum(day.up_s) + sum(day.down_s), 0) AS nevi_percent,
+    100 * sum(day.charging_s) / nullif(sum(day.operational_s), 0) AS utilisation_percent,
+    (100 * sum(day.plug_ins_served) / nullif(sum(day.plug_ins), 0))::double precision AS success_percent
+FROM report.sums_of_days(%(first_day)s, %(last_day)s, %(charge_points)s) AS day;
 
 -- name: totals_until
 -- The figures of a period that ends at cut_at, within its last day: what an unfinished period is compared
 -- with. Whole days come from their sums, the last one from quarters of an hour, sessions and states.
-WITH days AS (
+WITH whole AS (
+    SELECT sums.*
+    FROM report.sums_of_days(%(first_day)s, %(last_day)s::date - 1, %(charge_points)s) AS sums
+),
+
+days AS (
     SELECT
         sum(day.energy_wh) AS energy_wh,
         sum(day.sessions) AS sessions,
         sum(day.cost) AS cost,
         sum(day.idle_s) AS idle_s,
-        NULL::double precision AS charging_s
-    FROM report.consumption_day AS day
-    WHERE
-        day.day >= %(first_day)s AND day.day < %(last_day)s
-        AND (%(charge_points)s::text[] IS NULL OR day.charge_point = ANY(%(charge_points)s))
-    UNION ALL
-    SELECT
-        NULL,
-        NULL,
-        NULL,
-        NULL,
-        sum(use.charging_s)
-    FROM report.utilisation AS use
-    WHERE
-        use.day >= %(first_day)s AND use.day < %(last_day)s
-        AND (%(charge_points)s::text[] IS NULL OR use.charge_point = ANY(%(charge_points)s))
+        sum(day.charging_s) AS charging_s
+    FROM whole AS day
     UNION ALL
     SELECT
         sum(eb.energy_wh * part.share),
@@ -189,13 +145,10 @@ WITH days AS (
 
 states AS (
     SELECT
-        sum(av.up_s) AS up_s,
-        sum(av.down_s) AS down_s,
-        sum(av.operational_s) AS operational_s
-    FROM report.availability AS av
-    WHERE
-        av.day >= %(first_day)s AND av.day < %(last_day)s
-        AND (%(charge_points)s::text[] IS NULL OR av.charge_point = ANY(%(charge_points)s))
+        sum(day.up_s) AS up_s,
+        sum(day.down_s) AS down_s,
+        sum(day.operational_s) AS operational_s
+    FROM whole AS day
     UNION ALL
     SELECT
         sum(part.seconds) FILTER (WHERE si.state NOT IN ('Faulted', 'Unavailable', 'offline', 'unknown')),
@@ -327,54 +280,43 @@ WHERE %(charge_points)s::text[] IS NULL OR con.charge_point = ANY(%(charge_point
 -- Figures by local day, for the small curves beside the totals.
 SELECT
     dates.day::date AS day,
-    used.energy_wh,
-    used.sessions,
-    used.cost,
-    used.idle_s,
-    charged.charging_s,
-    up.technical_percent,
-    100 * charged.charging_s / nullif(up.operational_s, 0) AS utilisation_percent
+    sums.energy_wh,
+    sums.sessions,
+    sums.cost,
+    sums.idle_s,
+    sums.charging_s,
+    100 * sums.up_s / nullif(sums.up_s + sums.down_s, 0) AS technical_percent,
+    100 * sums.charging_s / nullif(sums.operational_s, 0) AS utilisation_percent
 FROM generate_series(%(first_day)s::date, least(%(last_day)s::date, current_date + 1), INTERVAL '1 day') AS dates (day)
-LEFT JOIN (
-    SELECT
-        con.day,
-        sum(con.energy_wh) AS energy_wh,
-        sum(con.sessions) AS sessions,
-        sum(con.cost) AS cost,
-        sum(con.idle_s) AS idle_s
-    FROM report.consumption_day AS con
-    WHERE
-        con.day BETWEEN %(first_day)s AND %(last_day)s
-        AND (%(charge_points)s::text[] IS NULL OR con.charge_point = ANY(%(charge_points)s))
-    GROUP BY con.day
-) AS used ON dates.day = used.day
-LEFT JOIN (
-    SELECT
-        av.day,
-        sum(av.up_s) AS up_s,
-        sum(av.operational_s) AS operational_s,
-        100 * sum(av.up_s) / nullif(sum(av.up_s + av.down_s), 0) AS technical_percent
-    FROM report.availability AS av
-    WHERE
-        av.day BETWEEN %(first_day)s AND %(last_day)s
-        AND (%(charge_points)s::text[] IS NULL OR av.charge_point = ANY(%(charge_points)s))
-    GROUP BY av.day
-) AS up ON dates.day = up.day
-LEFT JOIN (
-    SELECT
-        use.day,
-        sum(use.charging_s) AS charging_s
-    FROM report.utilisation AS use
-    WHERE
-        use.day BETWEEN %(first_day)s AND %(last_day)s
-        AND (%(charge_points)s::text[] IS NULL OR use.charge_point = ANY(%(charge_points)s))
-    GROUP BY use.day
-) AS charged ON dates.day = charged.day
+LEFT JOIN report.sums_of_days(%(first_day)s, %(last_day)s, %(charge_points)s) AS sums ON dates.day = sums.day
 ORDER BY dates.day;
 
 -- name: energy_by_charge_point
 -- Energy by local day and charge point; beyond the seven that drew most the rest is one (NULL).
-WITH drawn AS (
+WITH ranked AS MATERIALIZED (
+    SELECT
+        sums.charge_point,
+        row_number() OVER (ORDER BY sum(sums.energy_wh) DESC, sums.charge_point) AS place
+    FROM (
+        SELECT
+            whole.charge_point,
+            whole.energy_wh
+        FROM report.connector_month AS whole
+        WHERE whole.month >= %(first_day)s AND report.last_day_of(whole.month) <= %(last_day)s
+        UNION ALL
+        SELECT
+            con.charge_point,
+            con.energy_wh
+        FROM report.parts_of_period(%(first_day)s, %(last_day)s) AS part
+        INNER JOIN report.consumption_day AS con ON con.day BETWEEN part.part_first AND part.part_last
+    ) AS sums
+    WHERE
+        sums.energy_wh IS NOT NULL
+        AND (%(charge_points)s::text[] IS NULL OR sums.charge_point = ANY(%(charge_points)s))
+    GROUP BY sums.charge_point
+),
+
+highest AS MATERIALIZED (
     SELECT
         con.day,
         con.charge_point,
@@ -382,28 +324,37 @@ WITH drawn AS (
     FROM report.consumption_day AS con
     WHERE
         con.day BETWEEN %(first_day)s AND %(last_day)s
-        AND (%(charge_points)s::text[] IS NULL OR con.charge_point = ANY(%(charge_points)s))
+        AND con.charge_point = ANY(ARRAY(SELECT first_.charge_point FROM ranked AS first_ WHERE first_.place <= 7))
     GROUP BY con.day, con.charge_point
 ),
 
-ranked AS (
+shown AS (
     SELECT
-        drawn.charge_point,
-        row_number() OVER (ORDER BY sum(drawn.energy_wh) DESC, drawn.charge_point) AS place
-    FROM drawn
-    GROUP BY drawn.charge_point
+        highest.day,
+        sum(highest.energy_wh) AS energy_wh
+    FROM highest
+    GROUP BY highest.day
 )
 
 SELECT
-    drawn.day,
-    CASE WHEN ranked.place <= 7 THEN drawn.charge_point END AS charge_point,
-    CASE WHEN ranked.place <= 7 THEN cp.name END AS name,
-    min(ranked.place) AS place,
-    sum(drawn.energy_wh) AS energy_wh
-FROM drawn
-INNER JOIN ranked ON drawn.charge_point = ranked.charge_point
-INNER JOIN report.charge_point AS cp ON drawn.charge_point = cp.charge_point
-GROUP BY 1, 2, 3
+    highest.day,
+    highest.charge_point,
+    cp.name,
+    ranked.place,
+    highest.energy_wh
+FROM highest
+INNER JOIN ranked ON highest.charge_point = ranked.charge_point
+INNER JOIN report.charge_point AS cp ON highest.charge_point = cp.charge_point
+UNION ALL
+SELECT
+    sums.day,
+    NULL,
+    NULL,
+    8,
+    greatest(sums.energy_wh - coalesce(shown.energy_wh, 0), 0)
+FROM report.sums_of_days(%(first_day)s, %(last_day)s, %(charge_points)s) AS sums
+LEFT JOIN shown ON sums.day = shown.day
+WHERE sums.energy_wh IS NOT NULL AND EXISTS (SELECT FROM ranked AS rest WHERE rest.place > 7)
 ORDER BY 4, 1;
 
 -- name: week_pattern
@@ -546,31 +497,68 @@ LIMIT %(rows)s;
 
 -- name: session_totals
 -- Count, energy and time of the sessions that fit the filters. Attempts are no sessions, but their energy counts.
+-- With no filter at all they were added up by day.
+WITH asked AS (
+    SELECT
+        (
+            %(charge_points)s::text[] IS NULL AND %(connector_id)s::integer IS NULL AND %(tag)s::text IS NULL
+            AND %(min_wh)s::double precision IS NULL AND %(max_wh)s::double precision IS NULL
+            AND %(min_s)s::double precision IS NULL AND %(max_s)s::double precision IS NULL
+            AND %(reason)s::text IS NULL AND %(kind)s::text = 'all'
+        ) AS for_all
+),
+
+part AS (
+    SELECT
+        day.sessions,
+        day.energy_wh,
+        day.duration_s,
+        day.idle_s,
+        day.cost,
+        day.attempts,
+        day.unknown_energy,
+        day.continued
+    FROM report.session_day AS day
+    WHERE (SELECT asked.for_all FROM asked) AND day.day BETWEEN %(first_day)s AND %(last_day)s
+    UNION ALL
+    SELECT
+        count(*) FILTER (WHERE NOT ses.is_attempt),
+        sum(ses.energy_wh),
+        sum(ses.duration_s),
+        sum(ses.idle_s),
+        sum(ses.cost),
+        count(*) FILTER (WHERE ses.is_attempt),
+        count(*) FILTER (WHERE ses.energy_wh IS NULL),
+        count(*) FILTER (WHERE ses.visit_id <> ses.transaction_id)
+    FROM report.session AS ses
+    WHERE
+        NOT (SELECT asked.for_all FROM asked)
+        AND ses.started_at >= %(since)s
+        AND ses.started_at < %(until)s
+        AND (%(charge_points)s::text[] IS NULL OR ses.charge_point = ANY(%(charge_points)s))
+        AND (%(connector_id)s::integer IS NULL OR ses.connector_id = %(connector_id)s)
+        AND (%(tag)s::text IS NULL OR strpos(lower(ses.id_tag_alias), lower(%(tag)s)) > 0)
+        AND (%(min_wh)s::double precision IS NULL OR ses.energy_wh >= %(min_wh)s)
+        AND (%(max_wh)s::double precision IS NULL OR ses.energy_wh <= %(max_wh)s)
+        AND (%(min_s)s::double precision IS NULL OR ses.duration_s >= %(min_s)s)
+        AND (%(max_s)s::double precision IS NULL OR ses.duration_s <= %(max_s)s)
+        AND (%(reason)s::text IS NULL OR ses.stop_reason = %(reason)s)
+        AND (%(kind)s::text <> 'open' OR ses.is_open)
+        AND (%(kind)s::text <> 'flagged' OR ses.flags <> '{}')
+        AND (%(kind)s::text <> 'estimated' OR ses.energy_source NOT IN ('register', 'register_series'))
+        AND (%(kind)s::text <> 'served' OR NOT ses.is_attempt)
+)
+
 SELECT
-    count(*) FILTER (WHERE NOT ses.is_attempt) AS sessions,
-    sum(ses.energy_wh) AS energy_wh,
-    sum(ses.duration_s) AS duration_s,
-    sum(ses.idle_s) AS idle_s,
-    sum(ses.cost) AS cost,
-    count(*) FILTER (WHERE ses.is_attempt) AS attempts,
-    count(*) FILTER (WHERE ses.energy_wh IS NULL) AS unknown_energy,
-    count(*) FILTER (WHERE ses.visit_id <> ses.transaction_id) AS continued
-FROM report.session AS ses
-WHERE
-    ses.started_at >= %(since)s
-    AND ses.started_at < %(until)s
-    AND (%(charge_points)s::text[] IS NULL OR ses.charge_point = ANY(%(charge_points)s))
-    AND (%(connector_id)s::integer IS NULL OR ses.connector_id = %(connector_id)s)
-    AND (%(tag)s::text IS NULL OR strpos(lower(ses.id_tag_alias), lower(%(tag)s)) > 0)
-    AND (%(min_wh)s::double precision IS NULL OR ses.energy_wh >= %(min_wh)s)
-    AND (%(max_wh)s::double precision IS NULL OR ses.energy_wh <= %(max_wh)s)
-    AND (%(min_s)s::double precision IS NULL OR ses.duration_s >= %(min_s)s)
-    AND (%(max_s)s::double precision IS NULL OR ses.duration_s <= %(max_s)s)
-    AND (%(reason)s::text IS NULL OR ses.stop_reason = %(reason)s)
-    AND (%(kind)s::text <> 'open' OR ses.is_open)
-    AND (%(kind)s::text <> 'flagged' OR ses.flags <> '{}')
-    AND (%(kind)s::text <> 'estimated' OR ses.energy_source NOT IN ('register', 'register_series'))
-    AND (%(kind)s::text <> 'served' OR NOT ses.is_attempt);
+    coalesce(sum(part.sessions), 0)::bigint AS sessions,
+    sum(part.energy_wh) AS energy_wh,
+    sum(part.duration_s) AS duration_s,
+    sum(part.idle_s) AS idle_s,
+    sum(part.cost) AS cost,
+    coalesce(sum(part.attempts), 0)::bigint AS attempts,
+    coalesce(sum(part.unknown_energy), 0)::bigint AS unknown_energy,
+    coalesce(sum(part.continued), 0)::bigint AS continued
+FROM part;
 
 -- name: session
 -- One session, whole.
@@ -906,45 +894,30 @@ SELECT
     cp.is_online,
     cp.online_changed_at,
     heard.last_message_at,
-    up.technical_percent,
-    100 * charged.charging_s / nullif(up.operational_s, 0) AS utilisation_percent,
-    used.energy_wh,
-    used.sessions,
+    100 * sums.up_s / nullif(sums.up_s + sums.down_s, 0) AS technical_percent,
+    100 * sums.charging_s / nullif(sums.operational_s, 0) AS utilisation_percent,
+    sums.energy_wh,
+    sums.sessions,
     coalesce(faults.faults, 0) AS faults
 FROM report.charge_point AS cp
 LEFT JOIN report.charge_point_now AS heard ON cp.charge_point = heard.charge_point
 LEFT JOIN (
     SELECT
-        av.charge_point,
-        sum(av.up_s) AS up_s,
-        100 * sum(av.up_s) / nullif(sum(av.up_s + av.down_s), 0) AS technical_percent
-    FROM report.availability AS av
-    WHERE av.day BETWEEN %(first_day)s AND %(last_day)s
-    GROUP BY av.charge_point
-) AS up ON cp.charge_point = up.charge_point
-LEFT JOIN (
-    SELECT
-        use.charge_point,
-        sum(use.charging_s) AS charging_s
-    FROM report.utilisation AS use
-    WHERE use.day BETWEEN %(first_day)s AND %(last_day)s
-    GROUP BY use.charge_point
-) AS charged ON cp.charge_point = charged.charge_point
-LEFT JOIN (
-    SELECT
-        con.charge_point,
-        sum(con.energy_wh) AS energy_wh,
-        sum(con.sessions) AS sessions
-    FROM report.consumption_day AS con
-    WHERE con.day BETWEEN %(first_day)s AND %(last_day)s
-    GROUP BY con.charge_point
-) AS used ON cp.charge_point = used.charge_point
+        period.charge_point,
+        sum(period.energy_wh) AS energy_wh,
+        sum(period.sessions)::bigint AS sessions,
+        sum(period.up_s) AS up_s,
+        sum(period.down_s) AS down_s,
+        sum(period.operational_s) AS operational_s,
+        sum(period.charging_s) AS charging_s
+    FROM report.sums_of_period(%(first_day)s, %(last_day)s) AS period
+    GROUP BY period.charge_point
+) AS sums ON cp.charge_point = sums.charge_point
 LEFT JOIN (
     SELECT
         fault.charge_point,
         count(*) AS faults
     FROM report.fault_episode AS fault
-        sum(av.operational_s) AS operational_s,
     WHERE fault.started_at >= %(since)s AND fault.started_at < %(until)s
     GROUP BY fault.charge_point
 ) AS faults ON cp.charge_point = faults.charge_point
@@ -971,16 +944,14 @@ LIMIT 6000;
 -- name: energy_days
 -- Energy by local day or month (grain) and tariff period; none_wh: what no tariff says the posto of.
 SELECT
-    date_trunc(%(grain)s, con.day::timestamp)::date AS day,
-    sum(con.ponta_wh) AS ponta_wh,
-    sum(con.intermediario_wh) AS intermediario_wh,
-    sum(con.fora_ponta_wh) AS fora_ponta_wh,
-    greatest(sum(con.energy_wh - con.ponta_wh - con.intermediario_wh - con.fora_ponta_wh), 0) AS none_wh,
-    sum(con.energy_wh) AS energy_wh
-FROM report.consumption_day AS con
-WHERE
-    con.day BETWEEN %(first_day)s AND %(last_day)s
-    AND (%(charge_points)s::text[] IS NULL OR con.charge_point = ANY(%(charge_points)s))
+    date_trunc(%(grain)s, sums.day::timestamp)::date AS day,
+    sum(sums.ponta_wh) AS ponta_wh,
+    sum(sums.intermediario_wh) AS intermediario_wh,
+    sum(sums.fora_ponta_wh) AS fora_ponta_wh,
+    greatest(sum(sums.energy_wh - sums.ponta_wh - sums.intermediario_wh - sums.fora_ponta_wh), 0) AS none_wh,
+    sum(sums.energy_wh) AS energy_wh
+FROM report.sums_of_days(%(first_day)s, %(last_day)s, %(charge_points)s) AS sums
+WHERE sums.energy_wh IS NOT NULL
 GROUP BY 1
 ORDER BY 1;
 
@@ -1064,22 +1035,22 @@ ORDER BY 2 DESC, 1;
 -- Seconds and percentages by port and month, over the twelve months up to the end of the period: the data set
 -- of 23 CFR 680.112, and what months of charge points and years of ports are added up from.
 SELECT
-    date_trunc('month', av.day::timestamp)::date AS month,
-    av.charge_point,
-    av.connector_id,
-    sum(av.observed_s) AS observed_s,
-    sum(av.up_s) AS up_s,
-    sum(av.down_s) AS down_s,
-    sum(av.excluded_s) AS excluded_s,
-    sum(av.unknown_s) AS unknown_s,
-    100 * sum(av.up_s) / nullif(sum(av.up_s + av.down_s), 0) AS technical_percent,
-    100 * sum(av.up_s + av.excluded_s) / nullif(sum(av.up_s + av.down_s), 0) AS nevi_percent
-FROM report.availability AS av
+    sums.month,
+    sums.charge_point,
+    sums.connector_id,
+    sums.observed_s,
+    sums.up_s,
+    sums.down_s,
+    sums.excluded_s,
+    sums.unknown_s,
+    100 * sums.up_s / nullif(sums.up_s + sums.down_s, 0) AS technical_percent,
+    100 * (sums.up_s + sums.excluded_s) / nullif(sums.up_s + sums.down_s, 0) AS nevi_percent
+FROM report.connector_month AS sums
 WHERE
-    av.day >= (date_trunc('month', %(last_day)s::date - INTERVAL '12 months') + INTERVAL '1 month')::date
-    AND av.day < (date_trunc('month', %(last_day)s::date) + INTERVAL '1 month')::date
-    AND (%(charge_points)s::text[] IS NULL OR av.charge_point = ANY(%(charge_points)s))
-GROUP BY 1, 2, 3
+    sums.month > (date_trunc('month', %(last_day)s::date) - INTERVAL '12 months')::date
+    AND sums.month <= %(last_day)s
+    AND sums.observed_s IS NOT NULL
+    AND (%(charge_points)s::text[] IS NULL OR sums.charge_point = ANY(%(charge_points)s))
 ORDER BY 2, 3, 1;
 
 -- name: nevi_sessions
@@ -1207,10 +1178,40 @@ SELECT
     sum(con.ponta_wh) AS ponta_wh,
     sum(con.intermediario_wh) AS intermediario_wh,
     sum(con.fora_ponta_wh) AS fora_ponta_wh
-FROM report.consumption_day AS con
+FROM (
+    SELECT
+        whole.charge_point,
+        whole.energy_wh,
+        whole.unpriced_wh,
+        whole.cost,
+        whole.cost_ponta,
+        whole.cost_intermediario,
+        whole.cost_fora_ponta,
+        whole.cost_if_fora_ponta,
+        whole.ponta_wh,
+        whole.intermediario_wh,
+        whole.fora_ponta_wh
+    FROM report.connector_month AS whole
+    WHERE whole.month >= %(first_day)s AND report.last_day_of(whole.month) <= %(last_day)s
+    UNION ALL
+    SELECT
+        con.charge_point,
+        con.energy_wh,
+        con.unpriced_wh,
+        con.cost,
+        con.cost_ponta,
+        con.cost_intermediario,
+        con.cost_fora_ponta,
+        con.cost_if_fora_ponta,
+        con.ponta_wh,
+        con.intermediario_wh,
+        con.fora_ponta_wh
+    FROM report.parts_of_period(%(first_day)s, %(last_day)s) AS part
+    INNER JOIN report.consumption_day AS con ON con.day BETWEEN part.part_first AND part.part_last
+) AS con
 INNER JOIN report.charge_point AS cp ON con.charge_point = cp.charge_point
 WHERE
-    con.day BETWEEN %(first_day)s AND %(last_day)s
+    con.energy_wh IS NOT NULL
     AND (%(charge_points)s::text[] IS NULL OR con.charge_point = ANY(%(charge_points)s))
 GROUP BY con.charge_point, cp.name
 ORDER BY energy_wh DESC;
@@ -1218,20 +1219,41 @@ ORDER BY energy_wh DESC;
 -- name: costs_by_tag
 -- Energy and cost of the sessions begun in the period by who charged: so many rows of all; rows NULL: every one.
 -- Summed by identifier first: an alias is looked up once for each.
-WITH by_id_tag AS (
+WITH part AS (
     SELECT
-        upper(btrim(tx.id_tag)) AS id_tag_key,
-        count(*) FILTER (WHERE NOT ses.is_attempt) AS sessions,
-        count(*) FILTER (WHERE ses.is_attempt) AS attempts,
-        sum(ses.energy_wh) AS energy_wh,
-        sum(ses.cost) AS cost
+        nullif(sums.id_tag_key, '') AS id_tag_key,
+        sums.sessions,
+        sums.attempts,
+        sums.energy_wh,
+        sums.cost
+    FROM report.tags_of_period(%(first_day)s, %(last_day)s) AS sums
+    WHERE %(charge_points)s::text[] IS NULL
+    UNION ALL
+    SELECT
+        upper(btrim(tx.id_tag)),
+        count(*) FILTER (WHERE NOT ses.is_attempt),
+        count(*) FILTER (WHERE ses.is_attempt),
+        sum(ses.energy_wh),
+        sum(ses.cost)
     FROM report.session AS ses
     INNER JOIN report.transaction AS tx ON ses.transaction_id = tx.transaction_id
     WHERE
         ses.started_at >= %(since)s
         AND ses.started_at < %(until)s
-        AND (%(charge_points)s::text[] IS NULL OR ses.charge_point = ANY(%(charge_points)s))
+        AND %(charge_points)s::text[] IS NOT NULL
+        AND ses.charge_point = ANY(%(charge_points)s)
     GROUP BY upper(btrim(tx.id_tag))
+),
+
+by_id_tag AS (
+    SELECT
+        part.id_tag_key,
+        sum(part.sessions)::bigint AS sessions,
+        sum(part.attempts)::bigint AS attempts,
+        sum(part.energy_wh) AS energy_wh,
+        sum(part.cost) AS cost
+    FROM part
+    GROUP BY part.id_tag_key
 )
 
 SELECT
@@ -1884,14 +1906,6 @@ SELECT operation.remove_vehicle(%(tag)s, %(who)s);
 -- name: act_set_setting
 SELECT report.set_setting(%(name)s, %(value)s, %(source)s, %(source_year)s, %(who)s);
 
--- name: charge_points_with_data
--- How many charge points drew energy in the period.
-SELECT count(DISTINCT con.charge_point) AS charge_points
-FROM report.consumption_day AS con
-WHERE
-    con.day BETWEEN %(first_day)s AND %(last_day)s
-    AND (%(charge_points)s::text[] IS NULL OR con.charge_point = ANY(%(charge_points)s));
-
 -- name: quality_now
 -- The worst verdict of the last two days: 0 good, 1 amber, 2 red; NULL: nothing was judged.
 SELECT
@@ -1907,3 +1921,11 @@ SELECT
             WHERE rec.window_start >= now() - INTERVAL '2 days'
         )
     ) AS level;
+
+-- name: charge_points_with_data
+-- How many charge points drew energy in the period.
+SELECT count(DISTINCT con.charge_point) AS charge_points
+FROM report.consumption_day AS con
+WHERE
+    con.day BETWEEN %(first_day)s AND %(last_day)s
+    AND (%(charge_points)s::text[] IS NULL OR con.charge_point = ANY(%(charge_points)s));
