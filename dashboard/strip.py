@@ -11,7 +11,7 @@ from dashboard import blocks, data, formats, states, visitor
 from dashboard.filters import Selection
 from dashboard.visitor import t
 
-_CARDS = 5
+_CARDS = 6
 _FRESH_S = 120
 
 
@@ -23,7 +23,7 @@ def draw(selection: Selection) -> None:
         if connectors.empty:
             st.caption(t("live.none"))
             return
-        with st.grid(min_column_width=190, gap="small"):
+        with st.grid(min_column_width=160, gap="small"):
             for row in connectors.head(_CARDS).itertuples():
                 _card(row)
         hidden = len(connectors) - _CARDS

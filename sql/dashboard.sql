@@ -1482,7 +1482,7 @@ SELECT
     qf.occurrences,
     qf.value,
     qf.unit,
-    left(qf.evidence::text, 2000) AS evidence
+    left(qf.evidence::text, 20000) AS evidence
 FROM report.quality_finding AS qf
 INNER JOIN report.charge_point AS cp ON qf.charge_point = cp.charge_point
 WHERE
@@ -1906,6 +1906,37 @@ SELECT operation.remove_vehicle(%(tag)s, %(who)s);
 -- name: act_set_setting
 SELECT report.set_setting(%(name)s, %(value)s, %(source)s, %(source_year)s, %(who)s);
 
+-- name: incomplete_days
+-- Days, and of how many charge points data are missing: of a connector most of the day is unknown, or a finding
+-- says that readings or sessions were lost.
+SELECT
+    lacking.day,
+    count(DISTINCT lacking.charge_point) AS charge_points
+FROM (
+    SELECT
+        av.day,
+        av.charge_point
+    FROM report.availability AS av
+    WHERE
+        av.day BETWEEN %(first_day)s AND %(last_day)s
+        AND av.unknown_s > 0
+        AND av.unknown_s - (av.operational_s - av.up_s) > 0.5 * av.observed_s
+    UNION ALL
+    SELECT
+        qf.day,
+        qf.charge_point
+    FROM report.quality_finding AS qf
+    WHERE
+        qf.day BETWEEN %(first_day)s AND %(last_day)s
+        AND qf.severity <> 'info'
+        AND qf.kind IN (
+            'gap', 'missing_readings', 'no_readings', 'orphan_stop', 'readings_without_transaction', 'set_aside'
+        )
+) AS lacking
+WHERE %(charge_points)s::text[] IS NULL OR lacking.charge_point = ANY(%(charge_points)s)
+GROUP BY lacking.day
+ORDER BY lacking.day;
+
 -- name: quality_now
 -- The worst verdict of the last two days: 0 good, 1 amber, 2 red; NULL: nothing was judged.
 SELECT
@@ -1921,11 +1952,3 @@ SELECT
             WHERE rec.window_start >= now() - INTERVAL '2 days'
         )
     ) AS level;
-
--- name: charge_points_with_data
--- How many charge points drew energy in the period.
-SELECT count(DISTINCT con.charge_point) AS charge_points
-FROM report.consumption_day AS con
-WHERE
-    con.day BETWEEN %(first_day)s AND %(last_day)s
-    AND (%(charge_points)s::text[] IS NULL OR con.charge_point = ANY(%(charge_points)s));

@@ -14,7 +14,7 @@ def by_charge_point(frame: pd.DataFrame, words: Words) -> go.Figure:
     """Cost by charge point and tariff period, dearest first. Columns: name, cost_<posto>."""
     shown = frame.dropna(subset=["cost"]).nlargest(_BARS, "cost")
     figure = style.base(words.language, 320, barmode="stack")
-    for posto in POSTOS:
+    for posto in [name for name in POSTOS if (shown[f"cost_{name}"] > 0).any()]:
         figure.add_bar(
             x=[style.safe(name) for name in shown["name"]],
             y=shown[f"cost_{posto}"],

@@ -1,6 +1,6 @@
 """Figures of consumption and demand. Energy comes in Wh and is drawn in kWh, power in kW."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from datetime import date
 from typing import Any
 
@@ -15,11 +15,11 @@ POSTOS = ("fora_ponta", "intermediario", "ponta")
 
 
 def by_day(
-    frame: pd.DataFrame, words: Words, unfinished: date, places: Mapping[str, int]
+    frame: pd.DataFrame, words: Words, hatched: Container[date], places: Mapping[str, int]
 ) -> go.Figure:
     """Energy by day, stacked by charge point. Columns: day, charge_point, name, energy_wh.
 
-    The bar of the ``unfinished`` day is hatched. ``places`` decide the colours.
+    The bars of ``hatched`` days are incomplete. ``places`` decide the colours.
     """
     figure = style.base(words.language, 300, barmode="stack")
     for identity, part in frame.groupby(frame["charge_point"].fillna(""), sort=False):
@@ -29,16 +29,17 @@ def by_day(
             name=style.safe(part["name"].iloc[0]) if identity else words("chart.others"),
             marker={
                 "color": style.charge_point_color(places.get(str(identity))),
-                "pattern": {
-                    "shape": ["/" if day == unfinished else "" for day in part["day"]],
-                    "solidity": 0.4,
-                },
+                "pattern": _pattern(part["day"], hatched),
             },
             hovertemplate="%{y:,.1f} kWh",
         )
     style.day_axis(figure, words.language, list(frame["day"].unique()))
     figure.update_yaxes(title="kWh")
     return figure
+
+
+def _pattern(days: "pd.Series[Any]", hatched: Container[date]) -> dict[str, Any]:
+    return {"shape": ["/" if day in hatched else "" for day in days], "solidity": 0.4}
 
 
 def week(frame: pd.DataFrame, words: Words) -> go.Figure:
@@ -80,13 +81,17 @@ def series(frame: pd.DataFrame, words: Words, width_s: float) -> go.Figure:
     return figure
 
 
-def days(frame: pd.DataFrame, words: Words, grain: str) -> go.Figure:
-    """Energy by day or month by tariff period. Columns: day, <posto>_wh, none_wh."""
+def days(frame: pd.DataFrame, words: Words, grain: str, hatched: Container[date] = ()) -> go.Figure:
+    """Energy by day or month by tariff period. Columns: day, <posto>_wh, none_wh.
+
+    The bars of ``hatched`` days, or of months that begin on them, are incomplete.
+    """
     figure = style.base(words.language, 360, barmode="stack")
     for posto in [name for name in (*POSTOS, "none") if (frame[f"{name}_wh"] >= _LEAST_WH).any()]:
         figure.add_bar(
             x=pd.to_datetime(frame["day"]),
             y=frame[f"{posto}_wh"] / 1000,
+            marker_pattern=_pattern(frame["day"], hatched),
             **_posto_look(posto, words),
         )
     style.day_axis(figure, words.language, list(frame["day"]))

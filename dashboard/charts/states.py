@@ -1,5 +1,6 @@
 """Figures of states, availability and faults."""
 
+from itertools import pairwise
 from typing import Any
 
 import pandas as pd
@@ -12,6 +13,10 @@ from dashboard.i18n import Words
 
 _MARKS = ("circle", "diamond", "x")
 _LEVELS = ("#2a8f6d", "#d9a22b", "#b8433a")
+_SHADES = ((0.0, "#b8433a"), (0.7, "#d9a22b"), (1.0, "#2a8f6d"))
+_LEAST = 90  # percent; what is below looks alike
+_MONTH = {"pt": "%m/%Y", "en": "%Y-%m"}
+_CODES = 20
 
 
 def timeline(frame: pd.DataFrame, words: Words) -> go.Figure:
@@ -58,32 +63,62 @@ def matrix(frame: pd.DataFrame, words: Words, column: str) -> go.Figure:
     grid = frame.pivot_table(index="name", columns="month", values=column)
     grid = grid.reindex(frame["name"].unique())
     figure = style.base(words.language, 110 + 30 * len(grid))
-    pattern = "%m/%Y" if words.language == "pt" else "%Y-%m"
+    pattern = _MONTH[words.language]
     figure.add_heatmap(
         z=grid.to_numpy(),
         x=[f"{month:{pattern}}" for month in pd.to_datetime(grid.columns)],
         y=[style.safe(name) for name in grid.index],
-        zmin=90,
+        zmin=_LEAST,
         zmax=100,
-        colorscale=[[0, "#b8433a"], [0.7, "#d9a22b"], [1, "#2a8f6d"]],
+        colorscale=[[place, color] for place, color in _SHADES],
         xgap=2,
         ygap=2,
         text=[[formats.number(value, words.language, 2) for value in row] for row in grid.values],
-        texttemplate="%{text}",
-        textfont={"color": "#ffffff", "size": 11},
         hovertemplate="%{y} %{x}: %{text} %<extra></extra>",
         showscale=False,
     )
+    _write_cells(figure, grid, words)
     figure.update_layout(hovermode="closest")
     figure.update_yaxes(autorange="reversed", type="category", showgrid=False, rangemode="normal")
     figure.update_xaxes(type="category")
     return figure
 
 
+def _write_cells(figure: go.Figure, grid: pd.DataFrame, words: Words) -> None:
+    """The value of each cell in the ink that stands out from its colour; a heatmap has but one."""
+    cells = [
+        (f"{month:{_MONTH[words.language]}}", style.safe(name), value)
+        for name, row in zip(grid.index, grid.to_numpy(), strict=True)
+        for month, value in zip(pd.to_datetime(grid.columns), row, strict=True)
+        if not pd.isna(value)
+    ]
+    figure.add_scatter(
+        x=[month for month, _, _ in cells],
+        y=[name for _, name, _ in cells],
+        text=[formats.number(value, words.language, 2) for _, _, value in cells],
+        mode="text",
+        textfont={"size": 11, "color": [style.ink(shade(value)) for _, _, value in cells]},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+
+
+def shade(percent: float) -> tuple[int, int, int]:
+    """The colour of a cell of the matrix, 0 to 255 each of red, green and blue."""
+    place = min(max((percent - _LEAST) / (100 - _LEAST), 0), 1)
+    (low, first), (high, second) = next(pair for pair in pairwise(_SHADES) if place <= pair[1][0])
+    share = (place - low) / (high - low)
+    mixed = [
+        round(a + (b - a) * share) for a, b in zip(style.rgb(first), style.rgb(second), strict=True)
+    ]
+    return mixed[0], mixed[1], mixed[2]
+
+
 def pareto(frame: pd.DataFrame, words: Words) -> go.Figure:
     """Episodes by error code, and the running share. Columns: error_code, episodes."""
-    codes = frame.groupby("error_code")["episodes"].sum().sort_values(ascending=False)
-    share = codes.cumsum() / codes.sum() * 100
+    every = frame.groupby("error_code")["episodes"].sum().sort_values(ascending=False)
+    share = (every.cumsum() / every.sum() * 100).head(_CODES)
+    codes = every.head(_CODES)
     figure = style.base(words.language, 300)
     names = [style.safe(code) for code in codes.index]
     figure.add_bar(
@@ -107,7 +142,19 @@ def pareto(frame: pd.DataFrame, words: Words) -> go.Figure:
                 "tickmode": "array", "tickvals": [0, 25, 50, 75, 100], "ticksuffix": " %"}
     )  # fmt: skip
     figure.update_xaxes(type="category")
+    # Episodes are whole: no tick between one and the next.
+    figure.update_layout(yaxis={"tickmode": "linear", "dtick": _whole_step(int(codes.max()))})
     return figure
+
+
+def _whole_step(most: int) -> int:
+    """The step of about five ticks from 0 to ``most``: 1, 2 or 5 times a power of ten."""
+    size = 1
+    while True:
+        for factor in (1, 2, 5):
+            if factor * size * 5 >= most:
+                return factor * size
+        size *= 10
 
 
 def calendar(frame: pd.DataFrame, words: Words) -> go.Figure:
@@ -131,7 +178,7 @@ def calendar(frame: pd.DataFrame, words: Words) -> go.Figure:
         customdata=texts.fillna("").map(style.safe).to_numpy(),
         text=grid.replace({0: "", 1: "!", 2: "×"}).fillna("").to_numpy(),
         texttemplate="%{text}",
-        textfont={"color": "#ffffff", "size": 12},
+        textfont={"color": style.DARK, "size": 12},
         zmin=0,
         zmax=2,
         colorscale=[

@@ -26,10 +26,35 @@ SHADE = "rgba(128,140,155,0.20)"
 # Heat from the page's own background to the palette's blue.
 HEAT = [[0.0, "rgba(43,108,176,0.04)"], [0.5, "rgba(43,108,176,0.45)"], [1.0, "#2b6cb0"]]
 
+DARK, _LIGHT = "#000000", "#ffffff"
+
 _DAY_TICK = {"pt": "%d/%m", "en": "%m-%d"}
 _HOVER = {"pt": "%d/%m/%Y %H:%M", "en": "%Y-%m-%d %H:%M"}
 _MS_DAY = 86_400_000
 CONFIG: dict[str, Any] = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d"]}
+
+
+def rgb(color: str) -> tuple[int, int, int]:
+    return int(color[1:3], 16), int(color[3:5], 16), int(color[5:7], 16)
+
+
+def contrast(one: tuple[int, int, int], other: tuple[int, int, int]) -> float:
+    """How well two colours stand apart, 1 to 21, as of WCAG 2."""
+    light, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(color: tuple[int, int, int]) -> float:
+    parts = [part / 255 for part in color]
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def ink(ground: tuple[int, int, int]) -> str:
+    """Dark or light, whichever is easier to read on ``ground``."""
+    return max((DARK, _LIGHT), key=lambda color: contrast(rgb(color), ground))
 
 
 def local(values: "pd.Series[Any]") -> "pd.Series[Any]":

@@ -75,7 +75,7 @@ def peaks(selection: Selection) -> pd.DataFrame:
     return asking.recent("peaks", **asking.chosen(selection))
 
 
-def charge_points_with_data(selection: Selection) -> int:
-    """How many charge points drew energy in the period."""
-    frame = asking.recent("charge_points_with_data", **asking.chosen(selection))
-    return int(frame["charge_points"].iloc[0])
+def incomplete(selection: Selection) -> "pd.Series[int]":
+    """Of how many charge points data are missing, by day; days that lack nothing are left out."""
+    frame = asking.recent("incomplete_days", **asking.chosen(selection))
+    return frame.set_index("day")["charge_points"]

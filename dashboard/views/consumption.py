@@ -5,11 +5,11 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import blocks, data, formats, header, visitor
+from dashboard import blocks, data, formats, header, partial, visitor
 from dashboard.blocks import Column
 from dashboard.charts import energy as charts
 from dashboard.data import energy as ask
-from dashboard.filters import Selection
+from dashboard.filters import Selection, today
 from dashboard.visitor import t
 
 GRAINS = ("quarter", "hour", "day", "month")
@@ -51,8 +51,11 @@ def consumed(selection: Selection) -> None:
         figure, columns = charts.series(frame, visitor.words(), width), SERIES
     else:
         frame = ask.days(selection, grain)
-        figure, columns = charts.days(frame, visitor.words(), grain), DAYS
+        hatched = partial.days(selection) if grain == "day" else {today().replace(day=1)}
+        figure, columns = charts.days(frame, visitor.words(), grain, hatched), DAYS
     blocks.plot(figure, "consumed", t("consumption.alt"))
+    if grain in ("day", "month"):
+        partial.say(selection)
     blocks.downloads("eletroposto-consumo", lambda: frame, columns, "consumed")
 
 

@@ -6,10 +6,10 @@ from typing import Any, Literal
 import pandas as pd
 import streamlit as st
 
-from dashboard import blocks, data, formats, header, strip, visitor
+from dashboard import blocks, data, formats, header, partial, strip, visitor
 from dashboard.charts import energy as charts
 from dashboard.data import energy
-from dashboard.filters import Selection, today
+from dashboard.filters import Selection
 from dashboard.visitor import t
 
 _ATTENTION = 3
@@ -171,25 +171,14 @@ def shape(selection: Selection) -> None:
         return
     left, right = st.columns([3, 2], gap="medium")
     with left, blocks.card(t("overview.by_day")):
-        figure = charts.by_day(by_day, visitor.words(), today(), data.charge_point_places())
+        hatched = partial.days(selection)
+        figure = charts.by_day(by_day, visitor.words(), hatched, data.charge_point_places())
         blocks.plot(figure, "by_day", t("overview.by_day_alt"))
-        _partial(selection)
+        partial.say(selection)
     with right, blocks.card(t("overview.week"), help_=t("overview.week_help")):
         pattern = energy.week_pattern(selection)
         figure = charts.week(pattern, visitor.words())
         blocks.plot(figure, "week", t("overview.week_alt"))
-
-
-def _partial(selection: Selection) -> None:
-    """Say when not every charge point is in the bars, and that today is not over."""
-    with_data, known = energy.charge_points_with_data(selection), data.charge_point_names()
-    wanted = len(selection.charge_points or known)
-    texts = []
-    if with_data < wanted:
-        texts.append(t("overview.partial", count=with_data, all=wanted))
-    if selection.period.first <= today() <= selection.period.last:
-        texts.append(t("overview.unfinished"))
-    st.caption(" ".join(texts))
 
 
 selection = visitor.selection()

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import blocks, data, formats, header, shown, visitor
+from dashboard import blocks, data, evidence, formats, header, shown, visitor
 from dashboard.blocks import Column
 from dashboard.charts import states as charts
 from dashboard.data import quality as ask
@@ -39,8 +39,9 @@ FINDINGS = (
     Column("occurrences", "quality.occurrences", "integer"),
     Column("value", "quality.value", "number"),
     Column("unit", "quality.unit"),
-    Column("evidence", "quality.evidence"),
+    Column("told", "quality.evidence"),
 )
+FINDINGS_FILE = (*FINDINGS, Column("evidence", "quality.evidence_json"))
 SET_ASIDE = (
     Column("reason", "quality.reason"),
     Column("pieces", "quality.occurrences", "integer"),
@@ -119,7 +120,7 @@ def pipelines() -> None:
 
 
 def found(selection: Selection) -> None:
-    frame = ask.findings(selection)
+    frame = in_words(ask.findings(selection))
     if frame.empty:
         st.success(t("quality.no_findings"), icon=":material/check_circle:")
         return
@@ -127,12 +128,21 @@ def found(selection: Selection) -> None:
     shown.say(frame)
     with st.container(horizontal=True):
         blocks.downloads(
-            "eletroposto-achados", lambda: ask.every_finding(selection), FINDINGS, "findings"
+            "eletroposto-achados",
+            lambda: in_words(ask.every_finding(selection)),
+            FINDINGS_FILE,
+            "findings",
         )
         st.caption(t("quality.findings_hint"))
     if chosen is not None:
         row = frame.iloc[chosen]
         blocks.leave_for("sessions", de=row["day"], ate=row["day"], estacao=row["charge_point"])
+
+
+def in_words(frame: pd.DataFrame) -> pd.DataFrame:
+    """Findings with what they rest on as people read it."""
+    words = visitor.words()
+    return frame.assign(told=[evidence.told(text, words) for text in frame["evidence"]])
 
 
 def aside(selection: Selection) -> None:

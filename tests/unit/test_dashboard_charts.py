@@ -118,7 +118,7 @@ def test_dates_on_axes_are_numbers_in_the_order_of_the_language():
     )
 
     def ticks(words: Words) -> str:
-        stops = energy.by_day(frame, words, date(2026, 1, 3), PLACES).layout.xaxis.tickformatstops
+        stops = energy.by_day(frame, words, {date(2026, 1, 3)}, PLACES).layout.xaxis.tickformatstops
         return " ".join(stop.value for stop in stops)
 
     assert "%d/%m" in ticks(PT)
@@ -138,7 +138,7 @@ def test_the_day_that_is_not_over_is_hatched():
          "energy_wh": [1000.0, 500.0]}
     )  # fmt: skip
 
-    [bars] = energy.by_day(frame, PT, today, PLACES).data
+    [bars] = energy.by_day(frame, PT, {today}, PLACES).data
 
     assert list(bars.marker.pattern.shape) == ["", "/"]
 
@@ -152,7 +152,7 @@ def test_a_charge_point_has_the_same_colour_in_every_figure():
     )  # fmt: skip
     rows = session_rows(1000, 2000).assign(charge_point=["C", "B"], name=["Z", "Y"])
 
-    by_day = {bar.name: bar.marker.color for bar in energy.by_day(days, PT, today, PLACES).data}
+    by_day = {bar.name: bar.marker.color for bar in energy.by_day(days, PT, {today}, PLACES).data}
     drawn = sessions.energy_bars(rows, PT, PLACES).data
     bars = {bar.name: bar.marker.color[0] for bar in drawn}
 
@@ -213,12 +213,12 @@ def test_markup_in_a_name_is_drawn_as_text():
 
 
 def test_the_map_fetches_nothing():
-    """Its style has no sources, so no tile server to ask."""
+    """Only kinds of traces that need no tiles, outlines or fonts from elsewhere."""
     frame = pd.DataFrame(
         {"name": ["A"], "state": ["Available"], "latitude": [-1.4], "longitude": [-48.4]}
     )
 
-    assert places.network(frame, PT).layout.map.style["sources"] == {}
+    assert {trace.type for trace in places.network(frame, PT).data} == {"scatter"}
 
 
 def test_the_timeline_has_a_bar_per_interval_and_a_row_per_connector():

@@ -1,0 +1,33 @@
+"""Days whose figures are not whole: today, and days of which data are missing."""
+
+from datetime import date
+
+import streamlit as st
+
+from dashboard import data
+from dashboard.data import energy
+from dashboard.filters import Selection, today
+from dashboard.visitor import t
+
+_SHARE = 0.1  # of the charge points: in a large network some datum is always missing
+
+
+def days(selection: Selection) -> set[date]:
+    """The days to hatch."""
+    lacking, count = energy.incomplete(selection), _count(selection)
+    return {day for day, missing in lacking.items() if missing >= _SHARE * count} | {today()}
+
+
+def say(selection: Selection) -> None:
+    """What the hatching means, and of how many charge points data are missing."""
+    lacking, count, texts = energy.incomplete(selection), _count(selection), []
+    if not lacking.empty:
+        texts.append(t("overview.partial", count=int(lacking.max()), all=count, days=len(lacking)))
+    if selection.period.first <= today() <= selection.period.last:
+        texts.append(t("overview.unfinished"))
+    if texts:
+        st.caption(" ".join(texts))
+
+
+def _count(selection: Selection) -> int:
+    return len(selection.charge_points or data.charge_point_names())
