@@ -79,10 +79,13 @@ class Scheduler:
 
 @asynccontextmanager
 async def scheduled(plant: Plant) -> AsyncIterator[Scheduler]:
-    """Run both for a while; nothing of Prefect's is kept."""
+    """Run both for a while, on a database of Prefect's own as in production; none of it is kept."""
     port = free_port()
+    await asyncio.to_thread(_drop, plant)
+    with plant.administrator() as conn:
+        conn.execute("CREATE DATABASE prefect")
     with host.temporary_folder() as folder:
-        environment = _environment(folder, port, plant.database_url)
+        environment = _environment(folder, port, plant)
         server = Program(
             ["prefect", "server", "start"], environment, plant.folder / "prefect.txt", True
         )
@@ -100,9 +103,16 @@ async def scheduled(plant: Plant) -> AsyncIterator[Scheduler]:
             finally:
                 await asyncio.to_thread(served.end, signal.SIGKILL)
                 await asyncio.to_thread(server.end, signal.SIGKILL)
+                await asyncio.to_thread(_drop, plant)
 
 
-def _environment(folder: Path, port: int, database_url: str) -> dict[str, str]:
+def _drop(plant: Plant) -> None:
+    with plant.administrator() as conn:
+        conn.execute("DROP DATABASE IF EXISTS prefect WITH (FORCE)")
+
+
+def _environment(folder: Path, port: int, plant: Plant) -> dict[str, str]:
+    database = f"postgresql+asyncpg://postgres@/prefect?host={plant.postgres.socket_folder}"
     return {
         **QUIET_PREFECT,
         "PREFECT_HOME": str(folder / "home"),
@@ -110,7 +120,7 @@ def _environment(folder: Path, port: int, database_url: str) -> dict[str, str]:
         "PREFECT_SERVER_API_HOST": "127.0.0.1",
         "PREFECT_SERVER_API_PORT": str(port),
         "PREFECT_SERVER_UI_ENABLED": "false",
-        "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{folder}/prefect.db",
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": database,
         "PREFECT_RUNNER_POLL_FREQUENCY": "1",
-        "ELETROPOSTO_DATABASE_URL": database_url,
+        "ELETROPOSTO_DATABASE_URL": plant.database_url,
     }

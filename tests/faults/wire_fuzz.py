@@ -30,6 +30,8 @@ SETTINGS = {
     "configure_on_boot": "false",
     "frames_per_second": "1000000",
     "log_level": "ERROR",
+    # Who sends so much reads, and answers pings, in between only.
+    "ping_interval": "300",
 }
 _AT_ONCE = 200  # frames between two heartbeats, which prove that all before were handled
 
