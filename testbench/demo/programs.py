@@ -130,6 +130,12 @@ class Programs:
             "update", (*_ELETROPOSTO, "flows", "run", "update"), environment(**self._database)
         )
 
+    def reports(self) -> Program:
+        """The reports of last month, which the schedule would make when the next one begins."""
+        return Program(
+            "reports", (*_ELETROPOSTO, "flows", "run", "reports"), environment(**self._database)
+        )
+
     def reconcile(self) -> Program:
         """A run for people to look at in Prefect; the schedule goes on from there."""
         command = (*_ELETROPOSTO, "flows", "run", "reconcile_dojot")

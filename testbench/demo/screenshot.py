@@ -7,6 +7,8 @@ import argparse
 import io
 import shutil
 import sys
+from collections.abc import Mapping
+from datetime import date, timedelta
 from pathlib import Path
 
 from PIL import Image
@@ -19,17 +21,20 @@ _PAGES = {
     "consumption": "/consumo",
     "availability": "/disponibilidade",
     "costs": "/custos",
-    "reports": "/relatorios",
+    "reports": "/relatorios?mes={last_month}",
     "quality": "/qualidade",
     "messages": "/mensagens",
     "about": "/sobre",
     "operations": "/operacoes",
-    "registry": "/cadastros",
+    "registry": "/cadastros?parte=points",
 }
+_PHONE = {"overview": "/", "sessions": "/sessoes"}
+_DARK = {"overview": "/", "availability": "/disponibilidade"}
 # Pages about one thing are reached as people reach them: the first card, then its station.
 _STATION = {"pt": "Estação", "en": "Station"}
 _LANGUAGES = {"pt-BR": "pt", "en": "en"}
 _WIDTH, _LEAST_HEIGHT, _MOST_HEIGHT = 1366, 768, 1800
+_PHONE_WIDTH = 390
 _IS_DRAWN = (
     "document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'"
     " && document.querySelectorAll('[data-testid=stSkeleton]').length === 0"
@@ -55,13 +60,32 @@ def main() -> int:
             executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
         )
         page = browser.new_page(viewport={"width": _WIDTH, "height": _LEAST_HEIGHT})
-        for language, short in _LANGUAGES.items():
-            for name, path in _PAGES.items():
-                page.goto(f"{arguments.url}{path}?lang={short}")
-                _picture(page, arguments.folder / f"{name}.{language}.png")
+        for language in _LANGUAGES:
+            _pages(page, arguments, language, _PAGES)
             _details(page, arguments, language)
+        dark = browser.new_page(color_scheme="dark")
+        phone = browser.new_page(has_touch=True, is_mobile=True)
+        for language in _LANGUAGES:
+            _pages(dark, arguments, language, _DARK, "-dark")
+            _pages(phone, arguments, language, _PHONE, "-phone", _PHONE_WIDTH)
         browser.close()
     return 0
+
+
+def _pages(
+    page: Page,
+    arguments: argparse.Namespace,
+    language: str,
+    pages: Mapping[str, str],
+    kind: str = "",
+    width: int = _WIDTH,
+) -> None:
+    last_month = f"{date.today().replace(day=1) - timedelta(days=1):%Y-%m}"
+    for name, path in pages.items():
+        address = path.format(last_month=last_month)
+        mark = "&" if "?" in address else "?"
+        page.goto(f"{arguments.url}{address}{mark}lang={_LANGUAGES[language]}")
+        _picture(page, arguments.folder / f"{name}{kind}.{language}.png", width)
 
 
 def _details(page: Page, arguments: argparse.Namespace, language: str) -> None:
@@ -75,14 +99,14 @@ def _details(page: Page, arguments: argparse.Namespace, language: str) -> None:
     _picture(page, arguments.folder / f"station.{language}.png")
 
 
-def _picture(page: Page, file: Path) -> None:
+def _picture(page: Page, file: Path, width: int = _WIDTH) -> None:
     """Wait until Streamlit has drawn the page and stands still, and take all of it."""
-    page.set_viewport_size({"width": _WIDTH, "height": _LEAST_HEIGHT})
+    page.set_viewport_size({"width": width, "height": _LEAST_HEIGHT})
     page.wait_for_selector("h1", timeout=_RENDER_MS)
     page.wait_for_function(_IS_DRAWN, timeout=_RENDER_MS)
     page.wait_for_timeout(2500)  # charts fade in
     height = min(max(int(page.evaluate(_WHOLE)), _LEAST_HEIGHT), _MOST_HEIGHT)
-    page.set_viewport_size({"width": _WIDTH, "height": height})
+    page.set_viewport_size({"width": width, "height": height})
     page.wait_for_timeout(1500)  # they fit themselves to it
     picture = Image.open(io.BytesIO(page.screenshot(timeout=_RENDER_MS))).convert("RGB")
     # A third of the size; the colours that are rare, of legends and icons, stay what they are.

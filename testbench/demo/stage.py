@@ -177,6 +177,7 @@ async def _charge(programs: Programs, supervisor: Supervisor, console: Console) 
     console.say("live", "a bus charges, a reading every 10 s")
     await supervisor.run(programs.update())
     console.say("flows", "the past is computed: sessions, energy, availability")
+    await supervisor.run(programs.reports())
 
 
 async def _update_often(programs: Programs, supervisor: Supervisor) -> None:
