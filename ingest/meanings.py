@@ -197,12 +197,16 @@ def _authorize(payload: dict[str, Any], situation: Situation, received_at: datet
 
 
 def _start(payload: dict[str, Any], situation: Situation, received_at: datetime) -> Meaning:
-    connector_id = read_connector_id(payload.get("connectorId"))
+    written = payload.get("connectorId")
+    connector_id = read_connector_id(written)
     meter_start_wh = read_register(payload.get("meterStart"))
     instant = read_instant(payload.get("timestamp"), received_at, situation.zone)
-    flags = _flags(instant)
+    flags, aside = _flags(instant), []
     if connector_id is None:
         flags.append("connector")
+        if written is not None:
+            piece = to_json({"connectorId": written})  # without the id_tag
+            aside.append(SetAside(f"no connector {written!r:.40}: 0 stands in", piece))
     if meter_start_wh is None:
         flags.append("meter_start")
     start = TransactionStart(
@@ -217,7 +221,7 @@ def _start(payload: dict[str, Any], situation: Situation, received_at: datetime)
     def answer() -> dict[str, Any]:
         return {"transactionId": start.transaction_id, "idTagInfo": _id_tag_info(start.verdict)}
 
-    return Meaning(answer, [start])
+    return Meaning(answer, [start], aside=aside)
 
 
 def _stop(payload: dict[str, Any], situation: Situation, received_at: datetime) -> Meaning:

@@ -71,6 +71,7 @@ async def test_a_start_without_a_clock_is_known_again(network):
     "fields",
     [
         {"connectorId": 4711},
+        {"connectorId": -1},
         {"connectorId": "1", "meterStart": "1000"},
         {"meterStart": None},
         {"meterStart": "1e308"},

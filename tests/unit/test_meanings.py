@@ -131,8 +131,10 @@ def test_a_start_is_answered_with_what_the_store_decides():
 
 def test_a_start_with_nothing_usable_is_still_a_start():
     """OCPP 1.6 4.8: sanity checks must not prevent the answer."""
-    begun = fact("StartTransaction", {"connectorId": 47110, "reservationId": 2**40})
+    meaning = mean("StartTransaction", {"connectorId": 47110, "reservationId": 2**40})
+    (begun,) = meaning.facts
 
+    assert [piece.reason for piece in meaning.aside] == ["no connector 47110: 0 stands in"]
     assert (begun.connector_id, begun.id_tag, begun.reservation_id) == (0, None, None)
     assert begun.flags == ["clock", "connector", "meter_start"]
 
