@@ -30,7 +30,7 @@ def main() -> None:
         bare = page.url_path in _BARE
         header.draw(period=not bare, charge_points=not bare and page.url_path not in _OF_ONE)
         # The style sheet lets it appear after two seconds, where it moves nothing.
-        with st.spinner(t("loading.slow")), blocks.arriving():
+        with st.spinner(t("loading.slow")), blocks.arriving(page.url_path):
             page.run()
     except db.NoAnswer as failure:
         _all_failed(failure)

@@ -58,11 +58,12 @@ def card(title: str | None = None, help_: str | None = None, height: int = 320) 
 
 
 @contextmanager
-def arriving() -> Iterator[None]:
-    """While a page is drawn for the first time since the visitor came to it."""
-    st.session_state["_arriving"] = bool(st.session_state.get("_moved"))
+def arriving(page: str) -> Iterator[None]:
+    """Until a page was drawn to its end for the first time since the visitor came to it."""
+    st.session_state["_arriving"] = st.session_state.get("_drawn") != page
     try:
         yield
+        st.session_state["_drawn"] = page
     finally:
         st.session_state["_arriving"] = False
 

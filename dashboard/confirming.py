@@ -66,7 +66,7 @@ def who_is_reached(
     """Station, connector and running sessions, as lines of Markdown."""
     connector, sessions = reached(payload, running)
     where = t("confirm.all") if connector is None else t("confirm.connector", number=connector)
-    lines = [f"**{blocks.plain(name)}** (`{blocks.plain(identity)}`) · {where}"]
+    lines = [f"**{blocks.plain(name)}** ({blocks.plain(identity)}) · {where}"]
     lines += [
         t(
             "confirm.charging",

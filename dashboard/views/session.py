@@ -226,7 +226,7 @@ def ending(session: Any, where: ask.Span) -> None:
     if confirming.asked(end=where.transaction_id) is None:
         return
     connector = t("confirm.connector", number=where.connector_id)
-    name = f"**{blocks.plain(session['name'])}** (`{blocks.plain(where.charge_point)}`)"
+    name = f"**{blocks.plain(session['name'])}** ({blocks.plain(where.charge_point)})"
     confirming.draw(
         t("ending.title", number=where.transaction_id),
         [f"{name} · {connector}", t("ending.text")],

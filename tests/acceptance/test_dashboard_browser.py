@@ -190,11 +190,16 @@ def brazilian(file: io.BytesIO) -> pd.DataFrame:
     return pd.read_csv(file, sep=";", decimal=",", encoding="utf-8-sig")
 
 
-def test_a_narrow_screen_shows_everything_without_scrolling_sideways(chromium, dashboard, watched):
+def test_a_narrow_screen_shows_everything_without_scrolling_sideways(
+    chromium, dashboard, watched, seeded
+):
+    _, made = seeded
+    session = next(one for one in made[0].sessions if not one.is_open)
+    details = (f"/estacao?ponto={made[0].identity}", f"/sessao?transacao={session.transaction_id}")
     context = chromium.new_context(viewport={"width": 390, "height": 844})
     narrow = context.new_page()
     watched.watch(narrow)
-    for path in ("/", "/sessoes", "/disponibilidade"):
+    for path in (*PAGES, *details):
         narrow.goto(dashboard.url + path)
         settled(narrow)
         too_wide = narrow.evaluate(
@@ -202,6 +207,102 @@ def test_a_narrow_screen_shows_everything_without_scrolling_sideways(chromium, d
         )
         assert not too_wide, path
     context.close()
+
+
+def test_a_keyboard_is_enough(page, dashboard, seeded):
+    """The menu, the period, a command, and the question before it."""
+    url, made = seeded
+    page.goto(dashboard.url + "/estacoes")
+    settled(page)
+    tab_to(page, "a", "Sessões")
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_have_text("Sessões")
+    settled(page)
+    tab_to(page, "button", "30 dias")
+    page.keyboard.press("Enter")
+    page.get_by_role("menuitem").first.wait_for()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"\bde="))
+
+    page.goto(f"{dashboard.url}/operacoes?comando=Reset&ponto={made[1].identity}")
+    settled(page)
+    tab_to(page, "button", "Enviar")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_contain_text(made[1].identity)
+    tab_to(page, "button", "Enviar agora")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+    with psycopg.connect(url) as conn:
+        found = conn.execute("SELECT action, payload FROM command").fetchall()
+    assert found == [("Reset", {"type": "Soft"})]
+
+
+def tab_to(page: Page, tag: str, text: str) -> None:
+    """Press Tab until the focus is there; fail where it never comes."""
+    for _ in range(120):
+        page.keyboard.press("Tab")
+        at = page.evaluate("[document.activeElement.tagName, document.activeElement.innerText]")
+        if at[0].lower() == tag and text in str(at[1]).splitlines():
+            return
+    raise AssertionError(f"no way to {text} by Tab")
+
+
+def test_the_dark_page_can_be_read(chromium, dashboard, watched):
+    context = chromium.new_context(color_scheme="dark", viewport={"width": 1366, "height": 768})
+    context.set_default_timeout(PATIENCE_MS)
+    dark = context.new_page()
+    watched.watch(dark)
+    dark.goto(dashboard.url)
+    settled(dark)
+    dark.locator(".js-plotly-plot .xtick text").first.wait_for()
+
+    paper = colour(dark, "[data-testid=stApp]", "backgroundColor")
+    assert max(paper) < 60
+    for selector, kind in (
+        ("h1", "color"),
+        ("[data-testid=stMetricValue]", "color"),
+        (".js-plotly-plot .xtick text", "fill"),
+    ):
+        assert contrast(colour(dark, selector, kind), paper) >= 4.5, selector
+    context.close()
+
+
+def colour(page: Page, selector: str, kind: str) -> tuple[int, ...]:
+    script = "([selector, kind]) => getComputedStyle(document.querySelector(selector))[kind]"
+    found = re.findall(r"[\d.]+", page.evaluate(script, [selector, kind]))
+    return tuple(int(float(part)) for part in found[:3])
+
+
+def contrast(one: tuple[int, ...], other: tuple[int, ...]) -> float:
+    """As WCAG 2 counts it."""
+
+    def light(colour: tuple[int, ...]) -> float:
+        parts = [part / 255 for part in colour]
+        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return sum(
+            weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True)
+        )
+
+    brighter, darker = sorted((light(one), light(other)), reverse=True)
+    return (brighter + 0.05) / (darker + 0.05)
+
+
+def test_who_arrives_sees_places_that_fill(page, dashboard, seeded):
+    """Somebody holds a table: the page says that it is at work, and goes on after."""
+    url, _ = seeded
+    page.goto(dashboard.url + "/estacoes?de=2026-02-03")  # what no test asked before
+    settled(page)
+    with psycopg.connect(url) as conn:
+        conn.execute("LOCK TABLE session")
+        page.get_by_role("link", name="Sessões", exact=True).click()
+        expect(page.get_by_test_id("stSkeletonElement").first).to_be_visible(timeout=10_000)
+        conn.rollback()
+
+    settled(page)
+    expect(page.get_by_test_id("stSkeletonElement")).to_have_count(0)
+    page.locator(".barlayer .point path").first.wait_for(state="attached")
 
 
 def test_people_sign_in_and_see_what_their_role_allows(chromium, seeded, tmp_path):

@@ -11,6 +11,10 @@ PATIENCE_MS = 30_000
 ANSWERED = """identity => [...document.querySelectorAll('[data-testid=stDataFrame] [role=row]')]
     .some(row => row.textContent.includes(identity) && row.textContent.includes('respondido'))"""
 
+UNLOCKED = """() => [...document.querySelectorAll('[data-testid=stDataFrame] [role=row]')]
+    .some(row => row.textContent.includes('UnlockConnector')
+        && row.textContent.includes('Unlocked'))"""
+
 
 async def test_a_command_goes_from_the_page_to_the_charge_point_and_back(
     network: Network, tmp_path
@@ -30,10 +34,22 @@ async def test_a_command_goes_from_the_page_to_the_charge_point_and_back(
             table = page.get_by_test_id("stDataFrame")
             await table.wait_for()
             await page.wait_for_function(ANSWERED, arg=identity)
+
+            await page.goto(f"{server.url}/operacoes?ponto={identity}&comando=UnlockConnector")
+            await page.get_by_role("button", name="Enviar").click()
+            question = page.get_by_role("dialog")
+            await question.get_by_text(identity).wait_for()
+            assert len(network.rows("command", identity)) == 1  # not before somebody agreed
+            await question.get_by_role("button", name="Enviar agora").click()
+            await question.wait_for(state="detached")
+            await page.wait_for_function(UNLOCKED)
             await browser.close()
     finally:
         server.stop()
 
-    [command] = network.rows("command", identity)
-    assert (command["action"], command["status"]) == ("GetLocalListVersion", "answered")
-    assert command["requested_by"] == "dashboard"
+    commands = network.rows("command", identity)
+    assert [(command["action"], command["status"]) for command in commands] == [
+        ("GetLocalListVersion", "answered"),
+        ("UnlockConnector", "answered"),
+    ]
+    assert {command["requested_by"] for command in commands} == {"dashboard"}
