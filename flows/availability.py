@@ -85,7 +85,15 @@ def _compute_days(
         prepare(conn)
         build(conn, "make_work_port", charge_point_ids=numbers)
         build(conn, "make_work_known", charge_point_ids=numbers)
-        build(conn, "make_work_use", charge_point_ids=numbers, low=low, high=high)
+        build(
+            conn,
+            "make_work_use",
+            charge_point_ids=numbers,
+            low=low,
+            high=high,
+            first_day=first_day,
+            last_day=last_day,
+        )
         build(conn, "make_work_link", charge_point_ids=numbers, low=low, high=high, as_of=as_of)
         build(conn, "make_work_status", low=low, high=high)
         build(

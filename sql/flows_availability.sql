@@ -60,12 +60,15 @@ served AS (
         local_day(greatest(ses.ended_at, following.started_at)) AS last_day
     FROM touched
     INNER JOIN place ON touched.charge_point_id = place.charge_point_id
-    INNER JOIN session AS ses
-        ON
-            place.charge_point_id = ses.charge_point_id
-            AND place.connector_id = ses.connector_id
-            AND local_midnight(touched.day) <= ses.started_at
-            AND local_midnight(touched.day + 1) > ses.started_at
+    CROSS JOIN LATERAL (
+        SELECT begun.charge_point_id, begun.connector_id, begun.started_at, begun.ended_at
+        FROM session AS begun
+        WHERE
+            begun.charge_point_id = place.charge_point_id AND begun.connector_id = place.connector_id
+            AND begun.started_at >= local_midnight(touched.day)
+            AND begun.started_at < local_midnight(touched.day + 1)
+        OFFSET 0  -- by the index for each day: a join would compare all days with all sessions
+    ) AS ses
     LEFT JOIN LATERAL (
         SELECT earlier.ended_at
         FROM session AS earlier
@@ -208,11 +211,12 @@ LEFT JOIN LATERAL (
 ) AS last ON TRUE;
 
 -- name: make_work_use
--- When transactions ran, until a status said that the connector was free again.
+-- When transactions ran on each local day, until a status said that the connector was free again.
 CREATE TEMPORARY TABLE work_use ON COMMIT DROP AS
 SELECT
     ses.charge_point_id,
     ses.connector_id,
+    day.day::date AS day,
     range_agg(tstzrange(ses.started_at, coalesce(free.at, ses.ended_at))) AS ranges
 FROM (
     SELECT recent.charge_point_id, recent.connector_id, recent.started_at, recent.ended_at
@@ -239,8 +243,13 @@ LEFT JOIN LATERAL (
     ORDER BY sn.at
     LIMIT 1
 ) AS free ON TRUE
+CROSS JOIN LATERAL generate_series(
+    greatest(local_day(ses.started_at), %(first_day)s)::timestamp,
+    least(local_day(ses.ended_at), %(last_day)s)::timestamp,
+    INTERVAL '1 day'
+) AS day (day)
 WHERE ses.ended_at > %(low)s
-GROUP BY ses.charge_point_id, ses.connector_id;
+GROUP BY ses.charge_point_id, ses.connector_id, day.day;
 
 -- name: make_work_link
 -- Per charge point: from when its websocket was on, off, or we were not listening (deaf). After the
@@ -550,7 +559,11 @@ told_by_transactions AS (
         ) AS in_service_s
     FROM state
     INNER JOIN work_known AS wk ON state.charge_point_id = wk.charge_point_id AND state.connector_id = wk.connector_id
-    LEFT JOIN work_use AS wu ON state.charge_point_id = wu.charge_point_id AND state.connector_id = wu.connector_id
+    LEFT JOIN work_use AS wu
+        ON
+            state.charge_point_id = wu.charge_point_id
+            AND state.connector_id = wu.connector_id
+            AND state.day = wu.day
     CROSS JOIN LATERAL (
         SELECT
             tstzmultirange(tstzrange(state.started_at, state.ended_at)) AS slot,
