@@ -21,6 +21,7 @@ from flows.settings import Settings
 from sql.migrations import migrate
 from testbench.embedded import EmbeddedPostgres
 
+_HISTORY_EVERY_S = 600  # between readings of the history, unless said otherwise
 COLUMNS = ("behind it", "run", "readings", "s", *UPDATE, "PostgreSQL CPU s")
 
 _STATIONS: LiteralString = """
@@ -77,6 +78,10 @@ _READINGS: LiteralString = """
     WHERE tx.started_at >= date_trunc('day', now()) - %(days_ago)s * INTERVAL '1 day'
         AND tx.started_at < date_trunc('day', now()) - (%(days_ago)s - 1) * INTERVAL '1 day'
     ORDER BY step.s, tx.charge_point_id"""
+# Half-way between those that are there.
+_LATE_READINGS: LiteralString = _READINGS.replace(
+    "generate_series(10,", "generate_series(10 + %(every_s)s / 2,"
+)
 _TOUCHED: LiteralString = """
     INSERT INTO touched_window (charge_point_id, hour, marked_at)
     SELECT cp.charge_point_id,
@@ -90,12 +95,13 @@ class Plan:
     """A day of 1,000 charge points at 10 s, 4.8 h of charging each: 1.7 million readings.
 
     The history has as many sessions a day, but a reading every 10 min: it is there to be in the
-    way of indexes and chunks, not to be read.
+    way of indexes and chunks, not to be read. With an hour between readings 300 days fit.
     """
 
     stations: int = 1000
     history_days: int = 10
     repeats: int = 3
+    history_every_s: int = _HISTORY_EVERY_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +124,9 @@ def collect(findings: Findings, server: EmbeddedPostgres, plan: Plan) -> None:
         rows.append(_row(behind, "first", readings, [first]))
         again = [_touch_and_update(database) for _ in range(plan.repeats)]
         rows.append(_row(behind, "repeated", readings, again))
+        if days > 1:
+            late, added = _late(database, plan, days)
+            rows.append(_row(behind, "late, mid history", added, [late]))
         server.drop_database(database.rpartition("/")[2].partition("?")[0])
     title = f"Flows on one day of {plan.stations} charge points (must: 30 s, aim: 10 s)"
     findings.add(Table("flows", title, COLUMNS, rows), {"rows": rows})
@@ -128,7 +137,7 @@ def _prepare(database: str, plan: Plan, days: int) -> int:
     with psycopg.connect(database, autocommit=True) as conn:
         conn.execute(_STATIONS, {"stations": plan.stations})
         for days_ago in range(days + 1, 1, -1):
-            _day(conn, days_ago, every_s=600)
+            _day(conn, days_ago, every_s=plan.history_every_s)
     if days:
         _update(database)
     with psycopg.connect(database, autocommit=True) as conn:
@@ -143,6 +152,16 @@ def _day(conn: psycopg.Connection[Any], days_ago: int, every_s: int) -> int:
     count = conn.execute(_READINGS, asked).rowcount
     conn.execute(_TOUCHED, asked)
     return count
+
+
+def _late(database: str, plan: Plan, days: int) -> tuple[Run, int]:
+    """Add readings between those of a day in the middle of the history, and time their update."""
+    days_ago = 1 + days // 2
+    with psycopg.connect(database, autocommit=True) as conn:
+        asked = {"days_ago": days_ago, "every_s": plan.history_every_s}
+        added = conn.execute(_LATE_READINGS, asked).rowcount
+        conn.execute(_TOUCHED, {"days_ago": days_ago})
+    return _update(database), added
 
 
 def _touch_and_update(database: str) -> Run:
@@ -195,13 +214,16 @@ def main(
     stations: Annotated[int, typer.Option(min=1)] = 1000,
     history_days: Annotated[int, typer.Option(min=1)] = 10,
     repeats: Annotated[int, typer.Option(min=1)] = 3,
+    history_every_s: Annotated[
+        int, typer.Option(min=10, help="Between readings of the history; 300 days fit with 3600.")
+    ] = _HISTORY_EVERY_S,
     output: Annotated[Path | None, typer.Option(help="Also write everything as JSON.")] = None,
 ) -> None:
     """Time the flows."""
 
     def collect_all(findings: Findings) -> None:
         with servers.database_server() as server:
-            collect(findings, server, Plan(stations, history_days, repeats))
+            collect(findings, server, Plan(stations, history_days, repeats, history_every_s))
 
     publish(collect_all, output)
 
