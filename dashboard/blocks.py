@@ -50,7 +50,10 @@ def card(title: str | None = None, help_: str | None = None, height: int = 320) 
     """
     if title:
         st.subheader(title, help=help_, anchor=False)
-    with st.skeleton(height) if st.session_state.get("_arriving") else nullcontext():
+    is_new = st.session_state.get("_arriving")
+    # Either way one place is taken: what follows must not move up or down in the page's order.
+    place = st.skeleton(height) if is_new else st.empty()
+    with place if is_new else nullcontext():
         try:
             yield
         except db.NoAnswer as failure:

@@ -221,7 +221,9 @@ def ending(session: Any, where: ask.Span) -> None:
     """For operators: a session whose stop is lost can be ended in our books."""
     if not session["is_open"] or not visitor.may_act():
         return
-    if st.button(t("ending.button"), key="end_session", icon=":material/stop_circle:"):
+    if st.button(
+        t("ending.button"), key="end_session", icon=":material/stop_circle:", type="tertiary"
+    ):
         confirming.ask(end=where.transaction_id)
     if confirming.asked(end=where.transaction_id) is None:
         return
