@@ -20,7 +20,7 @@ _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _LOOK_BACK = timedelta(minutes=10)  # a transaction is visible only after its changed_at
 _BATCH = 500  # what is new waits for no more than this, when a backfill is at it
 _MANY = 500
-_QUIET = timedelta(days=31)  # no batch spans more
+_SPAN = timedelta(days=31)
 
 
 def compute(conn: Connection, scope: Scope) -> Outcome:
@@ -72,7 +72,7 @@ def _compute_rows(
     conn: Connection, rows: Iterable[DictRow], as_of: datetime, dry_run: bool
 ) -> tuple[int, int]:
     stored = beyond = 0
-    for batch in batches(rows, _BATCH):
+    for batch in batches(rows, _BATCH, _SPAN):
         left = sessions_beyond(conn, batch)
         wanted = [number for number in batch if number not in left]
         beyond += len(left)
@@ -81,16 +81,16 @@ def _compute_rows(
     return stored, beyond
 
 
-def batches(rows: Iterable[DictRow], most: int) -> Iterator[list[int]]:
+def batches(rows: Iterable[DictRow], most: int, span: timedelta) -> Iterator[list[int]]:
     """Group transactions by the days they began on, so that few chunks are read for a batch.
 
-    Quiet days share one. The rows are in the order of ``started_at``.
+    Quiet days share one, if they lie within ``span``. The rows are in the order of ``started_at``.
     """
     batch: list[int] = []
     begun = date.min
     for day, of_day in itertools.groupby(rows, key=lambda row: row["started_at"].date()):
         numbers = [row["transaction_id"] for row in of_day]
-        if batch and (len(batch) + len(numbers) > most or day - begun >= _QUIET):
+        if batch and (len(batch) + len(numbers) > most or day - begun >= span):
             yield batch
             batch = []
         begun = begun if batch else day

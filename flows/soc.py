@@ -1,5 +1,7 @@
 """Fills ``session_soc``: state of charge at the edges of sessions, and what follows from it."""
 
+from datetime import timedelta
+
 from flows.database import Connection, ask, ask_one, do, now
 from flows.dropped import note, sessions_beyond
 from flows.runs import Outcome
@@ -8,6 +10,7 @@ from flows.sessions import batches
 from flows.turns import alone, lock_sessions
 
 _BATCH = 2000
+_SPAN = timedelta(days=4)  # each session looks into every chunk of its batch
 
 
 def compute(conn: Connection, scope: Scope) -> Outcome:
@@ -22,7 +25,7 @@ def compute(conn: Connection, scope: Scope) -> Outcome:
         )
     beyond = sessions_beyond(conn, [row["transaction_id"] for row in rows])
     wanted = [row for row in rows if row["transaction_id"] not in beyond]
-    stored = sum(_store(conn, batch, scope.dry_run) for batch in batches(wanted, _BATCH))
+    stored = sum(_store(conn, batch, scope.dry_run) for batch in batches(wanted, _BATCH, _SPAN))
     if scope.is_incremental and not scope.dry_run:
         with alone(conn):
             do(conn, "forget_sessions", flow="soc", claimed_until=claimed_until)
