@@ -8,12 +8,20 @@ import socket
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Protocol
 
 from testbench.socket import RawChargePoint
 from tests.acceptance.conftest import CentralSystem
 from tests.acceptance.network import minutes_ago
 
 MEGABYTE = 2**20
+
+
+class Listening(Protocol):
+    """Somebody at a port of this machine."""
+
+    @property
+    def port(self) -> int: ...
 
 
 def memory_mb(central_system: CentralSystem) -> float:
@@ -56,7 +64,7 @@ def basic(identity: str, password: str) -> str:
 
 @contextlib.asynccontextmanager
 async def raw_socket(
-    central_system: CentralSystem,
+    central_system: Listening,
     identity: str | None = None,
     *headers: str,
     port: int | None = None,

@@ -30,7 +30,7 @@ from tests.abusers import (
 )
 from tests.acceptance.conftest import CentralSystem, StartCentralSystem
 from tests.acceptance.network import minutes_ago
-from tests.faults.abuse import ABUSES, Size, measure
+from tests.faults.abuse import Size, measure
 
 HONEST = ("HONEST", "HONEST-2", "HONEST-3")
 
@@ -286,7 +286,7 @@ async def test_the_campaign_measures_what_an_abuse_does(crowded: CentralSystem) 
     """``python -m tests.faults.abuse`` in small; at full size it takes minutes."""
     size = Size(identities=20, seconds=1, handshakes=5)
     for name in ("messages without end", "slow handshakes"):
-        seen = await measure(crowded, ABUSES[name], size, honest=3)
+        seen = await measure(crowded, name, size, honest=3)
         assert seen.confirmations > 3
         assert seen.calm_s > 0 and seen.under_s > 0
         assert 20 < seen.memory_mb < 400

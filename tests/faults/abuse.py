@@ -12,7 +12,7 @@ import resource
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import psycopg
@@ -22,6 +22,7 @@ from testbench.embedded import EmbeddedPostgres, host
 from testbench.socket import RawChargePoint, connected
 from tests.abusers import (
     MEGABYTE,
+    Listening,
     basic,
     confirmations_s,
     frame,
@@ -64,21 +65,28 @@ class Seen:
     named: list[str] = field(default_factory=list)
 
 
-Abuse = Callable[[CentralSystem, Size], Awaitable[None]]
+@dataclass(frozen=True, slots=True)
+class Port:
+    """All that an abuser knows of the central system."""
+
+    port: int
 
 
-async def strangers(central_system: CentralSystem, size: Size) -> None:
+Abuse = Callable[[Listening, Size], Awaitable[None]]
+
+
+async def strangers(central_system: Listening, size: Size) -> None:
     """Identities that nobody knows, from one address."""
     await _knock(central_system, (f"STRANGER-{n}" for n in range(size.identities)))
 
 
-async def guesses(central_system: CentralSystem, size: Size) -> None:
+async def guesses(central_system: Listening, size: Size) -> None:
     """A wrong password for one registered identity after the other."""
     identities = (f"KEYED-{n % _KEYED}" for n in range(size.identities // 4))
     await _knock(central_system, identities, password="guess")
 
 
-async def slow_handshakes(central_system: CentralSystem, size: Size) -> None:
+async def slow_handshakes(central_system: Listening, size: Size) -> None:
     """Connections that begin a handshake and leave it at that."""
     async with contextlib.AsyncExitStack() as stack:
         for _ in range(size.handshakes):
@@ -88,14 +96,14 @@ async def slow_handshakes(central_system: CentralSystem, size: Size) -> None:
         await asyncio.sleep(size.seconds)
 
 
-async def as_fast_as_it_can(central_system: CentralSystem, size: Size) -> None:
+async def as_fast_as_it_can(central_system: Listening, size: Size) -> None:
     """Frames as many as TCP takes."""
     beats = frame(b'[2,"1","Heartbeat",{}]') * 200
     async with _reading(central_system, "FAST") as writer:
         await push(writer, beats, size.seconds)
 
 
-async def a_thousand_a_second(central_system: CentralSystem, size: Size) -> None:
+async def a_thousand_a_second(central_system: Listening, size: Size) -> None:
     """One charge point with 1,000 readings a second."""
     reading = '{"timestamp":"%s","sampledValue":[{"value":"1"}]}'
     body = '[2,"%d","MeterValues",{"connectorId":1,"meterValue":[' + reading + "]}]"
@@ -107,7 +115,7 @@ async def a_thousand_a_second(central_system: CentralSystem, size: Size) -> None
                 await asyncio.sleep(0.1 if tenth else 0.09)
 
 
-async def huge_frames(central_system: CentralSystem, size: Size) -> None:
+async def huge_frames(central_system: Listening, size: Size) -> None:
     """Thirty thousand readings in a frame, one frame behind the other."""
     element = '{"timestamp":"%s","sampledValue":[{"value":"%d"}]}'
     elements = ",".join(element % (minutes_ago(n / 1000), n) for n in range(30_000))
@@ -116,26 +124,26 @@ async def huge_frames(central_system: CentralSystem, size: Size) -> None:
         await push(writer, frame(text.encode()), size.seconds)
 
 
-async def endless_message(central_system: CentralSystem, size: Size) -> None:
+async def endless_message(central_system: Listening, size: Size) -> None:
     """A message in fragments that never ends, again and again."""
     more = frame(b"x" * 1000, 0, fin=False) * 10
     await _again_and_again(central_system, "ENDLESS", frame(b"[2,", fin=False), more, size)
 
 
-async def oversized_frame(central_system: CentralSystem, size: Size) -> None:
+async def oversized_frame(central_system: Listening, size: Size) -> None:
     """A frame that announces a terabyte, again and again."""
     head = b"\x81\xff" + (2**40).to_bytes(8, "big") + bytes(4)
     await _again_and_again(central_system, "BIG", head, bytes(MEGABYTE), size)
 
 
-async def compression_bomb(central_system: CentralSystem, size: Size) -> None:
+async def compression_bomb(central_system: Listening, size: Size) -> None:
     """Compressed frames, which nobody agreed to."""
     bomb = bytearray(frame(b"\x00" * 1000))
     bomb[0] |= 0x40
     await _again_and_again(central_system, "ZIPPER", bytes(bomb), bytes(bomb), size)
 
 
-async def answers_unread(central_system: CentralSystem, size: Size) -> None:
+async def answers_unread(central_system: Listening, size: Size) -> None:
     """CALLs whose answers nobody reads."""
     nonsense = frame(b'[2,"' + b"i" * 250 + b'","Nonsense",{}]') * 100
     async with raw_socket(central_system, "DEAF") as (reader, writer, _):
@@ -143,14 +151,14 @@ async def answers_unread(central_system: CentralSystem, size: Size) -> None:
         await push(writer, nonsense, size.seconds)
 
 
-async def pings(central_system: CentralSystem, size: Size) -> None:
+async def pings(central_system: Listening, size: Size) -> None:
     """Pings whose pongs nobody reads."""
     async with raw_socket(central_system, "PINGER") as (reader, writer, _):
         reader._transport.pause_reading()  # type: ignore[attr-defined]
         await push(writer, frame(b"p" * 125, 9) * 500, size.seconds)
 
 
-async def answers_to_nothing(central_system: CentralSystem, size: Size) -> None:
+async def answers_to_nothing(central_system: Listening, size: Size) -> None:
     """Answers to CALLs that were never made."""
     answers = frame(b'[3,"nothing",{"x":"' + b"y" * 2000 + b'"}]') * 50
     async with _reading(central_system, "ANSWERER") as writer:
@@ -158,7 +166,7 @@ async def answers_to_nothing(central_system: CentralSystem, size: Size) -> None:
 
 
 ABUSES: dict[str, Abuse] = {
-    "10,000 identities from one address": strangers,
+    "strangers from one address": strangers,
     "passwords guessed over many identities": guesses,
     "slow handshakes": slow_handshakes,
     "frames as fast as TCP takes them": as_fast_as_it_can,
@@ -174,9 +182,7 @@ ABUSES: dict[str, Abuse] = {
 
 
 @contextlib.asynccontextmanager
-async def _reading(
-    central_system: CentralSystem, identity: str
-) -> AsyncIterator[asyncio.StreamWriter]:
+async def _reading(central_system: Listening, identity: str) -> AsyncIterator[asyncio.StreamWriter]:
     """A socket of ``identity`` whose answers are read and forgotten."""
     async with raw_socket(central_system, identity) as (reader, writer, _):
         swallowing = asyncio.create_task(swallow(reader))
@@ -186,9 +192,7 @@ async def _reading(
             swallowing.cancel()
 
 
-async def _knock(
-    central_system: CentralSystem, identities: Iterator[str], password: str = ""
-) -> None:
+async def _knock(central_system: Listening, identities: Iterator[str], password: str = "") -> None:
     """Let one identity after the other try to come in, many at a time."""
 
     async def some() -> None:
@@ -202,7 +206,7 @@ async def _knock(
 
 
 async def _again_and_again(
-    central_system: CentralSystem, identity: str, first: bytes, more: bytes, size: Size
+    central_system: Listening, identity: str, first: bytes, more: bytes, size: Size
 ) -> None:
     """Send it on a new socket whenever the one before was closed."""
     end = asyncio.get_running_loop().time() + size.seconds
@@ -216,7 +220,17 @@ async def _again_and_again(
         await asyncio.sleep(0.05)
 
 
-async def measure(central_system: CentralSystem, abuse: Abuse, size: Size, honest: int) -> Seen:
+async def abused(central_system: CentralSystem, name: str, size: Size) -> None:
+    """Abuse it from a process of its own: ours measures how others are served meanwhile."""
+    numbers = {"port": central_system.port, **asdict(size)}
+    arguments = [word for key, value in numbers.items() for word in (f"--{key}", str(value))]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.faults.abuse", "--only", name, *arguments
+    )
+    assert await process.wait() == 0, f"{name}: it could not be done"
+
+
+async def measure(central_system: CentralSystem, name: str, size: Size, honest: int) -> Seen:
     """Let the honest ones go on for a while, then beside the abuse until it is over."""
     async with contextlib.AsyncExitStack() as stack:
         charge_points = [
@@ -225,7 +239,7 @@ async def measure(central_system: CentralSystem, abuse: Abuse, size: Size, hones
         ]
         calm = await _confirm(charge_points, 3.0)
         log_began = len(central_system.log)
-        task = asyncio.ensure_future(abuse(central_system, size))
+        task = asyncio.create_task(abused(central_system, name, size))
         took, most_mb = [], memory_mb(central_system)
         while not task.done():
             took += await _confirm(charge_points, 1.0)
@@ -258,11 +272,25 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--honest", type=int, default=50)
     parser.add_argument("--only", default="", help="abuses with this in their name")
+    parser.add_argument("--port", type=int, help="abuse who listens there, and measure nothing")
     arguments = parser.parse_args()
     size = Size(arguments.identities, arguments.seconds, arguments.handshakes)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    chosen = {name: abuse for name, abuse in ABUSES.items() if arguments.only in name}
+    chosen = [name for name in ABUSES if arguments.only in name]
+    if arguments.port is None:
+        return campaign(chosen, size, arguments.honest)
+    for name in chosen:
+        asyncio.run(_alone(ABUSES[name], Port(arguments.port), size))
+    return 0
+
+
+async def _alone(abuse: Abuse, central_system: Listening, size: Size) -> None:
+    await abuse(central_system, size)
+
+
+def campaign(chosen: list[str], size: Size, honest: int) -> int:
+    """Start a central system, abuse it in each of these ways, print what was seen."""
     log = Path(tempfile.mkdtemp(prefix="eletroposto-abuse-")) / "ingest.log"
     with (
         host.temporary_folder() as folder,
@@ -270,14 +298,14 @@ def main() -> int:
     ):
         url = server.create_database("abuse")
         migrate(url)
-        _register(url, arguments.honest)
+        _register(url, honest)
         central_system = CentralSystem(ingest_login(url), log, _SETTINGS)
         central_system.start()
-        print(f"{arguments.honest} honest charge points; log in {log}\n", flush=True)
+        print(f"{honest} honest charge points; log in {log}\n", flush=True)
         print("| abuse | p99 calm | p99 under it | confirmations | memory | named |")
         print("|---|---|---|---|---|---|", flush=True)
-        for name, abuse in chosen.items():
-            _show(name, asyncio.run(measure(central_system, abuse, size, arguments.honest)))
+        for name in chosen:
+            _show(name, asyncio.run(measure(central_system, name, size, honest)))
         is_alive, ended = central_system.is_alive, central_system.stop()
     tracebacks = central_system.log.count("Traceback")
     print(f"\ntracebacks {tracebacks}, exit code {ended}")
