@@ -1,10 +1,12 @@
 """A short campaign of ``make faults``: nothing that was confirmed is lost, and nothing doubles."""
 
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
 
+from tests.faults.breakages import SELDOM
 from tests.faults.campaign import Plan, carry_out
 from tests.faults.verdict import judge
 from tests.faults.witness import Exchange
@@ -23,6 +25,15 @@ async def test_a_short_campaign_loses_and_doubles_nothing(tmp_path: Path) -> Non
     assert sorted(outcome.kinds) == sorted(kinds)
     assert outcome.readings > 50, "there was too little load to say anything"
     assert outcome.sessions >= 8
+
+
+def test_every_fault_comes_again_but_for_the_slowest() -> None:
+    plan = Plan(seed=1, rounds=150)
+    counted = Counter(plan.picks())
+    assert counted.keys() == plan.known_kinds().keys()
+    assert {kind: counted[kind] for kind in SELDOM} == dict.fromkeys(SELDOM, 1)
+    assert min(count for kind, count in counted.items() if kind not in SELDOM) > 1
+    assert plan.picks() == Plan(seed=1, rounds=150).picks(), "the same seed, the same faults"
 
 
 def test_the_judge_sees_what_is_missing_and_what_is_too_much(database_url: str) -> None:
