@@ -1611,7 +1611,16 @@ WHERE
         OR ex.message_type = 4 OR ex.message_type IS NULL OR coalesce(ex.answer, theirs.raw) LIKE '[4%%'
     )
     AND (%(kind)s::text <> 'unanswered' OR (ex.message_type = 2 AND coalesce(ex.answer, theirs.raw) IS NULL))
-    AND (%(kind)s::text <> 'aside' OR kept.reasons IS NOT NULL)
+    AND (
+        %(kind)s::text <> 'aside'
+        OR (ex.charge_point, ex.received_at) IN (
+            SELECT
+                piece.charge_point,
+                piece.received_at
+            FROM report.set_aside AS piece
+            WHERE piece.received_at >= %(since)s AND piece.received_at < %(until)s
+        )
+    )
 ORDER BY ex.received_at DESC
 LIMIT %(rows)s;
 
