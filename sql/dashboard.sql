@@ -1816,8 +1816,9 @@ ORDER BY car.name, car.id_tag_alias
 LIMIT 1000;
 
 -- name: id_tags
--- Identifiers that may charge.
+-- Identifiers that may charge: so many rows of all; rows NULL: every one.
 SELECT
+    count(*) OVER () AS of_all,
     tag.id_tag,
     tag.id_tag_alias,
     tag.status,
@@ -1830,8 +1831,8 @@ WHERE
     %(text)s::text IS NULL
     OR strpos(lower(tag.id_tag), lower(%(text)s)) > 0
     OR strpos(lower(tag.id_tag_alias), lower(%(text)s)) > 0
-ORDER BY tag.id_tag_alias
-LIMIT 500;
+ORDER BY tag.id_tag_alias, tag.id_tag
+LIMIT %(rows)s;
 
 -- name: operation_log
 -- Who changed what.
@@ -1916,7 +1917,7 @@ SELECT operation.remove_vehicle(%(tag)s, %(who)s);
 SELECT report.set_setting(%(name)s, %(value)s, %(source)s, %(source_year)s, %(who)s);
 
 -- name: incomplete_days
--- Days, and of how many charge points data are missing: of a connector most of the day is unknown, or a finding
+-- Days, and of how many charge points data are missing: of no connector is most of the day known, or a finding
 -- says that readings or sessions were lost.
 SELECT
     lacking.day,
@@ -1930,6 +1931,13 @@ FROM (
         av.day BETWEEN %(first_day)s AND %(last_day)s
         AND av.unknown_s > 0
         AND av.unknown_s - (av.operational_s - av.up_s) > 0.5 * av.observed_s
+        AND NOT EXISTS (
+            SELECT FROM report.availability AS known
+            WHERE
+                known.charge_point = av.charge_point
+                AND known.day = av.day
+                AND known.unknown_s - (known.operational_s - known.up_s) <= 0.5 * known.observed_s
+        )
     UNION ALL
     SELECT
         qf.day,

@@ -12,6 +12,7 @@ from dashboard.i18n import Words
 
 _KM_PER_DEGREE = 111.32  # of latitude; of longitude at the equator
 _LEAST_KM = 0.3
+_SPACE = "\N{NO-BREAK SPACE}" * 3  # keeps a name clear of its point
 _NAMED = 25  # more names than this lie on top of each other
 
 
@@ -39,18 +40,24 @@ def network(frame: pd.DataFrame, words: Words) -> go.Figure:
 
 
 def _names(figure: go.Figure, placed: pd.DataFrame) -> None:
-    """A name beside each point, above or below by turns so that neighbours do not collide."""
-    ordered = placed.sort_values("longitude")
+    """A name beside each point, on the side away from its nearest neighbour."""
+    places = list(zip(placed["latitude"], placed["longitude"], strict=True))
     figure.add_scatter(
-        x=ordered["longitude"],
-        y=ordered["latitude"],
+        x=placed["longitude"],
+        y=placed["latitude"],
         mode="text",
-        text=[style.safe(name) for name in ordered["name"]],
-        textposition=["top center" if n % 2 else "bottom center" for n in range(len(ordered))],
+        text=[f"{_SPACE}{style.safe(name)}{_SPACE}" for name in placed["name"]],
+        textposition=[f"middle {_side(place, places)}" for place in places],
         textfont={"size": 12},
         hoverinfo="skip",
         showlegend=False,
     )
+
+
+def _side(place: tuple[float, float], places: list[tuple[float, float]]) -> str:
+    others = [other for other in places if other != place]
+    nearest = min(others, key=lambda other: math.dist(place, other), default=place)
+    return "left" if nearest[1] > place[1] else "right"
 
 
 def _frame(figure: go.Figure, placed: pd.DataFrame) -> None:

@@ -41,7 +41,13 @@ def known_charge_points() -> pd.DataFrame:
 
 
 def id_tags(text: str | None) -> pd.DataFrame:
-    return asking.live("id_tags", text=text)
+    """The first identifiers that contain the text; of_all says of how many."""
+    return asking.live("id_tags", text=text, rows=asking.SHOWN)
+
+
+def every_id_tag(text: str | None) -> pd.DataFrame:
+    """All of ``id_tags``, for a file."""
+    return asking.whole("id_tags", text=text, rows=None)
 
 
 def operation_log() -> pd.DataFrame:

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import blocks, formats, header, visitor
+from dashboard import blocks, formats, header, shown, visitor
 from dashboard.blocks import Column
 from dashboard.data import costs, operations
 from dashboard.filters import today
@@ -165,7 +165,10 @@ def tags() -> None:
     text = st.text_input(t("registry.find"), key="busca", bind="query-params", max_chars=60)
     frame = operations.id_tags(text or None)
     chosen = blocks.table(frame, TAGS, "id_tags_table", select=True, height=300)
-    blocks.downloads("eletroposto-etiquetas", lambda: frame, TAGS, "id_tags")
+    shown.say(frame)
+    blocks.downloads(
+        "eletroposto-etiquetas", lambda: operations.every_id_tag(text or None), TAGS, "id_tags"
+    )
     _tag_form(None if chosen is None else frame.iloc[chosen])
 
 

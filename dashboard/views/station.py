@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import blocks, data, formats, header, states, strip, visitor
+from dashboard import blocks, data, formats, header, shown, states, strip, visitor
 from dashboard.blocks import Column
 from dashboard.charts import sessions as session_charts
 from dashboard.charts import states as charts
@@ -87,7 +87,14 @@ def sessions(selection: Selection) -> None:
     if points and points[0].get("customdata"):
         blocks.leave_for("session", transacao=int(points[0]["customdata"][0]))
     chosen = blocks.table(frame, SESSIONS, "station_sessions", select=True, height=300)
-    blocks.downloads("eletroposto-sessoes", lambda: frame, SESSIONS, "station_sessions_files")
+    totals = session_data.session_totals(selection, session_data.Wanted())
+    shown.say(frame, totals["sessions"] + totals["attempts"])
+    blocks.downloads(
+        "eletroposto-sessoes",
+        lambda: session_data.every_session(selection, session_data.Wanted()),
+        SESSIONS,
+        "station_sessions_files",
+    )
     if chosen is not None:
         blocks.leave_for("session", transacao=int(frame["transaction_id"].iloc[chosen]))
 

@@ -147,3 +147,25 @@ def test_an_answer_is_kept_while_others_are_asked_for(conn: psycopg.Connection[A
 
     assert len(before) == len(asking.settled("holidays")) == 0
     assert len(asking.recent("holidays")) == 1
+
+
+def test_a_day_is_incomplete_where_nothing_is_known_or_readings_were_lost(
+    conn: psycopg.Connection[Any],
+) -> None:
+    before = DAY - timedelta(days=1)
+    for connector, day, unknown_s in ((1, DAY, 80_000), (2, DAY, 0), (1, before, 80_000)):
+        known = dict.fromkeys(
+            ("excluded_s", "plugged_s", "available_s", "preparing_s", "charging_s",
+             "suspended_ev_s", "suspended_evse_s", "finishing_s", "reserved_s", "unavailable_s",
+             "faulted_s", "offline_s", "down_s"), 0.0,
+        ) | {"up_s": 86_400 - unknown_s}  # fmt: skip
+        insert(conn, "availability_day", day=day, charge_point_id=1, connector_id=connector,
+               observed_s=86_400, unknown_s=unknown_s, **known)  # fmt: skip
+    insert(conn, "quality_finding", day=DAY, charge_point_id=2, kind="gap", severity="amber",
+           occurrences=1)  # fmt: skip
+    insert(conn, "quality_finding", day=DAY, charge_point_id=3, kind="gap", severity="info",
+           occurrences=1)  # fmt: skip
+
+    lacking = energy.incomplete(Selection(Period(before, DAY), None))
+
+    assert lacking.to_dict() == {before: 1, DAY: 1}
