@@ -144,6 +144,8 @@ def _parameters(conn: psycopg.Connection[Any], days: int) -> Any:
             params |= span
         if name == "station_states":
             params["since"] = period["until"] - timedelta(days=30)
+        if name == "energy_series":  # the page offers hours for no longer
+            params["since"] = max(params["since"], params["until"] - timedelta(days=60))
         if name == "messages":
             params["since"] = datetime.now(UTC) - timedelta(hours=1)
         return params

@@ -488,3 +488,15 @@ CROSS JOIN LATERAL (
     SELECT CASE WHEN mod(av.charge_point_id + extract(DOY FROM av.day)::integer, 29) = 0 THEN 2 ELSE 0 END AS readings
 ) AS missing
 WHERE av.day > local_day(%(until)s::timestamptz) - %(raw_days)s;
+
+-- name: changed
+INSERT INTO unsummed_day (day, what)
+SELECT con.day, 'connectors' FROM consumption_day AS con
+UNION
+SELECT av.day, 'connectors' FROM availability_day AS av
+UNION
+SELECT local_day(ses.started_at), 'sessions' FROM session AS ses;
+
+-- name: sums
+-- What the flows would write down.
+SELECT write_sums();

@@ -11,6 +11,7 @@ import streamlit as st
 from dashboard.data import availability, costs, energy, stations
 from dashboard.data import sessions as session_data
 from dashboard.filters import Period, Selection
+from testbench.seed.large import Large, make
 from tests.integration.test_dashboard_questions import (
     BELEM,
     available,
@@ -151,3 +152,17 @@ def test_a_session_moved_to_another_day_leaves_the_one_it_was_on(
         selection = Selection(Period(day, day), None)
         totals = session_data.session_totals(selection, session_data.Wanted())
         assert totals["sessions"] == count
+
+
+def test_a_large_network_made_for_measuring_has_its_sums(database_url: str) -> None:
+    """It is made without triggers, so nothing marks what it puts in."""
+    until = datetime(2026, 11, 18, 12, tzinfo=BELEM)
+    make(database_url, Large(until, charge_points=2, days=3, raw_days=1, log_days=0), print)
+
+    with psycopg.connect(database_url) as made:
+        [row] = made.execute(
+            "SELECT (SELECT sum(energy_wh) FROM network_day),"
+            " (SELECT sum(energy_wh) FROM connector_month),"
+            " (SELECT sum(energy_wh) FROM consumption_day)"
+        ).fetchall()
+    assert row[0] == row[1] == row[2] > 0
