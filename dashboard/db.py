@@ -182,7 +182,7 @@ def _pool(role: str) -> _Pool:
 def _open(address: str, role: str) -> _Pool:
     read_only = "on" if role == READER else "off"
     options = (
-        f"-c role={role} -c statement_timeout={_STATEMENT_S}s -c timezone=UTC"
+        f"-c role={role} -c statement_timeout={_STATEMENT_S}s -c timezone=UTC -c jit=off"
         f" -c default_transaction_read_only={read_only}"
     )
     connections = ConnectionPool(
