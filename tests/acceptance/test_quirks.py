@@ -392,9 +392,9 @@ async def knock(network, identity):
 
 
 @case("extra", "an unknown identity gets 404, is listed, and comes in once registered")
-async def test_a_stranger_is_refused_listed_and_let_in_once_registered(strict):
-    with psycopg.connect(strict.database_url, autocommit=True) as database:
-        network = Network(strict.url, strict.database_url, database)
+async def test_a_stranger_is_refused_listed_and_let_in_once_registered(strict, database_url):
+    with psycopg.connect(database_url, autocommit=True) as database:
+        network = Network(strict.url, database_url, database)
         stranger = network.new_identity()
         assert [await knock(network, stranger) for _ in range(2)] == [404, 404]
         assert network.row("charge_point", stranger)["registration"] == "pending"
