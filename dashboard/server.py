@@ -8,6 +8,9 @@ from streamlit import App
 
 from dashboard import signin
 
+# Not for us: the first visitor would wait two seconds for pandas and plotly.
+from dashboard.charts import energy as energy
+
 
 @asynccontextmanager
 async def _guarded(_: App) -> AsyncIterator[None]:
