@@ -28,13 +28,13 @@ from ingest.frames import (
     error_text,
     read_frame,
 )
+from ingest.items import Closing, Message, Opening
 from ingest.meanings import OpenTransaction, Situation, meaning_of
 from ingest.metrics import Metrics
 from ingest.pulse import Pulse
 from ingest.readings import SetAside
 from ingest.redaction import secrets_in, without_secrets
 from ingest.shown import shown_call, shown_error, shown_result, shown_text
-from ingest.store import Closing, Message, Opening
 from ingest.writer import DatabaseAway, NotStored, Writer, forget
 
 logger = logging.getLogger(__name__)

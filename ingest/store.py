@@ -23,10 +23,7 @@ from ingest.facts import (
     Verdict,
 )
 from ingest.frames import result_text
-from ingest.items import Closing as Closing
-from ingest.items import Item as Item
-from ingest.items import Message as Message
-from ingest.items import Opening as Opening
+from ingest.items import Closing, Item, Message, Opening
 from ingest.meanings import OpenTransaction
 from ingest.readings import COLUMNS, Reading
 from ingest.repeats import leave_out_repeats

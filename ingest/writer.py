@@ -26,8 +26,9 @@ import sql
 from ingest.database import KEEPALIVE
 from ingest.facts import Meaning, TransactionStart
 from ingest.frames import error_text
+from ingest.items import Item, Message
 from ingest.readings import SetAside
-from ingest.store import Item, Message, Store, TooManyDays
+from ingest.store import Store, TooManyDays
 
 logger = logging.getLogger(__name__)
 

@@ -11,8 +11,9 @@ import psycopg
 import pytest
 
 from ingest.facts import Meaning, TransactionStart
+from ingest.items import Closing, Message, Opening
 from ingest.readings import Reading
-from ingest.store import Closing, Message, Opening, Store
+from ingest.store import Store
 from ingest.writer import DatabaseAway, NotStored, Writer
 from testbench.embedded import EmbeddedPostgres, host
 

@@ -6,7 +6,7 @@ import logging
 import psycopg
 import pytest
 
-from ingest.store import Message
+from ingest.items import Message
 from tests.integration.test_writer import db, meter_values, writing
 
 __all__ = ["db"]

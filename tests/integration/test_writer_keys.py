@@ -9,8 +9,8 @@ import psycopg
 import pytest
 
 from ingest.frames import Call
+from ingest.items import Message
 from ingest.meanings import Situation, meaning_of
-from ingest.store import Message
 from ingest.writer import Writer
 from tests.integration.test_writer import db, writing
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import psycopg
 import pytest
 
-from ingest.store import Message
+from ingest.items import Message
 from ingest.writer import NotStored, Writer
 from tests.integration.test_writer import db, meter_values, start, writing
 
