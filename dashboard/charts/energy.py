@@ -124,13 +124,15 @@ def compared(now: pd.DataFrame, before: pd.DataFrame, words: Words) -> go.Figure
 
 
 def duration(frame: pd.DataFrame, contracted_w: float | None, words: Words) -> go.Figure:
-    """Demand against the hours it was reached. Columns: hours, demand_w."""
+    """Demand against the hours it was reached. Columns: hours, demand_w, the highest first."""
     figure = style.base(words.language, 300)
+    demand_kw = (frame["demand_w"] / 1000).tolist()
     figure.add_scatter(
-        x=frame["hours"],
-        y=frame["demand_w"] / 1000,
+        x=[0, *frame["hours"]] if demand_kw else [],
+        y=[*demand_kw[:1], *demand_kw],
         mode="lines",
-        line={"shape": "hv", "color": style.PALETTE[0], "width": 2},
+        # A point stands at the end of its step.
+        line={"shape": "vh", "color": style.PALETTE[0], "width": 2},
         fill="tozeroy",
         fillcolor="rgba(43,108,176,0.12)",
         name=words("consumption.demand"),

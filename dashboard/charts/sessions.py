@@ -156,17 +156,25 @@ def _of_row(phases: pd.DataFrame, row: _Row) -> "pd.Series[bool]":
 def _broken(readings: pd.DataFrame, gaps: pd.DataFrame) -> pd.DataFrame:
     """The readings with an empty one inside every gap, which breaks the line there."""
     holes = pd.DataFrame({"at": gaps["started_at"] + (gaps["ended_at"] - gaps["started_at"]) / 2})
-    if holes.empty:
-        return readings
-    return pd.concat([readings, holes]).sort_values("at", ignore_index=True)
+    both = pd.concat([readings.assign(is_hole=False), holes.assign(is_hole=True)])
+    return both.sort_values("at", ignore_index=True)
+
+
+def _told(frame: pd.DataFrame, column: str) -> pd.DataFrame:
+    """What was read of one quantity, and the holes.
+
+    Frames tell different quantities, some at other instants than the rest: a line goes from each
+    reading of its own to the next, and is broken by gaps alone.
+    """
+    return frame[frame[column].notna() | frame["is_hole"]]
 
 
 def _curve(figure: go.Figure, frame: pd.DataFrame, row: _Row, axis: str, words: Words) -> None:
-    at = style.local(frame["at"])
     if row.column == "power_w" and frame["power_offered_w"].notna().any():
+        offered = _told(frame, "power_offered_w")
         figure.add_scatter(
-            x=at,
-            y=frame["power_offered_w"] / 1000,
+            x=style.local(offered["at"]),
+            y=offered["power_offered_w"] / 1000,
             yaxis=axis,
             mode="lines",
             line={"color": style.UNPRICED, "dash": "dot", "width": 1, "shape": "hv"},
@@ -174,6 +182,7 @@ def _curve(figure: go.Figure, frame: pd.DataFrame, row: _Row, axis: str, words: 
             hovertemplate="%{y:,.1f} kW",
             showlegend=False,
         )
+    frame = _told(frame, row.column)
     if not frame[row.column].notna().any():
         return
     hover, beside = f"%{{y:,.{row.digits}f}} {row.unit}", None
@@ -182,7 +191,7 @@ def _curve(figure: go.Figure, frame: pd.DataFrame, row: _Row, axis: str, words: 
         beside = frame[["power_min_w", "power_max_w"]] / 1000
         hover += " (%{customdata[0]:,.2f} – %{customdata[1]:,.2f})"
     figure.add_scatter(
-        x=at,
+        x=style.local(frame["at"]),
         y=frame[row.column] / row.scale,
         customdata=beside,
         yaxis=axis,

@@ -331,3 +331,21 @@ def test_what_is_told_late_of_other_sessions_is_not_in_the_sequence_of_this_one(
     span = session_data.Span("N1", 1, 7, NOON, NOON + timedelta(hours=1))
 
     assert list(session_data.frames(span)["message_id"]) == ["0", "2", "4", "7"]
+
+
+def test_no_peak_hides_in_a_step_of_the_curve_of_demand(conn):
+    """A hundred days of quarters: forty at 150 kW and the rest at 100."""
+    conn.execute(
+        "INSERT INTO site_demand (started_at, site, energy_wh, connectors)"
+        " SELECT %s + place * INTERVAL '15 minutes',"
+        " '', CASE WHEN place %% 240 = 7 THEN 37500 ELSE 25000 END, 1"
+        " FROM generate_series(0, 9599) AS place",
+        [Period(DAY, DAY).since],
+    )
+
+    curve = energy.demand_duration(Selection(Period(DAY, DAY + timedelta(days=100)), None))
+
+    assert curve["demand_w"].is_monotonic_decreasing
+    assert curve["hours"][curve["demand_w"] == 150_000].max() == 40 / 4
+    assert curve["hours"].max() == 9600 / 4
+    assert len(curve) <= 400

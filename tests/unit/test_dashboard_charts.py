@@ -103,6 +103,33 @@ def test_a_gap_breaks_the_line_and_is_shaded():
     assert [shape.type for shape in figure.layout.shapes] == ["rect"]
 
 
+def test_frames_that_tell_one_quantity_each_are_lines_all_the_same():
+    """Power and SoC come in frames of their own, seconds apart, each its own bucket."""
+    hole = float("nan")
+    frame = readings(
+        power_w=[1000.0, hole, 2000.0, hole],
+        soc_percent=[hole, 50.0, hole, 51.0],
+        power_offered_w=[hole, 7000.0, hole, 7000.0],
+    )
+
+    drawn = sessions.curves(frame, NO_PHASES, NO_GAPS, NO_STATUSES, EN).data
+
+    assert {trace.name: list(trace.y) for trace in drawn} == {
+        EN("session.power_offered"): [7, 7], EN("session.power"): [1, 2],
+        EN("session.soc"): [50, 51],
+    }  # fmt: skip
+
+
+def test_the_curve_of_demand_begins_at_the_peak_and_keeps_to_its_hours():
+    frame = pd.DataFrame({"hours": [0.25, 10.0, 8760.0], "demand_w": [180e3, 150e3, 100e3]})
+
+    [curve] = energy.duration(frame, None, PT).data
+
+    assert curve.line.shape == "vh"  # each point ends a step
+    assert list(curve.x) == [0, 0.25, 10, 8760]
+    assert list(curve.y) == [180, 180, 150, 100]
+
+
 def test_status_changes_stand_on_the_curves():
     change = pd.DataFrame({"at": [pd.Timestamp(START)], "status": ["Charging"]})
 
