@@ -18,6 +18,13 @@ _MOST_AT_ONCE, _MOST_FROM_ONE = 64, 32
 _OPEN_TIMEOUT_S = 5.0
 
 
+class _ProbedConnection(GuardedConnection):
+    """Reads a request of HTTP/1.0, as many probes send it: the library knows 1.1 only."""
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data.replace(b" HTTP/1.0\r\n", b" HTTP/1.1\r\n", 1))
+
+
 async def serve_health(
     host: str, port: int, registry: CollectorRegistry, state: Callable[[], dict[str, Any]]
 ) -> Server:
@@ -45,7 +52,7 @@ async def serve_health(
         host,
         port,
         process_request=answer,
-        create_connection=partial(GuardedConnection, door=door),  # type: ignore[arg-type]
+        create_connection=partial(_ProbedConnection, door=door),  # type: ignore[arg-type]
         open_timeout=_OPEN_TIMEOUT_S,
         server_header=None,
         compression=None,
