@@ -1,6 +1,7 @@
 """``make bench``: the loads of docs/performance.md, the naive reference beside them.
 
-A load that cannot be made ends it with exit code 1, a sentence on stderr and no figure.
+A load that cannot be made ends it with exit code 1 and a sentence on stderr. Of the part it
+belongs to no figure is printed, of the parts before it all are.
 """
 
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Annotated
 import typer
 
 from benchmarks import flows, foreign, growth, pages, path, replicas, storage
-from benchmarks.servers import database_server
+from benchmarks.servers import database_server, want_descriptors
 from benchmarks.tables import Findings, publish
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -48,6 +49,7 @@ def main(
         if url:
             foreign.collect(findings, url, repeats, seconds)
             return
+        _check_machine(max(stations, 500, *growth.STATIONS * with_growth), with_pages)
         with database_server() as server:
             path.collect(findings, server, repeats, seconds, stations, crowd_seconds)
             if with_flows:
@@ -62,6 +64,13 @@ def main(
                 pages.collect(findings, server, pages.Plan())
 
     publish(collect, output)
+
+
+def _check_machine(sockets: int, with_pages: bool) -> None:
+    """Say what is missing before the first load, not after the last. Raises Failed."""
+    want_descriptors(sockets)
+    if with_pages:
+        pages.check_browser()
 
 
 if __name__ == "__main__":

@@ -113,6 +113,7 @@ class Run:
 
 def collect(findings: Findings, server: EmbeddedPostgres, plan: Plan) -> None:
     """Time the update of a day: for the first time, again, and with a history behind it."""
+    findings.begin("flows")
     rows: list[tuple[str, ...]] = []
     for days in (0, plan.history_days):
         database = server.create_database(f"bench_{time.monotonic_ns()}")

@@ -3,7 +3,6 @@
 python -m benchmarks.growth --readings 50
 """
 
-import statistics
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -26,6 +25,7 @@ COLUMNS = (
     "p50 ms",
     "p95 ms",
     "p99 ms",
+    "left out",
     "ingest MB",
     "host load",
 )
@@ -48,9 +48,11 @@ class Plan:
 
 
 def collect(findings: Findings, server: EmbeddedPostgres, plan: Plan) -> None:
+    findings.begin("more stations")
     with servers.ours(server) as ours:
         _more_stations(findings, server, ours, plan)
     if plan.million_readings:
+        findings.begin("more history")
         with servers.ours(server, "empty") as empty, servers.ours(server, "full") as full:
             _more_history(findings, server, empty, full, plan)
 
@@ -128,17 +130,15 @@ CROSS JOIN (SELECT charge_point_id FROM charge_point WHERE identity LIKE 'HISTOR
 
 
 def _cells(found: list[Measured]) -> tuple[str, ...]:
-    def median(name: str) -> float:
-        return statistics.median(float(str(each.summary()[name])) for each in found)
-
     return (
-        f"**{median('cpu_s_per_1000'):.3f}**",
-        f"{median('database_cpu_s_per_1000'):.3f}",
-        f"{median('p50_ms'):.1f}",
-        f"**{median('p95_ms'):.1f}**",
-        f"{median('p99_ms'):.1f}",
-        f"{median('rss_mb'):.0f}",
-        f"{median('host_load'):.1f}",
+        f"**{writing.median(found, 'cpu_s_per_1000'):.3f}**",
+        f"{writing.median(found, 'database_cpu_s_per_1000'):.3f}",
+        f"{writing.median(found, 'p50_ms'):.1f}",
+        f"**{writing.median(found, 'p95_ms'):.1f}**",
+        f"{writing.median(found, 'p99_ms'):.1f}",
+        f"{sum(each.outcome.skipped for each in found)}",
+        f"{writing.median(found, 'rss_mb'):.0f}",
+        f"{writing.median(found, 'host_load'):.1f}",
     )
 
 

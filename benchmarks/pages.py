@@ -36,6 +36,7 @@ PAGES = (
 MUST_COLD_S, MUST_RERUN_S, MUST_QUERY_MS = 4.0, 1.0, 300.0
 PERIODS = {"30 days": 30, "365 days": 365}
 _SHOWN = 15
+_WITHOUT = "make bench OPTIONS=--no-pages does without"
 _PATIENCE_MS = 60_000
 # A quick script has run before anybody looks: note that it did.
 _WATCH = """() => {
@@ -66,6 +67,7 @@ class Plan:
 
 def collect(findings: Findings, server: EmbeddedPostgres, plan: Plan) -> None:
     """Make the network, ask every question, open every page."""
+    findings.begin("questions and pages")
     database = server.create_database(f"bench_{time.monotonic_ns()}")
     migrate(database)
     size = f"{plan.charge_points} charge points, {plan.days} days, {plan.raw_days} with readings"
@@ -77,9 +79,11 @@ def collect(findings: Findings, server: EmbeddedPostgres, plan: Plan) -> None:
 
 def measure(findings: Findings, database: str, size: str, repeats: int) -> None:
     """Time questions and pages on a database that was seeded before."""
+    findings.begin("questions")
     say("pages: every question")
     times = {name: _questions(database, days, repeats) for name, days in PERIODS.items()}
     findings.add(_questions_table(times, size), times)
+    findings.begin("pages")
     say("pages: every page")
     with _dashboard(database) as url, _browser() as browser:
         drawn = {}
@@ -182,15 +186,26 @@ def _dashboard(database: str) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
+def check_browser() -> None:
+    """Raises Failed unless a Chromium is there and starts."""
+    with _browser():
+        pass
+
+
 @contextmanager
 def _browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
-        raise Failed("no Chromium was found: pages cannot be timed")
+        raise Failed(f"no Chromium was found to time pages with; {_WITHOUT}")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
-        )
+        try:
+            browser = playwright.chromium.launch(
+                executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
+            )
+        except Error as exc:
+            raise Failed(
+                f"{chromium} does not start: {exc.message.splitlines()[0]}; {_WITHOUT}"
+            ) from None
         yield browser
         browser.close()
 
@@ -294,6 +309,7 @@ def main(
     """Time the dashboard."""
 
     def collect_all(findings: Findings) -> None:
+        check_browser()
         if database:
             measure(findings, database, "a database seeded before", repeats)
             return

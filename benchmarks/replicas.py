@@ -3,7 +3,6 @@
 python -m benchmarks.replicas
 """
 
-import statistics
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +16,7 @@ from testbench.embedded import EmbeddedPostgres
 COLUMNS = (
     "system",
     "frames/s",
-    "of one replica",
+    "of one replica, round by round",
     "p95 ms",
     "CPU-s per 1,000: central system",
     "database",
@@ -27,6 +26,7 @@ COLUMNS = (
 
 def collect(findings: Findings, server: EmbeddedPostgres, repeats: int, seconds: float) -> None:
     """Measure the three by turns, so that a busy machine is unfair to all of them."""
+    findings.begin("replicas")
     runs: dict[str, list[Measured]] = {}
     with servers.ours(server, "one replica") as one, servers.ours_twice(server) as two:
         for number in range(repeats):
@@ -41,16 +41,14 @@ def collect(findings: Findings, server: EmbeddedPostgres, repeats: int, seconds:
 
 
 def _cells(name: str, found: list[Measured], alone: list[Measured]) -> tuple[str, ...]:
-    middle = writing.median(found)
-    facts = middle.outcome.summary()
     return (
         name,
-        f"**{facts['frames_per_s']:,.0f}**",
+        f"**{writing.median(found, 'frames_per_s'):,.0f}**",
         f"{writing.ratio(found, alone):.2f}",
-        f"{facts['p95_ms']:.1f}",
-        f"{middle.cpu_ms_per_frame:.3f}",
-        f"{middle.database_cpu_ms_per_frame:.3f}",
-        f"{statistics.median(each.host_load for each in found):.1f}",
+        f"{writing.median(found, 'p95_ms'):.1f}",
+        f"{writing.median(found, 'cpu_s_per_1000'):.3f}",
+        f"{writing.median(found, 'database_cpu_s_per_1000'):.3f}",
+        f"{writing.median(found, 'host_load'):.1f}",
     )
 
 

@@ -9,16 +9,19 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import psycopg
 
 from benchmarks.load import Failed
 from sql.migrations import migrate
-from testbench.embedded import EmbeddedMosquitto, EmbeddedPostgres, host
+from testbench.embedded import EmbeddedPostgres, host
+
+Stored = Literal["readings", "transactions", "boots"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +30,14 @@ class System:
 
     Attributes:
         urls: Of its replicas, without the identity.
-        count: A query that returns how many readings it stored.
+        counts: Queries that return how many of each it stored.
     """
 
     name: str
     urls: tuple[str, ...]
     pids: tuple[int, ...]
     database_url: str
-    count: str
+    counts: Mapping[Stored, str]
 
 
 @contextmanager
@@ -47,7 +50,14 @@ def database_server() -> Iterator[EmbeddedPostgres]:
         yield server
 
 
-OURS = "SELECT count(*) FROM meter_value WHERE energy_wh > 0 AND soc_percent > 0"
+OURS: Mapping[Stored, str] = {
+    "readings": "SELECT count(*) FROM meter_value WHERE energy_wh > 0 AND soc_percent > 0",
+    "transactions": "SELECT count(*) FROM transaction",
+    # Logged, and its charge point knows of it or of a later one.
+    "boots": "SELECT count(*) FROM ocpp_message AS message INNER JOIN charge_point AS cp"
+    " USING (charge_point_id)"
+    " WHERE message.action = 'BootNotification' AND cp.booted_at >= message.received_at",
+}
 
 
 @contextmanager
@@ -116,7 +126,7 @@ def naive(server: EmbeddedPostgres) -> Iterator[System]:
             (f"ws://127.0.0.1:{port}",),
             (pid,),
             database,
-            "SELECT count(*) / 8 FROM value",
+            {"readings": "SELECT count(*) / 8 FROM value"},
         )
 
 
@@ -141,9 +151,9 @@ def process(
             running.wait()
 
 
-def stored(system: System) -> int:
+def stored(system: System, what: Stored) -> int:
     with psycopg.connect(system.database_url) as conn:
-        row = conn.execute(system.count.encode()).fetchone()
+        row = conn.execute(system.counts[what].encode()).fetchone()
     assert row is not None
     return int(row[0])
 
@@ -183,41 +193,3 @@ def want_descriptors(count: int) -> None:
         raise Failed(f"{count} sockets need {wanted} file descriptors, the limit is {hard}")
     if soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-@contextmanager
-def relay(server: EmbeddedPostgres, system: System, folder: Path) -> Iterator[tuple[int, str]]:
-    """Run the relay for a system; yields its pid and the URL of its metrics.
-
-    DOJOT's API is the stand-in's, but the broker is another one that nobody reads from: what is
-    measured is the relay, not the storage behind it, which in production is another machine's.
-    """
-    http_port, health = free_port(), free_port()
-    stand_in = [
-        *(sys.executable, "-m", "testbench.dojot", "--data", str(folder / "dojot")),
-        *("--http-port", str(http_port), "--mqtt-port", "0"),
-    ]
-    with (
-        EmbeddedMosquitto(folder / "sink") as sink,
-        process(stand_in, dict(os.environ), quiet=True),
-    ):
-        wait_for_port(http_port)
-        environment = os.environ | {
-            "ELETROPOSTO_DATABASE_URL": system.database_url,
-            "ELETROPOSTO_DOJOT_URL": f"http://127.0.0.1:{http_port}",
-            "ELETROPOSTO_DOJOT_MQTT": f"127.0.0.1:{sink.port}",
-            "ELETROPOSTO_DOJOT_USER": "admin",
-            "ELETROPOSTO_DOJOT_PASSWORD": "admin",
-            "ELETROPOSTO_RELAY_HEALTH_PORT": str(health),
-            "ELETROPOSTO_LOG_LEVEL": "ERROR",
-        }
-        with process([sys.executable, "-m", "ingest.relay"], environment) as pid:
-            wait_until_up(f"http://127.0.0.1:{health}/healthz")
-            yield pid, f"http://127.0.0.1:{health}/metrics"
-
-
-def metric(url: str, name: str) -> float:
-    """Return the sum of a metric over its labels."""
-    with urllib.request.urlopen(url, timeout=5) as answer:
-        lines = answer.read().decode().splitlines()
-    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))

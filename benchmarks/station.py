@@ -1,11 +1,12 @@
 """A charge point as cheap as can be made: hand-framed websocket, prepared frames, no library.
 
 It measures other software, so it must cost little beside it. It speaks to any OCPP 1.6J central
-system: the next CALL leaves only after the answer to the one before.
+system and declines every CALL of it, as a charge point that has none of the optional profiles.
 """
 
 import asyncio
 import base64
+import json
 import os
 import time
 from collections.abc import Callable
@@ -25,6 +26,9 @@ _MEASURANDS = (
 )
 
 
+_A_DAY = timedelta(days=1)
+
+
 class Refused(Exception):
     """The server did not accept the websocket; the message has its first line."""
 
@@ -33,27 +37,39 @@ class Station(asyncio.Protocol):
     """One websocket.
 
     Attributes:
-        on_answer: Called with every text frame received.
+        on_answer: Called with every answer to a CALL that waits for one, and the seconds it took.
         on_lost: Called once when an open socket ended, unless ``close`` did that.
+        clock: When it last read its meter. It begins ``behind`` the present and must not pass it:
+            readings from the future are another matter than those that are measured here.
     """
 
-    def __init__(self, url: str, identity: str, on_answer: Callable[["Station", bytes], None]):
+    def __init__(
+        self,
+        url: str,
+        identity: str,
+        on_answer: Callable[["Station", bytes, float], None],
+        behind: timedelta = _A_DAY,
+    ) -> None:
         self.identity = identity
         self.on_answer = on_answer
         self.on_lost: Callable[[Station], None] = lambda station: None
         self.url = url
-        self.sent_at = 0.0
         self.calls = 0
         self.transaction_id = 0
         self.energy_wh = 0
-        self.clock = datetime.now(UTC) - timedelta(days=1)
+        self.clock = datetime.now(UTC) - behind
         self.lost = False
+        self._sent_at: dict[bytes, float] = {}  # by message id, of what is not answered
         self._url = urlsplit(url)
         self._buffer = bytearray()
         self._closing = False
         self._open: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._open.add_done_callback(lambda opened: opened.cancelled() or opened.exception())
         self._transport: asyncio.Transport | None = None
+
+    @property
+    def is_waiting(self) -> bool:
+        return bool(self._sent_at)
 
     async def connect(self) -> None:
         """Connect and finish the handshake.
@@ -100,7 +116,7 @@ class Station(asyncio.Protocol):
         while (frame := self._next_frame()) is not None:
             opcode, payload = frame
             if opcode == 1:
-                self.on_answer(self, payload)
+                self._take(payload)
             elif opcode == 9:
                 self._write(0x8A, payload)
             elif opcode == 8 and self._transport is not None:
@@ -109,14 +125,25 @@ class Station(asyncio.Protocol):
     def call(self, action: str, payload: str) -> None:
         """Send a CALL; ``payload`` is JSON."""
         self.calls += 1
-        self.sent_at = time.perf_counter()
-        self._write(0x81, f'[2,"{self.identity}-{self.calls}","{action}",{payload}]'.encode())
+        message_id = f"{self.identity}-{self.calls}"
+        self._sent_at[message_id.encode()] = time.perf_counter()
+        self._write(0x81, f'[2,"{message_id}","{action}",{payload}]'.encode())
 
-    def meter_values(self, step: timedelta = timedelta(seconds=10)) -> None:
-        """Send the next reading of the bench's eight measurands, about 1,100 bytes."""
+    def meter_values(self, step: timedelta) -> None:
+        """Send a reading of the bench's eight measurands, ``step`` after the last; 1,100 bytes."""
         self.clock += step
         self.energy_wh += 120 + self.calls % 17
         self.call("MeterValues", self._readings(self.clock.strftime("%Y-%m-%dT%H:%M:%SZ")))
+
+    def _take(self, text: bytes) -> None:
+        if text[:2] == b"[2":
+            message_id = json.loads(text)[1]
+            self._write(0x81, json.dumps([4, message_id, "NotImplemented", "", {}]).encode())
+            return
+        start = text.find(b'"') + 1
+        sent_at = self._sent_at.pop(text[start : text.find(b'"', start)], None)
+        if sent_at is not None:  # nobody waits for an answer that comes twice
+            self.on_answer(self, text, time.perf_counter() - sent_at)
 
     def _readings(self, at: str) -> str:
         # No two are alike, as of a real meter: repeated text would flatter whoever compresses it.

@@ -28,6 +28,7 @@ class Plan:
 
 def collect(findings: Findings, server: EmbeddedPostgres, plan: Plan) -> None:
     """Store frames by way of the central system and weigh what came of them."""
+    findings.begin("storage")
     with servers.ours(server) as ours:
         say(f"{plan.stations} saturated stations for {plan.seconds:g} s, then the scales")
         load = writing.saturating(plan.stations, plan.seconds)

@@ -3,18 +3,24 @@
 import os
 import statistics
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import uvloop
 
-from benchmarks import load
-from benchmarks.load import Failed, Outcome, Watch
+from benchmarks import load as loads
+from benchmarks.load import Failed, Outcome, Ready, Watch
 from benchmarks.processes import usage
-from benchmarks.servers import System, stored, want_descriptors
+from benchmarks.servers import Stored, System, stored, want_descriptors
 from testbench.embedded import EmbeddedPostgres
 
-Load = Callable[[Sequence[str], str, Watch], Awaitable[Outcome]]
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What to do to a central system, and what it has to have stored of each CALL it confirmed."""
+
+    stores: Stored
+    run: Callable[[Sequence[str], str, Watch], Awaitable[Outcome]]
 
 
 @dataclass(slots=True)
@@ -46,26 +52,37 @@ class Measured:
         }
 
 
-def measure(system: System, server: EmbeddedPostgres, run: Load) -> Measured:
+def measure(
+    system: System,
+    server: EmbeddedPostgres,
+    load: Load,
+    prefix: str | None = None,
+    beside: Watch = lambda: None,
+) -> Measured:
     """Put one load on one system and count what it stored.
 
     CPU is counted from the first frame that counts to the last, without connecting and booting.
 
+    Args:
+        prefix: Of the identities; None: of charge points that nobody has seen before.
+        beside: Also called when the counted time begins and when it ends.
+
     Raises:
-        Failed: If a confirmed reading is not stored: then no figure means anything.
+        Failed: If something confirmed is not stored: then no figure means anything.
     """
     assert server.pid is not None
-    before = stored(system)
+    before = stored(system, load.stores)
     central, database = Clock(*system.pids), Clock(server.pid)
 
     def watch() -> None:
         central.look()
         database.look()
+        beside()
 
-    outcome = uvloop.run(go(run, system.urls, watch))
-    rows = stored(system) - before
-    if rows < outcome.meter_values:
-        raise Failed(f"{system.name}: confirmed {outcome.meter_values} readings, stored {rows}")
+    outcome = uvloop.run(go(load, system.urls, watch, prefix))
+    rows = stored(system, load.stores) - before
+    if rows < outcome.confirmed:
+        raise Failed(f"{system.name}: confirmed {outcome.confirmed} {load.stores}, stored {rows}")
     thousands = max(outcome.confirmed, 1) / 1000
     return Measured(
         system.name,
@@ -77,9 +94,15 @@ def measure(system: System, server: EmbeddedPostgres, run: Load) -> Measured:
     )
 
 
-async def go(run: Load, urls: Sequence[str], watch: Watch = lambda: None) -> Outcome:
-    """Make a load with charge points that nobody has seen before."""
-    return await run(urls, f"LOAD-{uuid.uuid4().hex[:8]}", watch)
+async def go(
+    load: Load, urls: Sequence[str], watch: Watch = lambda: None, prefix: str | None = None
+) -> Outcome:
+    """Make a load, with charge points that nobody has seen before unless a ``prefix`` is given."""
+    return await load.run(urls, prefix or new_prefix(), watch)
+
+
+def new_prefix() -> str:
+    return f"LOAD-{uuid.uuid4().hex[:8]}"
 
 
 class Clock:
@@ -103,10 +126,9 @@ class Clock:
         return 0.0 if self._first_s is None else self._last_s - self._first_s
 
 
-def median(measured: list[Measured]) -> Measured:
-    """Return the run in the middle by frames per second."""
-    ordered = sorted(measured, key=lambda each: each.outcome.confirmed / each.outcome.seconds)
-    return ordered[len(ordered) // 2]
+def median(found: Iterable[Measured | Outcome], figure: str) -> float:
+    """Return the median of one figure of the summaries, whichever run has it."""
+    return statistics.median(float(str(each.summary()[figure])) for each in found)
 
 
 def ratio(ours: list[Measured], other: list[Measured]) -> float:
@@ -118,23 +140,37 @@ def ratio(ours: list[Measured], other: list[Measured]) -> float:
     )
 
 
-def saturating(stations: int, seconds: float) -> Load:
+def saturating(stations: int, seconds: float, ready: Ready = loads.nothing) -> Load:
     want_descriptors(stations)
-    return lambda urls, prefix, watch: load.saturate(urls, prefix, stations, seconds, watch)
+    return Load(
+        "readings",
+        lambda urls, prefix, watch: loads.saturate(urls, prefix, stations, seconds, watch, ready),
+    )
 
 
-def paced(stations: int, seconds: float, interval_s: float = 10.0) -> Load:
+def paced(
+    stations: int, seconds: float, interval_s: float = 10.0, ready: Ready = loads.nothing
+) -> Load:
     want_descriptors(stations)
-    return lambda urls, prefix, watch: load.paced(
-        urls, prefix, stations, interval_s, seconds, watch
+    return Load(
+        "readings",
+        lambda urls, prefix, watch: loads.paced(
+            urls, prefix, stations, interval_s, seconds, watch, ready
+        ),
     )
 
 
 def starting(stations: int) -> Load:
     want_descriptors(stations)
-    return lambda urls, prefix, watch: load.start_storm(urls, prefix, stations, watch)
+    return Load(
+        "transactions",
+        lambda urls, prefix, watch: loads.start_storm(urls, prefix, stations, watch),
+    )
 
 
 def reconnecting(stations: int, times: int) -> Load:
     want_descriptors(stations)
-    return lambda urls, prefix, watch: load.reconnect_storm(urls, prefix, stations, times, watch)
+    return Load(
+        "boots",
+        lambda urls, prefix, watch: loads.reconnect_storm(urls, prefix, stations, times, watch),
+    )
