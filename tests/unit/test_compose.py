@@ -250,6 +250,65 @@ def pins(name: str) -> set[str]:
     return set(re.findall(r"^([\w.\[\]-]+==\S+)", (ROOT / name).read_text(), re.M))
 
 
+# ------------------------------------------------------------------------------------ overrides
+
+
+OVERRIDES = ["docker/tls.yml", "docker/client-certificates.yml"]
+
+
+def merged(base: Any, over: Any) -> Any:
+    """What Compose makes of two files: mappings key by key, lists one after the other."""
+    if isinstance(base, dict) and isinstance(over, dict):
+        return base | {key: merged(base.get(key), value) for key, value in over.items()}
+    return base + over if isinstance(base, list) and isinstance(over, list) else over
+
+
+@pytest.fixture(scope="module")
+def secured() -> Compose:
+    """The compose file with all that may be put over it."""
+    document: Any = {}
+    for name in ["docker-compose.yml", *OVERRIDES]:
+        document = merged(document, yaml.safe_load((ROOT / name).read_text()))
+    return Compose.model_validate({k: v for k, v in document.items() if not k.startswith("x-")})
+
+
+def test_what_is_put_over_it_changes_ingest_and_its_balancer_alone(
+    compose: Compose, secured: Compose
+) -> None:
+    changed = {
+        name for name in secured.services if secured.services[name] != compose.services[name]
+    }
+    assert secured.services.keys() == compose.services.keys()
+    assert changed == {"ingest", "ingest-replica", "balancer"}
+
+
+def test_every_replica_gets_the_same_certificate_and_can_read_it(secured: Compose) -> None:
+    first, replica = secured.services["ingest"], secured.services["ingest-replica"]
+    assert (first.environment, first.secrets) == (replica.environment, replica.secrets)
+    asked = {name: value for name, value in first.environment.items() if "TLS_" in name}
+    assert asked.pop("ELETROPOSTO_OCPP_TLS_PORT") == "9001"
+    files = {*asked.values(), first.environment["ELETROPOSTO_PASSWORD_PEPPER_FILE"]}
+    assert len(files) == 4
+    assert {str(path).removeprefix("/run/secrets/") for path in files} < set(first.secrets)
+    assert set(first.secrets) <= set(secured.secrets)
+    guide = (ROOT / "docs/containers.md").read_text()
+    for name in {*asked, "ELETROPOSTO_PASSWORD_PEPPER_FILE"}:
+        assert f"`_{name.removeprefix('ELETROPOSTO_')}`" in guide, name
+
+
+def test_what_is_published_over_tls_is_listened_on(secured: Compose) -> None:
+    balanced = set(re.findall(r"^ *bind :(\d+)$", (ROOT / "docker/haproxy.cfg").read_text(), re.M))
+    for name in ("ingest", "balancer"):
+        published = {port.rpartition(":")[2] for port in secured.services[name].ports}
+        assert published == {"9000", "9001"} == balanced, name
+
+
+def test_variables_of_what_is_put_over_it_are_in_the_example() -> None:
+    asked = {it for name in OVERRIDES for it in re.findall(r"\$\{(\w+)", (ROOT / name).read_text())}
+    example = (ROOT / ".env.example").read_text()
+    assert {name for name in asked if not re.search(rf"^{name}=", example, re.M)} == set()
+
+
 def test_a_misspelt_key_would_be_found() -> None:
     document = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
     document["services"]["ingest"]["depend_on"] = {}
