@@ -113,14 +113,13 @@ def _compute_batch(
         build(conn, "make_work_reading", low=bounds["low"], high=bounds["high"])
         build(conn, "make_work_evidence")
         build(conn, "make_work_end", as_of=as_of)
-        for step in ("used", "reach", "rise", "power", "interval", "energy", "plug"):
+        for step in ("used", "reach", "rise", "power", "interval", "energy", "crossing", "plug"):
             build(conn, f"make_work_{step}")
         return _store(conn, transaction_ids, as_of)
 
 
 def _store(conn: Connection, transaction_ids: list[int], as_of: datetime) -> int:
     known = ask_one(conn, "known_bounds")
-    do(conn, "touch_consumption_before", **known)
     do(conn, "touch_days_before")
     do(conn, "delete_buckets", **known)
     do(conn, "delete_costs")

@@ -4,7 +4,9 @@
 -- name: make_work_rise
 -- Rises of the register per session and quarter of an hour, spread evenly over the time they took.
 -- A drop is a reset: the new value counts if it could have been delivered since, otherwise nothing.
--- What exceeds anything the session could deliver, or follows a drop and is too steep, counts nothing.
+-- What exceeds anything the session could deliver, or follows a drop and is too steep, counts nothing; nor
+-- does a step between meterStart or meterStop and the samples that their time cannot explain: these are
+-- values of different registers.
 CREATE TEMPORARY TABLE work_rise ON COMMIT DROP AS
 WITH pair AS (
     SELECT
@@ -15,7 +17,9 @@ WITH pair AS (
         wu.power_w,
         reach.rated_power_w,
         reach.limit_wh,
+        reach.has_time,
         lag(wu.at_s) OVER in_session AS from_s,
+        lag(wu.place) OVER in_session AS from_place,
         lag(wu.energy_wh) OVER in_session AS from_wh,
         lag(wu.energy_wh, 2) OVER in_session AS earlier_wh
     FROM work_used AS wu
@@ -28,6 +32,9 @@ step AS (
     SELECT
         pair.*,
         pair.energy_wh < pair.from_wh AS is_drop,
+        (pair.place = 1) <> (pair.from_place = 1) AND pair.has_time
+        AND pair.energy_wh - pair.from_wh > pair.rated_power_w * (pair.at_s - pair.from_s + 60) / 3600 * 1.05 + 1000
+            AS is_apart,
         pair.energy_wh - pair.from_wh > pair.limit_wh
         OR (
             pair.earlier_wh > pair.from_wh
@@ -41,7 +48,7 @@ rise AS (
     SELECT
         step.*,
         CASE
-            WHEN step.is_jump THEN 0
+            WHEN step.is_jump OR step.is_apart THEN 0
             WHEN NOT step.is_drop THEN step.energy_wh - step.from_wh
             WHEN
                 step.place < 2
@@ -60,7 +67,8 @@ running AS (
         rise.rise_wh,
         rise.is_drop AND rise.place < 2 AS is_reset,
         rise.is_drop AND rise.place = 2 AS is_stop_below,
-        coalesce(rise.is_jump, FALSE) AS is_jump,
+        coalesce(rise.is_jump AND NOT rise.is_apart, FALSE) AS is_jump,
+        rise.is_apart,
         rise.rise_wh * 3600 > threshold.value * (rise.at_s - rise.from_s) AS is_charging,
         sum(rise.rise_wh) OVER (
             PARTITION BY rise.transaction_id ORDER BY rise.at_s, rise.place, rise.energy_wh, rise.power_w
@@ -89,6 +97,7 @@ part AS (
         count(*) AS steps,
         bool_or(running.is_reset) AS is_reset,
         bool_or(running.is_jump) AS is_jump,
+        bool_or(running.is_apart) AS is_apart,
         bool_or(running.is_stop_below) AS is_stop_below
     FROM running
     GROUP BY running.transaction_id, running.first_quarter, running.last_quarter
@@ -104,6 +113,7 @@ SELECT
     sum(part.steps) AS steps,
     bool_or(part.is_reset) AS is_reset,
     bool_or(part.is_jump) AS is_jump,
+    bool_or(part.is_apart) AS is_apart,
     bool_or(part.is_stop_below) AS is_stop_below
 FROM part
 CROSS JOIN LATERAL generate_series(part.first_quarter::bigint, part.last_quarter::bigint) AS slot (quarter)
@@ -213,8 +223,12 @@ SELECT
                 * (least(point.at_s, slot.quarter * 900 + 900) - greatest(point.from_s, slot.quarter * 900))
                 / (point.at_s - point.from_s)
         END
-    ) AS interval_wh
+    ) AS interval_wh,
+    to_timestamp(
+        max(point.at_s) FILTER (WHERE point.interval_wh * 3600 > threshold.value * (point.at_s - point.from_s))
+    ) AS last_power_at
 FROM point
+INNER JOIN setting AS threshold ON threshold.name = 'power_threshold_w'
 CROSS JOIN LATERAL generate_series(
     floor(point.from_s / 900)::bigint,
     greatest(floor(point.from_s / 900), ceil(point.at_s / 900) - 1)::bigint
@@ -222,7 +236,8 @@ CROSS JOIN LATERAL generate_series(
 GROUP BY point.transaction_id, slot.quarter;
 
 -- name: make_work_energy
--- The energy of a session and where it comes from, in the order of the documentation.
+-- The energy of a session and where it comes from, in the order of the documentation. A method that tells
+-- nothing gives way where a later one tells of energy: a register may be absent, or stand still.
 CREATE TEMPORARY TABLE work_energy ON COMMIT DROP AS
 WITH rise AS (
     SELECT
@@ -233,6 +248,7 @@ WITH rise AS (
         min(energised_at) AS energised_at,
         bool_or(is_reset) AS is_reset,
         bool_or(is_jump) AS is_jump,
+        bool_or(is_apart) AS is_apart,
         bool_or(is_stop_below) AS is_stop_below
     FROM work_rise
     GROUP BY transaction_id
@@ -250,7 +266,7 @@ power AS (
 ),
 
 interval_sum AS (
-    SELECT transaction_id, sum(interval_wh) AS interval_wh
+    SELECT transaction_id, sum(interval_wh) AS interval_wh, max(last_power_at) AS last_power_at
     FROM work_interval
     GROUP BY transaction_id
 ),
@@ -266,12 +282,10 @@ stuck AS (
 known AS (
     SELECT
         ws.transaction_id,
-        ws.stopped_at,
-        ws.meter_start_wh,
         ws.meter_stop_wh,
+        CASE WHEN ws.stopped_at IS NOT NULL THEN ws.meter_stop_wh - ws.meter_start_wh END AS register_wh,
         reach.duration_s,
         reach.limit_wh,
-        ws.meter_stop_wh = 0 AND rise.series_wh > 0 AS is_stop_zero,
         reach.readings,
         reach.registers,
         reach.intervals,
@@ -282,19 +296,21 @@ known AS (
         reach.temperature_max_c,
         reach.peak_power_w,
         rise.series_wh,
+        rise.charging_s AS rise_charging_s,
         rise.energised_at,
         coalesce(rise.is_reset, FALSE) AS is_reset,
         coalesce(rise.is_jump, FALSE) AS is_jump,
+        coalesce(rise.is_apart, FALSE) AS is_apart,
         coalesce(rise.is_stop_below, FALSE) AS is_stop_below,
-        stuck.transaction_id IS NOT NULL AS is_stuck,
+        stuck.transaction_id IS NOT NULL AS stood_still,
         CASE WHEN reach.duration_s > 0 THEN power.integral_wh END AS integral_wh,
         power.gap_s,
+        power.charging_s AS power_charging_s,
         interval_sum.interval_wh,
         CASE
-            WHEN reach.has_power THEN power.charging_s
-            WHEN reach.registers > 0 OR ws.meter_stop_wh >= ws.meter_start_wh THEN coalesce(rise.charging_s, 0)
-        END AS charging_s,
-        CASE WHEN reach.has_power THEN power.last_power_at ELSE rise.last_power_at END AS last_power_at
+            WHEN reach.has_power THEN power.last_power_at
+            ELSE greatest(rise.last_power_at, interval_sum.last_power_at)
+        END AS last_power_at
     FROM work_session AS ws
     INNER JOIN work_reach AS reach ON ws.transaction_id = reach.transaction_id
     LEFT JOIN rise ON ws.transaction_id = rise.transaction_id
@@ -303,25 +319,46 @@ known AS (
     LEFT JOIN stuck ON ws.transaction_id = stuck.transaction_id
 ),
 
-judged AS (
+weighed AS (
     SELECT
         known.*,
-        CASE WHEN stopped_at IS NOT NULL THEN meter_stop_wh - meter_start_wh END AS register_wh,
+        meter_stop_wh = 0
+        AND (series_wh > 0 OR (registers = 0 AND (integral_wh > 100 OR interval_wh > 0))) AS is_stop_zero,
+        -- Start, samples and stop of the register are the same.
+        coalesce(series_wh, register_wh) = 0 AND coalesce(register_wh, 0) = 0 AND NOT is_jump AND NOT is_apart AS is_still,
+        greatest(integral_wh, CASE WHEN interval_wh <= limit_wh THEN interval_wh END) AS beside_wh
+    FROM known
+),
+
+judged AS (
+    SELECT
+        weighed.*,
         CASE
             WHEN
-                stopped_at IS NOT NULL AND meter_stop_wh >= meter_start_wh
-                AND meter_stop_wh - meter_start_wh <= limit_wh AND is_stop_zero IS NOT TRUE
+                register_wh BETWEEN 0 AND limit_wh AND is_stop_zero IS NOT TRUE
+                AND (register_wh = 0 AND (series_wh > 100 OR beside_wh > 500)) IS NOT TRUE
                 THEN 'register'
-            WHEN registers > 0 AND series_wh <= limit_wh AND NOT (is_jump AND series_wh = 0) THEN 'register_series'
-            WHEN intervals > 0 AND interval_wh <= limit_wh THEN 'interval'
+            WHEN
+                registers > 0 AND series_wh <= limit_wh
+                AND (series_wh = 0 AND (is_jump OR (is_apart AND registers = 1) OR beside_wh > 500)) IS NOT TRUE
+                THEN 'register_series'
+            WHEN
+                intervals > 0 AND interval_wh <= limit_wh
+                AND (interval_wh = 0 AND integral_wh > 500) IS NOT TRUE
+                THEN 'interval'
             WHEN integral_wh IS NOT NULL THEN 'integral'
             ELSE 'none'
         END AS energy_source
-    FROM known
+    FROM weighed
 )
 
 SELECT
     judged.*,
+    stood_still OR (is_still AND series_wh = 0 AND beside_wh > 500) AS is_stuck,
+    CASE
+        WHEN has_power THEN power_charging_s
+        WHEN energy_source IN ('register', 'register_series') THEN coalesce(rise_charging_s, 0)
+    END AS charging_s,
     CASE energy_source
         WHEN 'register' THEN register_wh
         WHEN 'register_series' THEN series_wh
@@ -338,6 +375,62 @@ SELECT
         ELSE 'time'
     END AS curve
 FROM judged;
+
+-- name: make_work_crossing
+-- When the first 0.1 kWh had come, of sessions with the curve of the power or of the intervals. The rises
+-- of the register tell it of the others.
+CREATE TEMPORARY TABLE work_crossing ON COMMIT DROP AS
+WITH point AS (
+    SELECT
+        wu.transaction_id,
+        wu.at_s,
+        wu.power_w,
+        wu.interval_wh,
+        en.curve,
+        reach.started_s,
+        reach.gap_limit_s,
+        lag(wu.at_s) OVER in_session AS from_s,
+        lag(wu.power_w) OVER in_session AS from_w
+    FROM work_energy AS en
+    INNER JOIN work_reach AS reach ON en.transaction_id = reach.transaction_id
+    INNER JOIN work_used AS wu ON en.transaction_id = wu.transaction_id
+    WHERE
+        en.curve IN ('integral', 'interval')
+        AND CASE en.curve WHEN 'integral' THEN wu.power_w IS NOT NULL ELSE wu.interval_wh IS NOT NULL END
+    WINDOW in_session AS (PARTITION BY wu.transaction_id ORDER BY wu.at_s, wu.power_w)
+),
+
+step AS (
+    SELECT
+        point.transaction_id,
+        point.at_s,
+        coalesce(point.from_s, point.started_s) AS from_s,
+        CASE
+            WHEN point.curve = 'interval' THEN greatest(point.interval_wh, 0)
+            WHEN point.at_s - point.from_s <= point.gap_limit_s
+                THEN (point.from_w + point.power_w) / 2 * (point.at_s - point.from_s) / 3600
+            ELSE 0
+        END AS step_wh
+    FROM point
+),
+
+running AS (
+    SELECT
+        step.*,
+        sum(step.step_wh) OVER (
+            PARTITION BY step.transaction_id ORDER BY step.at_s, step.from_s ROWS UNBOUNDED PRECEDING
+        ) AS total_wh
+    FROM step
+)
+
+SELECT
+    running.transaction_id,
+    to_timestamp(
+        min(running.from_s + (100 - running.total_wh + running.step_wh) / running.step_wh * (running.at_s - running.from_s))
+    ) AS energised_at
+FROM running
+WHERE running.step_wh > 0 AND running.total_wh >= 100 AND running.total_wh - running.step_wh < 100
+GROUP BY running.transaction_id;
 
 -- name: make_work_plug
 -- When the cable left after the last power, and for how long until then a vehicle was seen plugged in

@@ -372,15 +372,10 @@ SELECT
     date_part('epoch', ws.started_at) AS started_s,
     date_part('epoch', we.ended_at - ws.started_at) AS duration_s,
     ws.rated_power_w,
+    timed.has_time,
     greatest(
         ws.rated_power_w * (date_part('epoch', we.ended_at - ws.started_at) + 60) / 3600 * 1.05,
-        CASE
-            WHEN
-                ws.is_rated AND we.ended_at > ws.started_at
-                AND NOT we.stops_before_start IS TRUE AND NOT ws.flags @> ARRAY['clock']
-                THEN 1000
-            ELSE 1000000
-        END
+        CASE WHEN ws.is_rated AND timed.has_time THEN 1000 ELSE 1000000 END
     ) AS limit_wh,
     coalesce(counted.readings, 0) AS readings,
     coalesce(counted.has_power, FALSE) AS has_power,
@@ -394,5 +389,9 @@ SELECT
     greatest(300, 3 * coalesce(sparse.period_s, 0)) AS gap_limit_s
 FROM work_session AS ws
 INNER JOIN work_end AS we ON ws.transaction_id = we.transaction_id
+CROSS JOIN LATERAL (
+    SELECT
+        we.ended_at > ws.started_at AND we.stops_before_start IS NOT TRUE AND NOT ws.flags @> ARRAY['clock'] AS has_time
+) AS timed
 LEFT JOIN counted ON ws.transaction_id = counted.transaction_id
 LEFT JOIN sparse ON ws.transaction_id = sparse.transaction_id;

@@ -9,16 +9,6 @@ SELECT
 FROM work_session AS ws
 INNER JOIN session AS ses ON ws.transaction_id = ses.transaction_id;
 
--- name: touch_consumption_before
--- The days whose consumption the sessions had so far.
-INSERT INTO touched_work (flow, charge_point_id, hour)
-SELECT 'consumption', eb.charge_point_id, local_midnight(local_day(eb.started_at))
-FROM energy_bucket AS eb
-INNER JOIN work_session AS ws ON eb.transaction_id = ws.transaction_id
-WHERE eb.started_at >= %(low)s AND eb.started_at <= %(high)s
-GROUP BY eb.charge_point_id, local_day(eb.started_at)
-ON CONFLICT (flow, charge_point_id, hour) DO UPDATE SET claimed_at = clock_timestamp();
-
 -- name: delete_buckets
 DELETE FROM energy_bucket AS eb
 USING work_session AS ws
@@ -134,7 +124,7 @@ SELECT
     END,
     en.charging_s,
     en.temperature_max_c,
-    en.energised_at,
+    coalesce(crossing.energised_at, en.energised_at),
     en.last_power_at,
     plug.unplugged_at,
     CASE
@@ -156,6 +146,7 @@ SELECT
         CASE WHEN en.is_stop_below THEN 'meter_stop_below_last' END,
         CASE WHEN en.is_reset THEN 'register_reset' END,
         CASE WHEN en.is_jump THEN 'register_jump' END,
+        CASE WHEN en.is_apart THEN 'register_mismatch' END,
         CASE WHEN en.is_stuck THEN 'stuck_register' END,
         CASE WHEN en.is_estimated THEN 'estimated_power' END,
         CASE WHEN en.gap_s > 0.1 * en.duration_s THEN 'gap' END,
@@ -165,7 +156,7 @@ SELECT
                 THEN 'energy_unit'
         END,
         CASE
-            WHEN abs(delta.percent) > 10 THEN 'delta_red'
+            WHEN abs(delta.percent) > 10 OR (en.is_still AND en.integral_wh > 500) THEN 'delta_red'
             WHEN abs(delta.percent) > 3 THEN 'delta_amber'
         END,
         CASE
@@ -177,6 +168,7 @@ FROM work_session AS ws
 INNER JOIN work_end AS we ON ws.transaction_id = we.transaction_id
 INNER JOIN work_energy AS en ON ws.transaction_id = en.transaction_id
 INNER JOIN work_plug AS plug ON ws.transaction_id = plug.transaction_id
+LEFT JOIN work_crossing AS crossing ON ws.transaction_id = crossing.transaction_id
 INNER JOIN setting AS grace
     ON
         grace.name = CASE
@@ -236,15 +228,16 @@ GROUP BY ws.charge_point_id, day.day
 ON CONFLICT (flow, charge_point_id, hour) DO UPDATE SET claimed_at = clock_timestamp();
 
 -- name: touch_days_before
--- The days on which readings of these sessions were looked at so far, and that they were in use.
+-- The days whose consumption the sessions had so far, on which their readings were looked at, and that
+-- they were in use; a plug-in may be up to 5 min before its session.
 INSERT INTO touched_work (flow, charge_point_id, hour)
 SELECT flow.name, ses.charge_point_id, local_midnight(day.day::date)
 FROM work_session AS ws
 INNER JOIN session AS ses ON ws.transaction_id = ses.transaction_id
 CROSS JOIN LATERAL generate_series(
-    local_day(ses.started_at)::timestamp, local_day(ses.ended_at)::timestamp, INTERVAL '1 day'
+    local_day(ses.started_at - INTERVAL '5 minutes')::timestamp, local_day(ses.ended_at)::timestamp, INTERVAL '1 day'
 ) AS day (day)
-CROSS JOIN (VALUES ('quality'), ('availability')) AS flow (name)
+CROSS JOIN (VALUES ('consumption'), ('quality'), ('availability')) AS flow (name)
 GROUP BY flow.name, ses.charge_point_id, day.day
 ON CONFLICT (flow, charge_point_id, hour) DO UPDATE SET claimed_at = clock_timestamp();
 
