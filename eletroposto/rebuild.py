@@ -9,8 +9,9 @@ from flows.commands import app
 from flows.rebuild import RawFrame, computer
 from ingest.facts import TransactionStop
 from ingest.frames import Call, read_frame
-from ingest.meanings import Situation, meaning_of
+from ingest.meanings import meaning_of
 from ingest.measurands import COLUMNS
+from ingest.situation import Situation
 
 __all__ = ["app", "readings_of"]
 

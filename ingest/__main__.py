@@ -168,9 +168,9 @@ class Ingest:
 
     async def _load_registered(self, charge_point_id: int | None = None) -> None:
         """Read the registry, or a charge point of it, anew; who may not stay has to leave."""
-        for known in await self.registry.load(charge_point_id):
-            if known.registration != "registered":
-                self.central_system.leave(known.charge_point_id, "not registered")
+        for registration in await self.registry.load(charge_point_id):
+            if registration.status != "registered":
+                self.central_system.leave(registration.charge_point_id, "not registered")
 
 
 def _operations(

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-from ingest.charge_point import Registration
 from ingest.credentials import Checked, check_password, quick_digest, read_basic
 from ingest.door import Allowance
+from ingest.registration import Registration
 from ingest.turns import Turns
 
 _URN = "urn:ocpp:"
@@ -64,7 +64,7 @@ class Admitted:
         password_digest: To be kept: it lets the same password in quickly next time.
     """
 
-    known: Registration
+    registration: Registration
     security_profile: int
     new_password_hash: str | None = None
     password_digest: str | None = None
@@ -87,46 +87,50 @@ class Admission:
     _hashing: Turns = field(default_factory=lambda: Turns(_HASHES_AT_ONCE))
     _guesses: OrderedDict[tuple[str, ...], Allowance] = field(default_factory=OrderedDict)
 
-    async def admit(self, known: Registration, proof: Proof) -> Admitted:
-        """Return how ``known`` comes in.
+    async def admit(self, registration: Registration, proof: Proof) -> Admitted:
+        """Return how the charge point comes in.
 
         Raises:
             Refused: With 401 where credentials would help, with 403 where they would not.
         """
-        admitted = await self._identify(known, proof)
-        if admitted.security_profile >= known.security_profile:
+        admitted = await self._identify(registration, proof)
+        if admitted.security_profile >= registration.security_profile:
             return admitted
-        wanted = known.security_profile
+        wanted = registration.security_profile
         if wanted == 3 or (wanted == 2 and not proof.is_encrypted):
             sentence = f"security profile {wanted} is required"
             raise Refused(http.HTTPStatus.FORBIDDEN, sentence)
         raise Refused(http.HTTPStatus.UNAUTHORIZED, "credentials are missing")
 
-    async def _identify(self, known: Registration, proof: Proof) -> Admitted:
+    async def _identify(self, registration: Registration, proof: Proof) -> Admitted:
         if proof.certified:
-            if known.identity not in proof.certified:
+            if registration.identity not in proof.certified:
                 sentence = "the certificate is of another charge point"
                 raise Refused(http.HTTPStatus.FORBIDDEN, sentence)
-            return Admitted(known, 3)
+            return Admitted(registration, 3)
         profile = 2 if proof.is_encrypted else 1
         given = read_basic(proof.authorization)
-        if given is not None and given[0] == known.identity.encode():
-            fitting = await self._fitting(known, given[1], proof.address)
+        if given is not None and given[0] == registration.identity.encode():
+            fitting = await self._fitting(registration, given[1], proof.address)
             if fitting is not None:
-                is_new = fitting != known.password_hash
-                digest = self._new_digest(known, fitting, given[1])
-                return Admitted(known, profile, fitting if is_new else None, digest)
-        if known.password_hash is None:
-            return Admitted(known, 0)
-        raise Refused(http.HTTPStatus.UNAUTHORIZED, _complaint(known, given))
+                is_new = fitting != registration.password_hash
+                digest = self._new_digest(registration, fitting, given[1])
+                return Admitted(registration, profile, fitting if is_new else None, digest)
+        if registration.password_hash is None:
+            return Admitted(registration, 0)
+        raise Refused(http.HTTPStatus.UNAUTHORIZED, _complaint(registration, given))
 
-    async def _fitting(self, known: Registration, password: bytes, address: str) -> str | None:
+    async def _fitting(
+        self, registration: Registration, password: bytes, address: str
+    ) -> str | None:
         """Return the hash that the password fits; None: it is wrong."""
-        hashes = [*(known.password_hash or "").split(), *(known.new_password_hash or "").split()]
+        hashes = registration.password_hashes
         for stored in hashes:
-            if self._checked.knows(password, stored) or self._is_proved(known, stored, password):
+            if self._checked.knows(password, stored) or self._is_proved(
+                registration, stored, password
+            ):
                 return stored
-        guesses = [self._allowance_of(address), self._allowance_of(address, known.identity)]
+        guesses = [self._allowance_of(address), self._allowance_of(address, registration.identity)]
         _check_guesses(guesses, address)
         async with self._hashing.turn(address):
             _check_guesses(guesses, address)  # others guessed while this one waited
@@ -138,18 +142,18 @@ class Admission:
                 allowance.spend(1, asyncio.get_running_loop().time())
         return None
 
-    def _is_proved(self, known: Registration, stored: str, password: bytes) -> bool:
+    def _is_proved(self, registration: Registration, stored: str, password: bytes) -> bool:
         """Return whether the digest kept in the table says that the password fits."""
-        if self.pepper is None or known.password_digest is None:
+        if self.pepper is None or registration.password_digest is None:
             return False
-        digest = quick_digest(self.pepper, known.identity, stored, password)
-        return hmac.compare_digest(digest, known.password_digest)
+        digest = quick_digest(self.pepper, registration.identity, stored, password)
+        return hmac.compare_digest(digest, registration.password_digest)
 
-    def _new_digest(self, known: Registration, stored: str, password: bytes) -> str | None:
+    def _new_digest(self, registration: Registration, stored: str, password: bytes) -> str | None:
         if self.pepper is None:
             return None
-        digest = quick_digest(self.pepper, known.identity, stored, password)
-        return None if digest == known.password_digest else digest
+        digest = quick_digest(self.pepper, registration.identity, stored, password)
+        return None if digest == registration.password_digest else digest
 
     def _allowance_of(self, *guesser: str) -> Allowance:
         """Return what is left to an address, for one charge point or for all of them."""
@@ -189,9 +193,9 @@ def certified_names(certificate: Mapping[str, Any] | None) -> frozenset[str]:
     return frozenset(found) or frozenset({""})
 
 
-def _complaint(known: Registration, given: tuple[bytes, bytes] | None) -> str:
+def _complaint(registration: Registration, given: tuple[bytes, bytes] | None) -> str:
     if given is None:
         return "credentials are missing"
-    if given[0] != known.identity.encode():
+    if given[0] != registration.identity.encode():
         return "the user is not the charge point"
     return "the password is wrong"

@@ -22,10 +22,10 @@ from ingest.charge_point import ChargePoint
 from ingest.database import DATABASE_AWAY
 from ingest.door import Allowance, Door, network_of
 from ingest.guard import GuardedConnection, TlsConnection
-from ingest.meanings import Situation
 from ingest.metrics import Metrics
 from ingest.registry import Registry
 from ingest.settings import Settings
+from ingest.situation import Situation
 from ingest.tls import server_context
 from ingest.writer import Writer
 
@@ -198,11 +198,11 @@ class CentralSystem:
             sentence = "the path names no charge point"
             raise Refused(http.HTTPStatus.NOT_FOUND, sentence, of_address="nameless")
         try:
-            known = await self.registry.find(identity)
-            if known is None:
+            registration = await self.registry.find(identity)
+            if registration is None:
                 sentence = f"unknown charge point {identity!r}"
                 raise Refused(http.HTTPStatus.NOT_FOUND, sentence, of_address="strangers")
-            admitted = await self._admission.admit(known, _proof(websocket, request))
+            admitted = await self._admission.admit(registration, _proof(websocket, request))
             if not await self.registry.stands_by(admitted):
                 raise Refused(http.HTTPStatus.UNAUTHORIZED, "the password is wrong")
         except DATABASE_AWAY as exc:
@@ -210,7 +210,7 @@ class CentralSystem:
         self._count_coming(identity)
         self.door.befriend([_address(websocket)])
         if admitted.password_digest is not None:
-            self.registry.keep_digest(known, admitted.password_digest)
+            self.registry.keep_digest(registration, admitted.password_digest)
         return admitted
 
     def _count_coming(self, identity: str) -> None:
@@ -232,34 +232,36 @@ class CentralSystem:
         try:
             await self.registry.strengthen(admitted)
         except DATABASE_AWAY as exc:
-            logger.warning("%s: proof not noted: %s", admitted.known.identity, str(exc).strip())
+            logger.warning(
+                "%s: proof not noted: %s", admitted.registration.identity, str(exc).strip()
+            )
 
     async def _serve_charge_point(self, websocket: ServerConnection) -> None:
         admitted: Admitted = websocket.admitted  # type: ignore[attr-defined]
-        known = admitted.known
+        registration = admitted.registration
         headers = websocket.request.headers if websocket.request else Headers()
         offered = ", ".join(headers.get_all("Sec-WebSocket-Protocol"))
         if offered and websocket.subprotocol is None:
             # OCPP-J 1.6 3.3: complete the handshake without the header, then close.
-            logger.warning("%s: no common subprotocol in %.100r", known.identity, offered)
+            logger.warning("%s: no common subprotocol in %.100r", registration.identity, offered)
             await websocket.close(1002, "only ocpp1.6 is spoken here")
             return
         situation = Situation(heartbeat_interval=self.settings.heartbeat_interval)
-        charge_point = ChargePoint(known, websocket, self.writer, self.metrics, situation)
-        if admitted.new_password_hash or admitted.security_profile > known.security_profile:
+        charge_point = ChargePoint(registration, websocket, self.writer, self.metrics, situation)
+        if admitted.new_password_hash or admitted.security_profile > registration.security_profile:
             await self._strengthen(admitted)
-        older = self.connected.get(known.charge_point_id)
-        self.connected[known.charge_point_id] = charge_point
+        older = self.connected.get(registration.charge_point_id)
+        self.connected[registration.charge_point_id] = charge_point
         if older is not None:
             self._close(older, 1012, "replaced by a newer connection")
         self.attend(charge_point)
-        logger.info("%s: connected", known.identity)
+        logger.info("%s: connected", registration.identity)
         try:
             await charge_point.run()
         finally:
-            if self.connected.get(known.charge_point_id) is charge_point:
-                del self.connected[known.charge_point_id]
-            logger.info("%s: disconnected: %s", known.identity, charge_point.closed_because)
+            if self.connected.get(registration.charge_point_id) is charge_point:
+                del self.connected[registration.charge_point_id]
+            logger.info("%s: disconnected: %s", registration.identity, charge_point.closed_because)
 
 
 def read_identity(path: str) -> str | None:

@@ -6,15 +6,14 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from ingest.calls import Calls
-from ingest.facts import Boot, Meaning, StatusChange, TransactionStart, TransactionStop
+from ingest.facts import Meaning, SetAside, TransactionStart, TransactionStop
 from ingest.frames import (
     CALL,
     CALL_ERROR,
@@ -28,26 +27,27 @@ from ingest.frames import (
     error_text,
     read_frame,
 )
+from ingest.inbox import LARGE, Inbox
 from ingest.items import Closing, Message, Opening
-from ingest.meanings import OpenTransaction, Situation, meaning_of
+from ingest.meanings import meaning_of
 from ingest.metrics import Metrics
 from ingest.pulse import Pulse
-from ingest.readings import SetAside
-from ingest.redaction import secrets_in, without_secrets
-from ingest.shown import shown_call, shown_error, shown_result, shown_text
+from ingest.redaction import (
+    secrets_in,
+    shown_call,
+    shown_error,
+    shown_result,
+    shown_text,
+    without_secrets,
+)
+from ingest.registration import Registration
+from ingest.situation import Situation
 from ingest.writer import DatabaseAway, NotStored, Writer, forget
 
 logger = logging.getLogger(__name__)
 
-# CALLs read ahead of a pipelining charge point, and their characters; then we stop reading.
-_MOST_WAITING = 32
-_MOST_WAITING_CHARACTERS = 1_000_000
 _MOST_TOLD = 16  # secrets we sent, which answers may repeat
 _MOST_LOGGED = 32  # frames on their way to the log that nobody waits for
-# A frame beyond it is read in a thread, since others need the loop meanwhile; and its charge point
-# rests so many times as long as the frame took, since they need the writer too.
-_LARGE = 64 * 1024
-_REST_AFTER_LARGE = 3
 # A repeat of one of these under the same id is answered again, not stored again. The answers to
 # the others are made anew: they carry the time, or a verdict that may have changed.
 _ANSWERED_AGAIN = {
@@ -66,21 +66,6 @@ _ANSWERED_AGAIN = {
 _FOLLOWED_UP = {"BootNotification", "SignCertificate"}
 
 
-@dataclass(frozen=True, slots=True)
-class Registration:
-    """What the registry knows of a charge point."""
-
-    charge_point_id: int
-    identity: str
-    registration: str
-    time_zone: str
-    password_hash: str | None
-    new_password_hash: str | None
-    security_profile: int
-    has_booted: bool
-    password_digest: str | None = None
-
-
 @dataclass(slots=True)
 class ChargePoint:
     """The session of one connected charge point.
@@ -94,7 +79,7 @@ class ChargePoint:
     pipelines still means them in order; answers to our own CALLs pass them by.
     """
 
-    known: Registration
+    registration: Registration
     websocket: ServerConnection
     writer: Writer
     metrics: Metrics
@@ -106,29 +91,30 @@ class ChargePoint:
     closed_because: str | None = None
     calls: Calls = field(init=False)
     pulse: Pulse = field(init=False)
-    _inbox: deque[tuple[Call, str, datetime]] = field(default_factory=deque)
-    _inbox_characters: int = 0
-    _room: asyncio.Event = field(default_factory=asyncio.Event)
-    _has_given_up: bool = False
-    _logged: deque[asyncio.Future[None]] = field(default_factory=deque)
-    _worker: asyncio.Task[None] | None = None
+    _inbox: Inbox = field(init=False)
+    _logging: deque[asyncio.Future[None]] = field(default_factory=deque)
     _answers: dict[tuple[str, int], str] = field(default_factory=dict)
     _booted: asyncio.Event = field(default_factory=asyncio.Event)
     _told: deque[str] = field(default_factory=lambda: deque(maxlen=_MOST_TOLD))
 
     def __post_init__(self) -> None:
-        self.situation.zone = _zone(self.known)
+        self.situation.zone = self.registration.zone
         self.situation.opened_at = self.opened_at
         self.calls = Calls(self._send_call)
+        self._inbox = Inbox(self._serve)
         self.pulse = Pulse(self.situation.heartbeat_interval, self.opened_monotonic_s)
 
     @property
+    def charge_point_id(self) -> int:
+        return self.registration.charge_point_id
+
+    @property
     def identity(self) -> str:
-        return self.known.identity
+        return self.registration.identity
 
     async def run(self) -> None:
         """Serve the socket until it ends."""
-        opening = Opening(self.known.charge_point_id, self.opened_at, _address(self.websocket))
+        opening = Opening(self.charge_point_id, self.opened_at, _address(self.websocket))
         try:
             await self.writer.submit(opening)
         except NotStored:
@@ -166,71 +152,34 @@ class ChargePoint:
 
     async def _end(self) -> None:
         self.calls.close()
-        if self._worker is not None:
-            self._worker.cancel()
+        self._inbox.close()
         reason = self.closed_because or "ended"
         closed_at = datetime.now(UTC)
-        self.writer.note(Closing(self.known.charge_point_id, self.opened_at, closed_at, reason))
+        self.writer.note(Closing(self.charge_point_id, self.opened_at, closed_at, reason))
 
     async def _receive(self, data: bytes) -> None:
         received_at = datetime.now(UTC)
         raw = clean(data)
         text = data if len(raw) == len(data) else raw.encode()
-        large = len(text) > _LARGE
+        large = len(text) > LARGE
         frame = await asyncio.to_thread(read_frame, text) if large else read_frame(text)
         match frame:
             case Call():
-                await self._take(frame, raw, received_at)
+                await self._inbox.put(frame, raw, received_at)
             case CallResult() | CallError():
                 await self._take_answer(frame, raw, received_at)
             case Unreadable():
                 await self._take_unreadable(frame, raw, received_at)
 
-    async def _take(self, call: Call, raw: str, received_at: datetime) -> None:
-        while not self._has_given_up and self._is_full():
-            self._room.clear()
-            await self._room.wait()
-        if self._has_given_up:
-            return
-        self._inbox.append((call, raw, received_at))
-        self._inbox_characters += len(raw)
-        if self._worker is None or self._worker.done():
-            self._worker = asyncio.create_task(self._work())
-
-    def _is_full(self) -> bool:
-        return (
-            len(self._inbox) >= _MOST_WAITING or self._inbox_characters >= _MOST_WAITING_CHARACTERS
-        )
-
-    async def _work(self) -> None:
-        """Answer what waits, in order."""
-        while self._inbox:
-            call, raw, received_at = self._inbox[0]
-            began = asyncio.get_running_loop().time()
-            try:
-                await self._handle(call, raw, received_at)
-            except ConnectionClosed:
-                self._give_up()
-                return
-            except DatabaseAway:
-                self._give_up()
-                await self.close(1013, "try again later")
-                return
-            if len(raw) > _LARGE:
-                took_s = asyncio.get_running_loop().time() - began
-                await asyncio.sleep(took_s * _REST_AFTER_LARGE)
-            self._inbox.popleft()
-            self._inbox_characters -= len(raw)
-            self._room.set()
-
-    def _give_up(self) -> None:
-        """Handle nothing more on this socket: the charge point keeps what we did not confirm.
-
-        What came behind it comes again behind it, on the next socket.
-        """
-        self._has_given_up = True
-        self._inbox.clear()
-        self._room.set()
+    async def _serve(self, call: Call, raw: str, received_at: datetime) -> None:
+        """Answer a CALL; where it cannot be, leave it and what is behind it to the next socket."""
+        try:
+            await self._handle(call, raw, received_at)
+        except ConnectionClosed:
+            self._inbox.give_up()
+        except DatabaseAway:
+            self._inbox.give_up()
+            await self.close(1013, "try again later")
 
     async def _handle(self, call: Call, raw: str, received_at: datetime) -> None:
         try:
@@ -255,60 +204,50 @@ class ChargePoint:
             await self._log_repeat(call, raw, received_at, answer)
             return answer
         message = await self._message(call, raw, received_at)
+        if not await self._is_stored(message):
+            return error_text(call.message_id, "InternalError", "not stored, please repeat")
+        answer, meaning = message.answer, message.meaning
+        assert answer is not None and meaning is not None, "the store answers every CALL"
+        self.situation.learn(meaning.facts)
+        self._tell(meaning)
+        self._remember(again, call, answer)
+        return answer
+
+    async def _is_stored(self, message: Message) -> bool:
+        """Return whether the message is committed, once that is known; DatabaseAway is raised."""
         try:
             await self.writer.submit(message)
         except DatabaseAway:
             raise
         except NotStored as exc:
-            logger.warning("%s: %s not stored: %s", self.identity, call.action, exc)
-            return error_text(call.message_id, "InternalError", "not stored, please repeat")
-        assert message.answer is not None, "the store answers every CALL"
-        self._learn(message)
-        self._remember(again, call, message.answer)
-        return message.answer
+            logger.warning("%s: %s not stored: %s", self.identity, message.action, exc)
+            return False
+        return True
 
     async def _keep_unhandled(self, call: Call, raw: str, received_at: datetime) -> str:
         """Keep a frame that brought a defect of ours to light, and return what to answer."""
         answer = error_text(call.message_id, "InternalError", "kept, but not understood")
         raw = await self._show(raw, shown_text)
         aside = SetAside("not handled: a defect of the central system", raw)
-        message = self._logged_call(call, raw, received_at, answer)
+        message = self._logged(call, raw, received_at, answer)
         message.meaning = Meaning(aside=[aside])
-        try:
-            await self.writer.submit(message)
-        except DatabaseAway:
-            raise
-        except NotStored as exc:
-            logger.warning("%s: %s not stored: %s", self.identity, call.action, exc)
+        await self._is_stored(message)
         return answer
 
-    def _logged_call(self, call: Call, raw: str, received_at: datetime, answer: str) -> Message:
-        return Message(
-            self.known.charge_point_id,
-            received_at,
-            raw,
-            CALL,
-            "i",
-            call.action[:100],
-            call.message_id,
-            answer=answer,
-        )
+    def _logged(
+        self, call: Call, raw: str, received_at: datetime, answer: str | None = None
+    ) -> Message:
+        """Return a CALL as the log has it."""
+        number, action = self.charge_point_id, call.action[:100]
+        return Message(number, received_at, raw, CALL, "i", action, call.message_id, answer=answer)
 
     async def _message(self, call: Call, raw: str, received_at: datetime) -> Message:
-        if len(raw) > _LARGE:
+        if len(raw) > LARGE:
             meaning = await asyncio.to_thread(meaning_of, call, self.situation, received_at)
         else:
             meaning = meaning_of(call, self.situation, received_at)
-        message = Message(
-            self.known.charge_point_id,
-            received_at,
-            await self._show(raw, shown_call, call),
-            CALL,
-            "i",
-            call.action[:100],
-            call.message_id,
-            meaning,
-        )
+        message = self._logged(call, await self._show(raw, shown_call, call), received_at)
+        message.meaning = meaning
         if meaning.error:
             message.answer = error_text(call.message_id, *meaning.error)
         for piece in meaning.aside:
@@ -318,15 +257,15 @@ class ChargePoint:
     async def _log_repeat(self, call: Call, raw: str, received_at: datetime, answer: str) -> None:
         """Log a repeated frame with the answer it gets again."""
         shown = await self._show(raw, shown_call, call)
-        await self._log(self._logged_call(call, shown, received_at, answer))
+        await self._log(self._logged(call, shown, received_at, answer))
 
     async def _log(self, message: Message) -> None:
         """Hand a frame to the log without waiting for it, unless many are on their way."""
         done = self.writer.submit(message)
         done.add_done_callback(forget)
-        self._logged.append(done)
-        if len(self._logged) > _MOST_LOGGED:
-            await asyncio.wait([self._logged.popleft()])
+        self._logging.append(done)
+        if len(self._logging) > _MOST_LOGGED:
+            await asyncio.wait([self._logging.popleft()])
 
     def _hear(self, call: Call) -> None:
         now_s = time.monotonic()
@@ -335,31 +274,13 @@ class ChargePoint:
         else:
             self.pulse.heard_s = now_s
 
-    def _learn(self, message: Message) -> None:
-        """Keep the open transactions: readings without an id are attached to them."""
-        assert message.meaning is not None
-        for fact in message.meaning.facts:
+    def _tell(self, meaning: Meaning) -> None:
+        """Put transactions that begin and end into our log."""
+        for fact in meaning.facts:
             if isinstance(fact, TransactionStart) and fact.transaction_id is not None:
-                self._forget_superseded(fact)
-                opened = OpenTransaction(fact.connector_id, fact.started_at)
-                self.situation.open_transactions[fact.transaction_id] = opened
                 logger.info("%s/%d: transaction started", self.identity, fact.connector_id)
             elif isinstance(fact, TransactionStop) and fact.matched_id is not None:
-                self.situation.open_transactions.pop(fact.matched_id, None)
                 logger.info("%s: transaction stopped: %s", self.identity, fact.reason)
-            elif isinstance(fact, StatusChange):
-                self.situation.note_status(fact)
-            elif isinstance(fact, Boot):
-                self.situation.note_boot()
-
-    def _forget_superseded(self, start: TransactionStart) -> None:
-        known = self.situation.open_transactions
-        for transaction_id, earlier in list(known.items()):
-            if (
-                earlier.connector_id == start.connector_id
-                and earlier.started_at <= start.started_at
-            ):
-                del known[transaction_id]
 
     def _remember(self, again: tuple[str, int], call: Call, answer: str) -> None:
         if call.action in _ANSWERED_AGAIN:
@@ -380,11 +301,8 @@ class ChargePoint:
         if action is None:
             logger.warning("%s: an answer to no CALL of ours", self.identity)
         kind = CALL_RESULT if isinstance(frame, CallResult) else CALL_ERROR
-        await self._log(
-            Message(
-                self.known.charge_point_id, received_at, raw, kind, "i", action, frame.message_id
-            )
-        )
+        number, message_id = self.charge_point_id, frame.message_id
+        await self._log(Message(number, received_at, raw, kind, "i", action, message_id))
 
     async def _take_unreadable(self, frame: Unreadable, raw: str, received_at: datetime) -> None:
         """Keep what could not be read; answer it if it was a CALL."""
@@ -394,7 +312,7 @@ class ChargePoint:
         if frame.answers is not None:
             self.calls.fail(frame.answers, frame.reason)
         message = Message(
-            self.known.charge_point_id,
+            self.charge_point_id,
             received_at,
             raw,
             meaning=Meaning(aside=[SetAside(frame.reason, raw)]),
@@ -411,9 +329,9 @@ class ChargePoint:
             await self.websocket.send(message.answer)
 
     async def _show(self, raw: str, show: Callable[..., str], *frame: object) -> str:
-        """Return a frame as it may be kept; ``show`` is of ``ingest.shown``."""
+        """Return a frame as it may be kept; ``show`` is of ``redaction``."""
         told = tuple(self._told)
-        if len(raw) > _LARGE:
+        if len(raw) > LARGE:
             return await asyncio.to_thread(show, *frame, raw, told)
         return show(*frame, raw, told)
 
@@ -421,18 +339,8 @@ class ChargePoint:
         self._told.extend(secrets_in(payload))
         shown = call_text(message_id, action, without_secrets(payload))
         now = datetime.now(UTC)
-        self.writer.note(
-            Message(self.known.charge_point_id, now, shown, CALL, "o", action, message_id)
-        )
+        self.writer.note(Message(self.charge_point_id, now, shown, CALL, "o", action, message_id))
         await self.websocket.send(call_text(message_id, action, payload))
-
-
-def _zone(known: Registration) -> tzinfo:
-    try:
-        return ZoneInfo(known.time_zone)
-    except (ZoneInfoNotFoundError, ValueError):
-        logger.warning("%s: no time zone %r, UTC is assumed", known.identity, known.time_zone)
-        return UTC
 
 
 def _address(websocket: ServerConnection) -> str:

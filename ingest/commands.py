@@ -151,7 +151,7 @@ class Commands:
 
     async def _work(self, charge_point: ChargePoint) -> None:
         """Send one command after the other until none is left."""
-        charge_point_id = charge_point.known.charge_point_id
+        charge_point_id = charge_point.charge_point_id
         try:
             await charge_point.settled(_BOOT_FIRST_S)
             while not charge_point.calls.closed:
@@ -209,7 +209,7 @@ class Commands:
 
     def _sending(self, charge_point: ChargePoint) -> dict[str, Any]:
         return {
-            "charge_point_id": charge_point.known.charge_point_id,
+            "charge_point_id": charge_point.charge_point_id,
             "opened_at": charge_point.opened_at,
             "replica_id": self.replica_id,
             "message_id": str(uuid.uuid4()),

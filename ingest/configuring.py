@@ -157,7 +157,7 @@ class Configuring:
 
     async def after_boot(self, charge_point: ChargePoint) -> None:
         """Bring the configuration to our wishes, as far as the charge point goes along."""
-        socket = (charge_point.known.charge_point_id, charge_point.opened_at)
+        socket = (charge_point.charge_point_id, charge_point.opened_at)
         if socket in self._under_way:
             return  # its Boot came twice
         self._under_way.add(socket)
@@ -179,7 +179,7 @@ class Configuring:
         try:
             async with self.pool.connection() as conn:
                 cursor = await conn.execute(
-                    _QUERIES["has_booted"], {"charge_point_id": charge_point.known.charge_point_id}
+                    _QUERIES["has_booted"], {"charge_point_id": charge_point.charge_point_id}
                 )
                 row = await cursor.fetchone()
             if row is None or not row[0]:
@@ -268,7 +268,7 @@ class Configuring:
         async with self.pool.connection() as conn:
             cursor = conn.cursor(row_factory=class_row(History))
             parameters = {
-                "charge_point_id": charge_point.known.charge_point_id,
+                "charge_point_id": charge_point.charge_point_id,
                 "asked_by": _ASKED_BY,
                 "key": _MEASURANDS_KEY,
             }
@@ -286,7 +286,7 @@ class Configuring:
         note: str | None = None,
     ) -> None:
         parameters = {
-            "charge_point_id": charge_point.known.charge_point_id,
+            "charge_point_id": charge_point.charge_point_id,
             "level": level,
             "measurands_at": datetime.now(UTC) if changed else None,
             "paused_until": paused_until,

@@ -99,14 +99,14 @@ def as_list(value: Any) -> list[Any]:
     return [] if value is None else [value]
 
 
-def choose(text: str | None, known: dict[str, str]) -> str | None:
+def choose(text: str | None, choices: dict[str, str]) -> str | None:
     """Return the standard's spelling of an enumeration value, whatever its case; else None."""
-    return None if text is None else known.get(text.lower())
+    return None if text is None else choices.get(text.lower())
 
 
-def choose_or_keep(text: str | None, known: dict[str, str]) -> str | None:
+def choose_or_keep(text: str | None, choices: dict[str, str]) -> str | None:
     """Return the standard's spelling, or the text itself where it is none of the standard's."""
-    return None if text is None else known.get(text.lower(), text)
+    return None if text is None else choices.get(text.lower(), text)
 
 
 def to_json(value: Any) -> str:

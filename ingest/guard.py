@@ -49,7 +49,7 @@ class GuardedConnection(ServerConnection):
     def name(self) -> str:
         """The charge point's identity once it is known, else its address."""
         admitted = getattr(self, "admitted", None)
-        return str(admitted.known.identity) if admitted else self.address
+        return str(admitted.registration.identity) if admitted else self.address
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         address = _peer(transport)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from ingest.facts import Meaning
-from ingest.meanings import OpenTransaction
+from ingest.situation import OpenTransaction
 
 
 @dataclass(slots=True)

@@ -6,8 +6,7 @@ again and blocks what is behind it).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -16,13 +15,12 @@ from ocpp.v16.enums import Action, ChargePointErrorCode, ChargePointStatus, Reas
 from ingest.facts import (
     Authorization,
     Boot,
-    Fact,
     Meaning,
     Report,
+    SetAside,
     StatusChange,
     TransactionStart,
     TransactionStop,
-    Undated,
     Verdict,
 )
 from ingest.fields import (
@@ -37,7 +35,8 @@ from ingest.fields import (
     to_json,
 )
 from ingest.frames import Call
-from ingest.readings import Reading, SetAside, read_meter_values
+from ingest.readings import read_meter_values
+from ingest.situation import Situation
 from ingest.timestamps import Instant, read_instant, wire_time
 
 
@@ -48,89 +47,7 @@ def _by_lower_case(enum: type[StrEnum]) -> dict[str, str]:
 _STATUSES = _by_lower_case(ChargePointStatus)
 _ERROR_CODES = _by_lower_case(ChargePointErrorCode)
 _REASONS = _by_lower_case(Reason)
-_NOT_CHARGING = {"Preparing", "Finishing"}  # a status in which a transaction is not yet, or over
-_REPEATS_FIRST = timedelta(minutes=10)  # what was not confirmed on the last socket comes by then
 _OF_THE_CENTRAL_SYSTEM = {action.value for action in Action}
-
-
-@dataclass(slots=True)
-class OpenTransaction:
-    """A transaction whose stop has not come.
-
-    Attributes:
-        ended_at: Its connector was free then: the stop is lost, or still to come.
-        has_booted: The charge point booted since the start.
-    """
-
-    connector_id: int
-    started_at: datetime
-    ended_at: datetime | None = None
-    has_booted: bool = False
-
-    def sees(self, change: StatusChange) -> None:
-        """Take note of a status of its connector."""
-        is_free = change.status == "Available"
-        is_anew = self.has_booted and change.status in _NOT_CHARGING
-        if (is_free or is_anew) and change.at > self.started_at:
-            self.ended_at = min(change.at, self.ended_at or change.at)
-
-
-@dataclass(slots=True)
-class Situation:
-    """What one charge point's socket knows when a CALL arrives.
-
-    Attributes:
-        zone: Of its timestamps without one.
-        open_transactions: By transaction id; kept by the socket, loaded when it opened.
-        heartbeat_interval: Seconds, told at boot.
-        opened_at: Of the socket; None where there is none.
-        signs: Whether a signing request (CSR in PEM) can be signed here.
-    """
-
-    zone: tzinfo = UTC
-    heartbeat_interval: int = 300
-    opened_at: datetime | None = None
-    signs: Callable[[str], bool] = lambda csr: False
-    open_transactions: dict[int, OpenTransaction] = field(default_factory=dict)
-
-    def transaction_at(self, connector_id: int, at: datetime) -> int | None:
-        """Return the open transaction of the connector that began last by then.
-
-        None where the connector was free since, and where two began at once: a connector holds
-        one, and we cannot tell which.
-        """
-        begun = [
-            (known.started_at, transaction_id)
-            for transaction_id, known in self.open_transactions.items()
-            if known.connector_id == connector_id and known.started_at <= at
-        ]
-        latest = max(begun, default=(at, None))
-        is_alone = sum(started_at == latest[0] for started_at, _ in begun) == 1
-        if not is_alone or latest[1] is None:
-            return None
-        ended_at = self.open_transactions[latest[1]].ended_at
-        return latest[1] if ended_at is None or at <= ended_at else None
-
-    def undated(self, readings: list[Reading], received_at: datetime) -> list[Fact]:
-        """Return a fact where some have no usable time and may be a repeat."""
-        for reading in readings:  # a plain loop: every MeterValues comes here
-            if reading.extra is not None and "clock" in reading.extra.get("flags", ()):
-                break
-        else:
-            return []
-        is_early = self.opened_at and received_at - self.opened_at <= _REPEATS_FIRST
-        return [Undated(self.opened_at if is_early else None)]
-
-    def note_status(self, change: StatusChange) -> None:
-        """Learn from a status which open transactions have ended without a stop."""
-        for known in self.open_transactions.values():
-            if known.connector_id == change.connector_id:
-                known.sees(change)
-
-    def note_boot(self) -> None:
-        """What was charging before a boot may not be any more: the next status says so."""
-        for known in self.open_transactions.values():
-            known.has_booted = True
 
 
 def meaning_of(call: Call, situation: Situation, received_at: datetime) -> Meaning:
@@ -259,8 +176,8 @@ def _meter_values(payload: dict[str, Any], situation: Situation, received_at: da
     if connector_id is None and written is not None:
         return _set_aside(f"no connector {written!r:.40}", payload)
     if connector_id is None:
-        known = situation.open_transactions.get(transaction_id or 0)
-        connector_id = known.connector_id if known else 0
+        transaction = situation.open_transactions.get(transaction_id or 0)
+        connector_id = transaction.connector_id if transaction else 0
     readings, aside = read_meter_values(
         payload.get("meterValue"),
         connector_id=connector_id,

@@ -36,8 +36,8 @@ class Operations:
         charge_point.follow_up = self.follow_up
         charge_point.calls.on_late = self.commands.take_late
         charge_point.situation.signs = self.signing.accepts
-        self.commands.welcome(charge_point.known.charge_point_id)
-        if self.configuring is not None and not charge_point.known.has_booted:
+        self.commands.welcome(charge_point.charge_point_id)
+        if self.configuring is not None and not charge_point.registration.has_booted:
             self._begin(charge_point, self.configuring.learn_identity(charge_point))
 
     def follow_up(self, charge_point: ChargePoint, call: Call) -> None:
@@ -51,7 +51,7 @@ class Operations:
 
     def _is_new(self, charge_point: ChargePoint, call: Call) -> bool:
         """Tell a request from its repeat, which is answered again but leads to nothing more."""
-        socket = (charge_point.known.charge_point_id, charge_point.opened_at)
+        socket = (charge_point.charge_point_id, charge_point.opened_at)
         if self._signed_for.get(socket) == call.message_id:
             return False
         self._signed_for.pop(socket, None)

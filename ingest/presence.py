@@ -112,7 +112,7 @@ class Presence:
 
     async def _ask_interval(self, charge_point: ChargePoint) -> None:
         """Somebody may have set a longer interval than we told at the boot."""
-        parameters = {"charge_point_id": charge_point.known.charge_point_id}
+        parameters = {"charge_point_id": charge_point.charge_point_id}
         async with self.pool.connection() as conn:
             cursor = await conn.execute(_QUERIES["heartbeat_interval"], parameters)
             row = await cursor.fetchone()
@@ -154,4 +154,4 @@ class Presence:
 
 
 def _socket_of(charge_point: ChargePoint) -> _Socket:
-    return charge_point.known.charge_point_id, charge_point.opened_at
+    return charge_point.charge_point_id, charge_point.opened_at

@@ -9,84 +9,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
+from ingest.facts import Reading, SetAside
 from ingest.fields import LARGEST_REGISTER, as_list, read_float, read_text, to_json
-from ingest.measurands import COLUMNS as COLUMNS
 from ingest.measurands import ENERGY, PLAUSIBLE_REGISTER, SUMMED, Place, place_of
 from ingest.timestamps import read_instant
 
 # Each day is a part of its own in the database: making thousands at once takes it minutes, and
 # more locks than it has. A queue of a month offline comes in many messages, hardly ever in one.
 MOST_DAYS = 32
-
-
-@dataclass(slots=True)
-class Reading:
-    """What a charge point measured at one connector, instant and context.
-
-    Attributes:
-        transaction_id: None outside a transaction.
-        context: Index into ``CONTEXTS``.
-        values: In the order of ``COLUMNS``, in base units; None where not sent.
-        extra: What has no column, by ``measurand[.phase][@location]`` in base units or with its
-            ``[unit]``; ``signed``: texts by the same names; ``flags``: what had to be assumed or
-            looked wrong; ``timestamp``, ``context``: as sent where not usable.
-    """
-
-    sampled_at: datetime
-    connector_id: int
-    transaction_id: int | None
-    context: int
-    values: list[float | None] = field(default_factory=lambda: [None] * len(COLUMNS))
-    extra: dict[str, Any] | None = None
-
-    def keep(self, name: str, value: Any) -> bool:
-        """Put a value beside the columns; False if the name has another value already."""
-        if self.extra is None:
-            self.extra = {}
-        return bool(self.extra.setdefault(name, value) == value)
-
-    def keep_signed(self, name: str, text: str) -> bool:
-        """Keep meter data that only its maker can verify, as it came."""
-        self.keep("signed", {})
-        assert self.extra is not None
-        return bool(self.extra["signed"].setdefault(name, text) == text)
-
-    def flag(self, *flags: str) -> None:
-        """Say what had to be assumed or looked wrong."""
-        self.keep("flags", [])
-        assert self.extra is not None
-        self.extra["flags"] += [flag for flag in flags if flag not in self.extra["flags"]]
-
-    def merge(self, other: "Reading") -> None:
-        """Take what the other part of the same instant adds; where it says otherwise, flag it."""
-        is_same = not any(
-            None not in pair and pair[0] != pair[1]
-            for pair in zip(self.values, other.values, strict=True)
-        )
-        self.values = [
-            mine if mine is not None else theirs
-            for mine, theirs in zip(self.values, other.values, strict=True)
-        ]
-        self.transaction_id = self.transaction_id or other.transaction_id
-        for name, value in (other.extra or {}).items():
-            if name == "flags":
-                self.flag(*value)
-            elif name == "signed":
-                is_same &= all([self.keep_signed(of, text) for of, text in value.items()])
-            elif name in ("context", "timestamp"):
-                self.keep(name, value)
-            else:
-                is_same &= self.keep(name, value)
-        if not is_same:
-            self.flag("conflict")
-
-
-@dataclass(frozen=True, slots=True)
-class SetAside:
-    """A piece that was confirmed but could not be read."""
-
-    reason: str
-    raw: str
 
 
 def read_meter_values(

@@ -10,8 +10,8 @@ from psycopg_pool import AsyncConnectionPool
 
 import sql
 from ingest.admission import Admitted
-from ingest.charge_point import Registration
 from ingest.database import DATABASE_AWAY
+from ingest.registration import Registration
 from ingest.writer import forget
 
 logger = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ class Registry:
 
     pool: AsyncConnectionPool
     accept_unknown: bool
-    _known: dict[str, Registration] = field(default_factory=dict)
+    _registered: dict[str, Registration] = field(default_factory=dict)
     _asked: dict[str, asyncio.Future[Registration | None]] = field(default_factory=dict)
     _asking: asyncio.Task[None] | None = None
     _digests: dict[int, str] = field(default_factory=dict)
@@ -43,32 +43,31 @@ class Registry:
         """Read the table, or one row of it, anew, and return what was read."""
         async with self.pool.connection() as conn:
             found = await self._ask(conn, "charge_points", charge_point_id=charge_point_id)
-        for known in found:
-            self._remember(known)
+        for row in found:
+            self._remember(row)
         return found
 
     async def find(self, identity: str) -> Registration | None:
         """Return the charge point if it may connect; a stranger is registered or listed."""
-        known = self._known.get(identity)
-        if known is None:
-            known = await self._meet(identity)  # it may have been approved this very moment
-        if known is None or known.registration != "registered":
+        registration = self._registered.get(identity)
+        if registration is None:
+            registration = await self._meet(identity)  # it may have been approved this very moment
+        if registration is None or registration.status != "registered":
             return None
-        return known
+        return registration
 
     async def stands_by(self, admitted: Admitted) -> bool:
         """Return whether a new password still counts: it may have been refused this very moment."""
         if admitted.new_password_hash is None:
             return True
-        found = await self.load(admitted.known.charge_point_id)
-        hashes = (f"{known.password_hash} {known.new_password_hash}" for known in found)
-        return any(admitted.new_password_hash in known.split() for known in hashes)
+        found = await self.load(admitted.registration.charge_point_id)
+        return any(admitted.new_password_hash in row.password_hashes for row in found)
 
     async def strengthen(self, admitted: Admitted) -> None:
         """Write down that a charge point used its new password, or a higher security profile."""
-        known = admitted.known
+        registration = admitted.registration
         parameters = {
-            "charge_point_id": known.charge_point_id,
+            "charge_point_id": registration.charge_point_id,
             "password_hash": admitted.new_password_hash,
             "security_profile": admitted.security_profile,
         }
@@ -76,13 +75,13 @@ class Registry:
             if admitted.new_password_hash is not None:
                 await conn.execute(_OPERATIONS["use_new_password"], parameters)
             await conn.execute(_OPERATIONS["raise_security_profile"], parameters)
-        await self.load(known.charge_point_id)
+        await self.load(registration.charge_point_id)
 
-    def keep_digest(self, known: Registration, digest: str) -> None:
+    def keep_digest(self, registration: Registration, digest: str) -> None:
         """Have the digest written down, with those of others; it may be lost, and is made again."""
-        self._digests[known.charge_point_id] = digest
-        if (newest := self._known.get(known.identity)) is not None:
-            self._known[known.identity] = replace(newest, password_digest=digest)
+        self._digests[registration.charge_point_id] = digest
+        if (newest := self._registered.get(registration.identity)) is not None:
+            self._registered[registration.identity] = replace(newest, password_digest=digest)
         if self._keeping is None or self._keeping.done():
             self._keeping = asyncio.create_task(self._keep_digests())
 
@@ -139,22 +138,22 @@ class Registry:
         """Find, and register or list whom nobody knows."""
         async with self.pool.connection() as conn:
             found = await self._ask(conn, "find_charge_points", identities=identities)
-            strangers = sorted(set(identities) - {known.identity for known in found})
+            strangers = sorted(set(identities) - {row.identity for row in found})
             if strangers and self.accept_unknown:
                 found += await self._ask(conn, "register_charge_points", identities=strangers)
             elif strangers:
                 parameters = {"identities": strangers, "most": _MOST_PENDING}
                 await conn.execute(_QUERIES["list_strangers"], parameters)
-        for known in found:
-            self._remember(known)
-        return {known.identity: known for known in found}
+        for row in found:
+            self._remember(row)
+        return {row.identity: row for row in found}
 
-    def _remember(self, known: Registration) -> None:
+    def _remember(self, registration: Registration) -> None:
         """Keep those who may connect; strangers are without number."""
-        if known.registration == "registered":
-            self._known[known.identity] = known
+        if registration.status == "registered":
+            self._registered[registration.identity] = registration
         else:
-            self._known.pop(known.identity, None)
+            self._registered.pop(registration.identity, None)
 
     async def _ask(
         self, conn: AsyncConnection, name: str, **parameters: object

@@ -9,9 +9,9 @@ from psycopg import Connection
 from psycopg.types.json import Jsonb
 
 import sql
-from ingest.facts import Undated
+from ingest.facts import Reading, Undated
 from ingest.items import Message
-from ingest.readings import COLUMNS, Reading
+from ingest.measurands import COLUMNS
 
 _QUERIES = sql.load("ingest")
 _MOST_COMPARED = 500  # readings without a time, in one batch, that may be repeats
@@ -45,8 +45,8 @@ def leave_out_repeats(conn: Connection, found: Sequence[tuple[Message, Undated]]
             "since": min(map(_since, rows)),
         },
     )
-    known = {position for (position,) in cursor.fetchall()}
-    for position in known | _said_before(rows, [id(message) for message, *_ in candidates]):
+    repeated = {position for (position,) in cursor.fetchall()}
+    for position in repeated | _said_before(rows, [id(message) for message, *_ in candidates]):
         message, repeat, _ = candidates[position]
         assert message.meaning is not None
         # Another list: the one before is needed again if the transaction fails.

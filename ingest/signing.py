@@ -66,7 +66,7 @@ class Signing:
         reason: str | None,
     ) -> None:
         parameters: dict[str, Any] = {
-            "charge_point_id": charge_point.known.charge_point_id,
+            "charge_point_id": charge_point.charge_point_id,
             "requested_at": datetime.now(UTC),
             "csr": csr,
             "status": "signed" if signed else "refused",
@@ -81,7 +81,7 @@ class Signing:
                 cursor = await conn.execute(
                     _QUERIES["queue_command"],
                     {
-                        "charge_point_id": charge_point.known.charge_point_id,
+                        "charge_point_id": charge_point.charge_point_id,
                         "action": "CertificateSigned",
                         "payload": Jsonb({"certificateChain": signed.chain}),
                         "requested_by": _ASKED_BY,

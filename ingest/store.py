@@ -15,6 +15,7 @@ import sql
 from ingest.facts import (
     Authorization,
     Boot,
+    Reading,
     Report,
     StatusChange,
     TransactionStart,
@@ -24,9 +25,9 @@ from ingest.facts import (
 )
 from ingest.frames import result_text
 from ingest.items import Closing, Item, Message, Opening
-from ingest.meanings import OpenTransaction
-from ingest.readings import COLUMNS, Reading
+from ingest.measurands import COLUMNS
 from ingest.repeats import leave_out_repeats
+from ingest.situation import OpenTransaction
 
 _QUERIES = sql.load("ingest")
 # Each day is a part of its own in the database, and making one takes it about 6 ms and some locks.
@@ -249,9 +250,9 @@ class Store:
             {"connections": Jsonb(rows), "replica_id": self._replica_id},
         )
         cursor = conn.execute(_QUERIES["open_transactions"], {"charge_point_ids": list(by_id)})
-        for charge_point_id, transaction_id, *known_of_it in cursor.fetchall():
-            known = OpenTransaction(*known_of_it)
-            by_id[charge_point_id].open_transactions[transaction_id] = known
+        for charge_point_id, transaction_id, *so_far in cursor.fetchall():
+            opened = OpenTransaction(*so_far)
+            by_id[charge_point_id].open_transactions[transaction_id] = opened
 
     def _close(self, conn: Connection, closings: list[Closing]) -> None:
         if closings:

@@ -24,10 +24,9 @@ from psycopg import Connection, errors
 
 import sql
 from ingest.database import KEEPALIVE
-from ingest.facts import Meaning, TransactionStart
+from ingest.facts import Meaning, SetAside, TransactionStart
 from ingest.frames import error_text
 from ingest.items import Item, Message
-from ingest.readings import SetAside
 from ingest.store import Store, TooManyDays
 
 logger = logging.getLogger(__name__)

@@ -363,15 +363,15 @@ WHERE
 -- name: charge_points
 -- The registry, whole or one of them.
 SELECT
-    charge_point_id, identity, registration, time_zone, password_hash, new_password_hash, password_digest,
-    security_profile, boot IS NOT NULL AS has_booted
+    charge_point_id, identity, registration AS status, time_zone, password_hash, new_password_hash,
+    password_digest, security_profile, boot IS NOT NULL AS has_booted
 FROM charge_point
 WHERE %(charge_point_id)s::integer IS NULL OR charge_point_id = %(charge_point_id)s;
 
 -- name: find_charge_points
 SELECT
-    charge_point_id, identity, registration, time_zone, password_hash, new_password_hash, password_digest,
-    security_profile, boot IS NOT NULL AS has_booted
+    charge_point_id, identity, registration AS status, time_zone, password_hash, new_password_hash,
+    password_digest, security_profile, boot IS NOT NULL AS has_booted
 FROM charge_point
 WHERE identity = ANY(%(identities)s);
 
@@ -381,7 +381,7 @@ INSERT INTO charge_point AS cp (identity)
 SELECT identity FROM unnest(%(identities)s::text[]) AS stranger (identity) ORDER BY identity
 ON CONFLICT (identity) DO UPDATE SET created_at = cp.created_at
 RETURNING
-    cp.charge_point_id, cp.identity, cp.registration, cp.time_zone, cp.password_hash, cp.new_password_hash,
+    cp.charge_point_id, cp.identity, cp.registration AS status, cp.time_zone, cp.password_hash, cp.new_password_hash,
     cp.password_digest, cp.security_profile, cp.boot IS NOT NULL AS has_booted;
 
 -- name: list_strangers

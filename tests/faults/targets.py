@@ -17,10 +17,11 @@ from flows.dojot_history import HistoryError, _is_unknown_device, _life_s, _seri
 from ingest.central_system import read_identity
 from ingest.credentials import read_basic
 from ingest.frames import Call, CallError, CallResult, Unreadable, clean, read_frame, result_text
-from ingest.meanings import OpenTransaction, Situation, meaning_of
+from ingest.meanings import meaning_of
 from ingest.redaction import without_secrets
 from ingest.relay.orders import NotAnOrder, UnusableOrder, read_orders
 from ingest.settings import Settings
+from ingest.situation import OpenTransaction, Situation
 from ingest.timestamps import wire_time
 
 _NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

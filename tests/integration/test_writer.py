@@ -10,9 +10,8 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from ingest.facts import Meaning, TransactionStart
+from ingest.facts import Meaning, Reading, TransactionStart
 from ingest.items import Closing, Message, Opening
-from ingest.readings import Reading
 from ingest.store import Store
 from ingest.writer import DatabaseAway, NotStored, Writer
 from testbench.embedded import EmbeddedPostgres, host

@@ -10,7 +10,8 @@ import pytest
 
 from ingest.frames import Call
 from ingest.items import Message
-from ingest.meanings import Situation, meaning_of
+from ingest.meanings import meaning_of
+from ingest.situation import Situation
 from ingest.writer import Writer
 from tests.integration.test_writer import db, writing
 

@@ -10,8 +10,8 @@ import pytest
 
 from ingest import admission as door
 from ingest.admission import Admission, Proof, Refused
-from ingest.charge_point import Registration
 from ingest.credentials import hash_password
+from ingest.registration import Registration
 from ingest.turns import Turns
 
 PEPPER = b"p" * 32

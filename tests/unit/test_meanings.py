@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from ingest.facts import Authorization, Boot, Report, StatusChange, TransactionStart, Verdict
 from ingest.frames import Call, read_frame
-from ingest.meanings import MEANINGS, OpenTransaction, Situation, meaning_of
+from ingest.meanings import MEANINGS, meaning_of
+from ingest.situation import OpenTransaction, Situation
 
 NOW = datetime(2026, 3, 1, 12, 0, 5, tzinfo=UTC)
 NOON = "2026-03-01T12:00:00Z"

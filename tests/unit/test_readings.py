@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest.facts import Reading
 from ingest.measurands import COLUMNS, CONTEXTS
-from ingest.readings import Reading, read_meter_values
+from ingest.readings import read_meter_values
 
 NOW = datetime(2026, 3, 1, 12, 0, 5, tzinfo=UTC)
 NOON = "2026-03-01T12:00:00Z"
