@@ -20,6 +20,7 @@ from ingest.calls import CallFailed
 from ingest.charge_point import ChargePoint
 from ingest.commands import Commands
 from ingest.database import DATABASE_AWAY
+from ingest.pace import Line, two_lines
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +43,9 @@ MEASURAND_LISTS = (_EIGHT, _EIGHT[:5], _EIGHT[:4], _EIGHT[:2])
 _BOOTS_OF_A_LOOP = 4
 _CHANGES_OF_A_LOOP = 8
 _PAUSE = timedelta(minutes=15)
-_MOST_AT_ONCE = 50
+_MOST_AT_ONCE = 50  # of those who answer; however long others take, they keep nobody waiting
 _GONE = ("ConnectionClosed", "Timeout")  # no refusal: there is nobody to talk to
+_UNABLE = ("NotImplemented", "NotSupported")  # to tell its configuration: it has none to change
 _SILENCE_BEFORE_TRIGGER_S = 10.0
 
 
@@ -152,45 +154,57 @@ class Configuring:
     pool: AsyncConnectionPool
     commands: Commands
     wishes: Mapping[str, str]
+    _introduced: set[int] = field(default_factory=set)
     _under_way: set[tuple[int, datetime]] = field(default_factory=set)
     _at_once: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MOST_AT_ONCE))
+    _first: Line = field(init=False)
+    _further: Line = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._first, self._further = two_lines(self.pool)
+
+    def knows(self, charge_point: ChargePoint) -> bool:
+        """Return whether a charge point said who it is, or need not be asked again."""
+        is_introduced = charge_point.charge_point_id in self._introduced
+        return is_introduced or charge_point.registration.has_booted
 
     async def after_boot(self, charge_point: ChargePoint) -> None:
         """Bring the configuration to our wishes, as far as the charge point goes along."""
+        self._introduced.add(charge_point.charge_point_id)
         socket = (charge_point.charge_point_id, charge_point.opened_at)
         if socket in self._under_way:
             return  # its Boot came twice
         self._under_way.add(socket)
-        async with self._at_once:
-            try:
-                await self._configure(charge_point)
-            except CallFailed as exc:
-                logger.info("%s: not configured: %s", charge_point.identity, exc)
-            except DATABASE_AWAY as exc:
-                logger.warning("%s: not configured: %s", charge_point.identity, str(exc).strip())
-            finally:
-                self._under_way.discard(socket)
+        try:
+            await self._configure(charge_point)
+        except CallFailed as exc:
+            logger.info("%s: not configured: %s", charge_point.identity, exc)
+        except DATABASE_AWAY as exc:
+            logger.warning("%s: not configured: %s", charge_point.identity, str(exc).strip())
+        finally:
+            self._under_way.discard(socket)
 
     async def learn_identity(self, charge_point: ChargePoint) -> None:
         """Ask a charge point for its BootNotification once if it never sent us one."""
         await charge_point.settled(_SILENCE_BEFORE_TRIGGER_S)
-        if charge_point.has_booted or charge_point.calls.closed:
+        if self.knows(charge_point):
             return
         try:
-            async with self.pool.connection() as conn:
-                cursor = await conn.execute(
-                    _QUERIES["has_booted"], {"charge_point_id": charge_point.charge_point_id}
-                )
-                row = await cursor.fetchone()
-            if row is None or not row[0]:
+            await self._first.turn(charge_point.calls)
+            if not self.knows(charge_point) and not await self._has_booted(charge_point):
                 payload = {"requestedMessage": "BootNotification"}
                 await self.commands.ask(charge_point, "TriggerMessage", payload, "never booted")
         except CallFailed as exc:
             logger.info("%s: does not say who it is: %s", charge_point.identity, exc)
+            if exc.code == "ConnectionClosed":
+                return  # the next socket will be asked
         except DATABASE_AWAY as exc:
             logger.warning("%s: not asked who it is: %s", charge_point.identity, str(exc).strip())
+            return
+        self._introduced.add(charge_point.charge_point_id)
 
     async def _configure(self, charge_point: ChargePoint) -> None:
+        await self._first.turn(charge_point.calls)
         history = await self._history(charge_point)
         decision = decide(history, datetime.now(UTC))
         if decision.level is None:
@@ -198,16 +212,23 @@ class Configuring:
         if decision.pause_until is not None:
             await self._shorten(charge_point, history, decision.level, decision.pause_until)
             return
-        keys = await self._read(charge_point)
+        keys = await self._get(charge_point, {}, _UNABLE)
+        async with self._at_once:
+            await self._bring(charge_point, decision.level, keys)
+
+    async def _bring(self, charge_point: ChargePoint, level: int, keys: Keys) -> None:
+        """Change what differs from our wishes, and read it back."""
+        keys = await self._complete(charge_point, keys)
         asked = [
             name
             for name, wanted in self.wishes.items()
             if differs(name, wanted, keys) and await self._change(charge_point, name, wanted)
         ]
-        if await self._set_measurands(charge_point, decision.level, keys):
+        if await self._set_measurands(charge_point, level, keys):
             asked.append(_MEASURANDS_KEY)
-        await self._save(charge_point, decision.level, _MEASURANDS_KEY in asked)
+        await self._save(charge_point, level, _MEASURANDS_KEY in asked)
         if asked:
+            await self._further.turn(charge_point.calls)
             await self.commands.ask(charge_point, "GetConfiguration", {"key": asked}, _ASKED_BY)
 
     async def _shorten(
@@ -220,29 +241,32 @@ class Configuring:
         note = f"{boots} boots within minutes of a new list of measurands"
         await self._save(charge_point, level, changed, until, note)
 
-    async def _read(self, charge_point: ChargePoint) -> Keys:
-        """Read all keys, and by name those that a long list was cut short of."""
-        keys = await self._get(charge_point, {})
+    async def _complete(self, charge_point: ChargePoint, keys: Keys) -> Keys:
+        """Read by name what a long list was cut short of."""
         names = [*self.wishes, _MEASURANDS_KEY]
         missing = [name for name in names if keys.get(name) is None and not keys.lacks(name)]
         if not missing:
             return keys
+        await self._further.turn(charge_point.calls)
         more = await self._get(charge_point, {"key": missing})
         return Keys({**keys.values, **more.values}, keys.unknown | more.unknown)
 
-    async def _get(self, charge_point: ChargePoint, payload: dict[str, Any]) -> Keys:
-        """Return what the charge point tells, nothing where it refuses to."""
+    async def _get(
+        self, charge_point: ChargePoint, payload: dict[str, Any], ends: tuple[str, ...] = ()
+    ) -> Keys:
+        """Return what the charge point tells; nothing where it refuses, but for what ``ends``."""
         try:
             return read_keys(
                 await self.commands.ask(charge_point, "GetConfiguration", payload, _ASKED_BY)
             )
         except CallFailed as exc:
-            if exc.code in _GONE:
+            if exc.code in (*_GONE, *ends):
                 raise
             return Keys({})
 
     async def _change(self, charge_point: ChargePoint, name: str, wanted: str) -> bool:
         """Return whether the charge point took the value."""
+        await self._further.turn(charge_point.calls)
         payload = {"key": name, "value": wanted}
         try:
             response = await self.commands.ask(
@@ -263,6 +287,13 @@ class Configuring:
             if await self._change(charge_point, _MEASURANDS_KEY, wanted):
                 return True
         return False
+
+    async def _has_booted(self, charge_point: ChargePoint) -> bool:
+        """Ask the table: another replica may have met it."""
+        parameters = {"charge_point_id": charge_point.charge_point_id}
+        async with self.pool.connection() as conn:
+            row = await (await conn.execute(_QUERIES["has_booted"], parameters)).fetchone()
+        return row is not None and bool(row[0])
 
     async def _history(self, charge_point: ChargePoint) -> History:
         async with self.pool.connection() as conn:

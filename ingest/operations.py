@@ -37,7 +37,7 @@ class Operations:
         charge_point.calls.on_late = self.commands.take_late
         charge_point.situation.signs = self.signing.accepts
         self.commands.welcome(charge_point.charge_point_id)
-        if self.configuring is not None and not charge_point.registration.has_booted:
+        if self.configuring is not None and not self.configuring.knows(charge_point):
             self._begin(charge_point, self.configuring.learn_identity(charge_point))
 
     def follow_up(self, charge_point: ChargePoint, call: Call) -> None:

@@ -46,20 +46,21 @@ class Keyed:
     """A charge point with some keys; notes the order of what it sends and gets.
 
     Attributes:
-        refuses: Values of ChangeConfiguration answered Rejected, the CALLERROR for GetConfiguration
-            under its action.
+        refuses: Values of ChangeConfiguration answered Rejected.
+        error: Of the CALLERROR that answers GetConfiguration.
     """
 
     keys: dict[str, str]
     refuses: set[str] = field(default_factory=set)
+    error: str | None = None
     asked: list[tuple[str, Any]] = field(default_factory=list)
 
     def answer(self, action: str, payload: Mapping[str, Any]) -> dict[str, Any]:
         match action:
             case "GetConfiguration":
                 self.asked.append((action, payload.get("key")))
-                if action in self.refuses:
-                    raise CallError("NotSupported")
+                if self.error is not None:
+                    raise CallError(self.error)
                 return self._told(payload.get("key"))
             case "ChangeConfiguration":
                 key, value = payload["key"], payload["value"]
@@ -177,10 +178,19 @@ async def test_missing_keys_and_a_refusal_to_tell_are_borne(asking: Network) -> 
     async with booted(asking, lacking):
         pass
     assert lacking.changes == {"MeterValueSampleInterval": "10"}
-    silent = Keyed(plain_keys(), refuses={"GetConfiguration"})
-    async with booted(asking, silent):
+    hiccup = Keyed(plain_keys(), error="InternalError")
+    async with booted(asking, hiccup):
         pass
-    assert silent.keys[MEASURANDS] == BENCH
+    assert hiccup.keys[MEASURANDS] == BENCH
+
+
+@pytest.mark.parametrize("error", ["NotImplemented", "NotSupported"])
+async def test_who_cannot_be_configured_is_asked_once(asking: Network, error: str) -> None:
+    keyed = Keyed(plain_keys(), error=error)
+    async with asking.charge_point(on_call=keyed.answer) as charge_point:
+        await charge_point.call("BootNotification", BOOT)
+        await asyncio.sleep(1)
+    assert keyed.asked == [("GetConfiguration", None)]
 
 
 async def test_the_answer_to_the_boot_comes_first(asking: Network) -> None:
@@ -226,16 +236,19 @@ async def test_a_loop_is_also_seen_where_each_boot_forgets(asking: Network) -> N
     assert keyed.changes == {MEASURANDS: ",".join(BENCH.split(",")[:5])}
 
 
-async def test_who_never_booted_is_asked_to(asking: Network) -> None:
+async def test_who_never_booted_is_asked_to_once(asking: Network) -> None:
+    identity = asking.new_identity()
     received: list[Any] = []
 
     def answer(action: str, payload: Mapping[str, Any]) -> dict[str, Any]:
         received.append((action, payload))
-        return {"status": "Accepted"}
+        raise CallError("NotImplemented")
 
-    async with asking.charge_point(on_call=answer):
+    async with asking.charge_point(identity, on_call=answer):
         await until(lambda: received, "nobody asked", seconds=30)
-        assert received == [("TriggerMessage", {"requestedMessage": "BootNotification"})]
+    async with asking.charge_point(identity, on_call=answer):
+        await asyncio.sleep(11)  # as long as the first socket was waited for, and a second
+    assert received == [("TriggerMessage", {"requestedMessage": "BootNotification"})]
 
 
 async def test_operators_changes_are_read_back(asking: Network) -> None:
