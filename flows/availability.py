@@ -10,7 +10,8 @@ from flows.database import Connection, ask, ask_one, build, do, now, prepare
 from flows.dropped import dropped_before, note
 from flows.runs import Outcome
 from flows.scope import Scope, charge_point_ids
-from flows.turns import alone, lock_batch
+from flows.turns import lock_batch
+from flows.windows import forget, take
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 # A connection may be found closed a little later than it was, also across midnight.
@@ -20,9 +21,9 @@ _CONNECTOR_DAYS = 30_000  # computed in one step
 
 def compute(conn: Connection, scope: Scope) -> Outcome:
     """Compute the days the facts touched, and today; or the local days of the scope's window."""
-    as_of, claimed_until = now(conn)
+    as_of = now(conn)
     if scope.is_incremental:
-        found = _touched(conn, as_of, claimed_until)
+        found = _touched(conn, as_of)
     else:
         numbers = charge_point_ids(conn, scope)
         found = ask(
@@ -43,8 +44,7 @@ def compute(conn: Connection, scope: Scope) -> Outcome:
     if not scope.dry_run:
         _put_together(conn, found)
         if scope.is_incremental:
-            with alone(conn):
-                do(conn, "forget_windows", flow="availability", claimed_until=claimed_until)
+            forget(conn, "availability")
             do(conn, "move_watermark", flow="availability", done_until=as_of)
     return Outcome(
         {"days": len(found), "connector_days": rows, "beyond_retention": beyond},
@@ -52,10 +52,11 @@ def compute(conn: Connection, scope: Scope) -> Outcome:
     )
 
 
-def _touched(conn: Connection, as_of: datetime, claimed_until: datetime) -> list[DictRow]:
+def _touched(conn: Connection, as_of: datetime) -> list[DictRow]:
+    take(conn, "availability")
     mark = ask(conn, "watermark", flow="availability")
     since = mark[0]["done_until"] - _LOOK_BACK if mark else _LONG_AGO
-    return ask(conn, "availability_days", claimed_until=claimed_until, since=since, as_of=as_of)
+    return ask(conn, "availability_days", since=since, as_of=as_of)
 
 
 def _groups(found: Sequence[DictRow]) -> Iterator[tuple[list[int], list[date]]]:

@@ -9,14 +9,16 @@ from flows.database import Connection, ask, ask_one, build, do, now
 from flows.dropped import dropped_before
 from flows.runs import Outcome
 from flows.scope import Scope, charge_point_ids
-from flows.turns import alone, lock_batch
+from flows.turns import lock_batch
+from flows.windows import forget, take
 
 
 def compute(conn: Connection, scope: Scope) -> Outcome:
     """Compute the days whose sessions or tariffs changed, or those of the scope's window."""
-    as_of, claimed_until = now(conn)
+    as_of = now(conn)
     if scope.is_incremental:
-        found = ask(conn, "consumption_days", claimed_until=claimed_until)
+        take(conn, "consumption")
+        found = ask(conn, "consumption_days")
     else:
         numbers = charge_point_ids(conn, scope)
         found = ask(
@@ -28,8 +30,7 @@ def compute(conn: Connection, scope: Scope) -> Outcome:
         )
     rows = sum(_compute_day(conn, row, scope.dry_run) for row in found)
     if scope.is_incremental and not scope.dry_run:
-        with alone(conn):
-            do(conn, "forget_windows", flow="consumption", claimed_until=claimed_until)
+        forget(conn, "consumption")
         do(conn, "move_watermark", flow="consumption", done_until=as_of)
     return Outcome(
         {"days": len(found), "connector_days": rows},

@@ -43,7 +43,7 @@ def connect(url: str) -> Iterator[Connection]:
         autocommit=True,
         prepare_threshold=None,
         connect_timeout=10,
-        options="-c role=eletroposto_flows -c timezone=UTC -c jit=off",
+        options="-c role=eletroposto_flows -c timezone=UTC -c jit=off -c temp_buffers=64MB",
         application_name="eletroposto flows",
         row_factory=dict_row,
     ) as conn:
@@ -97,14 +97,13 @@ def prepare(conn: Connection) -> None:
     """Give the current transaction the memory that sorting a day of readings wants."""
     statements: Sequence[LiteralString] = (
         "SET LOCAL work_mem = '256MB'",
-        "SET LOCAL temp_buffers = '64MB'",
         "SET LOCAL max_parallel_workers_per_gather = 0",
     )
     for statement in statements:
         conn.execute(statement)
 
 
-def now(conn: Connection) -> tuple[datetime, datetime]:
-    """Return the time of the database, and up to when work is taken on by this run."""
-    row = ask_one(conn, "clock")
-    return row["now"], row["claimed_until"]
+def now(conn: Connection) -> datetime:
+    """Return the time of the database."""
+    at: datetime = ask_one(conn, "clock")["now"]
+    return at

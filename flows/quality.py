@@ -8,7 +8,8 @@ from flows import days
 from flows.database import Connection, ask, do, now
 from flows.runs import Outcome
 from flows.scope import Scope, charge_point_ids
-from flows.turns import alone, lock_batch
+from flows.turns import lock_batch
+from flows.windows import forget, take
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _LOOK_BACK = timedelta(minutes=10)  # a fact is visible only some time after its received_at
@@ -24,9 +25,10 @@ _SEARCHES = (
 
 def compute(conn: Connection, scope: Scope) -> Outcome:
     """Look at the days whose facts changed, or those of the scope's window. Corrects nothing."""
-    as_of, claimed_until = now(conn)
+    as_of = now(conn)
     if scope.is_incremental:
-        found = ask(conn, "quality_days", claimed_until=claimed_until, since=_since(conn))
+        take(conn, "quality")
+        found = ask(conn, "quality_days", since=_since(conn))
     else:
         numbers = charge_point_ids(conn, scope)
         found = ask(
@@ -38,8 +40,7 @@ def compute(conn: Connection, scope: Scope) -> Outcome:
         )
     rows = sum(_look_at_day(conn, row, scope.dry_run) for row in found)
     if scope.is_incremental and not scope.dry_run:
-        with alone(conn):
-            do(conn, "forget_windows", flow="quality", claimed_until=claimed_until)
+        forget(conn, "quality")
         do(conn, "move_watermark", flow="quality", done_until=as_of)
     return Outcome(
         {"days": len(found), "findings": rows},

@@ -17,6 +17,7 @@ from flows.runs import Compute, Outcome
 from flows.scope import Scope, ScopeError, charge_point_ids
 from flows.settings import Settings
 from flows.sought_readings import HOUR, Ours, read_ours
+from flows.windows import forget, take
 
 logger = logging.getLogger(__name__)
 
@@ -55,25 +56,25 @@ class _Reconciliation:
         self._problem = ""  # why DOJOT cannot be asked at all
 
     def carry_out(self, conn: Connection) -> Outcome:
-        as_of, claimed_until = now(conn)
+        as_of = now(conn)
         try:
             self._tenant = self._history.tenant()
         except HistoryError as exc:
             self._problem = str(exc)
             logger.warning("%s", exc)
         # An hour that was touched just now has readings that may be on their way.
-        claimed_until = min(claimed_until, self._settled(as_of))
-        found = self._hours(conn, as_of, claimed_until)
+        take(conn, "reconcile_dojot", self._settled(as_of))
+        found = self._hours(conn, as_of)
         shares = [found[start::_THREADS] for start in range(_THREADS)]
         with ThreadPoolExecutor(_THREADS) as pool:
             rows = [row for rows in pool.map(self._reconcile, shares) for row in rows]
         is_complete = self._scope.is_incremental and not self._scope.charge_points
         if is_complete and not self._scope.dry_run:
-            do(conn, "forget_windows", flow="reconcile_dojot", claimed_until=claimed_until)
+            forget(conn, "reconcile_dojot")
             do(conn, "move_watermark", flow="reconcile_dojot", done_until=as_of)
         return _outcome(rows, self._settings.missing_tolerated_percent)
 
-    def _hours(self, conn: Connection, as_of: datetime, claimed_until: datetime) -> list[DictRow]:
+    def _hours(self, conn: Connection, as_of: datetime) -> list[DictRow]:
         oldest = self._oldest(as_of)
         settled = self._settled(as_of)
         mark = ask(conn, "watermark", flow="reconcile_dojot")
@@ -91,7 +92,7 @@ class _Reconciliation:
             since=max(since, oldest),
             until=min(settled, self._scope.end or settled),
             oldest=oldest,
-            claimed_until=claimed_until,
+            settled=settled,
             with_unsettled=self._scope.is_incremental,
         )
 

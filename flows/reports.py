@@ -17,7 +17,7 @@ def compute(conn: Connection, scope: Scope) -> Outcome:
 
     When a month ends a quarter, the quarterly export of its three months is written too.
     """
-    as_of, _ = now(conn)
+    as_of = now(conn)
     numbers = charge_point_ids(conn, scope)
     written = 0
     months = list(_months(scope, as_of.astimezone(LOCAL).date()))

@@ -13,7 +13,7 @@ _RUNS_KEPT = timedelta(days=90)
 
 def compute(conn: Connection, scope: Scope) -> Outcome:
     """Drop the chunks beyond each hypertable's limit, unless a flow has still to read them."""
-    as_of, _ = now(conn)
+    as_of = now(conn)
     rows = [_drop(conn, limit, as_of, scope.dry_run) for limit in ask(conn, "retention_limits")]
     dropped = {str(row["hypertable"]): int(row["chunks"]) for row in rows}
     what = "would be dropped" if scope.dry_run else "dropped"

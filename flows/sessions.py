@@ -12,7 +12,8 @@ from flows.database import Connection, ask, ask_one, build, connect_beside, do, 
 from flows.dropped import note, sessions_beyond
 from flows.runs import Outcome
 from flows.scope import Scope, charge_point_ids
-from flows.turns import alone, lock_sessions
+from flows.turns import lock_sessions
+from flows.windows import forget, take
 
 logger = logging.getLogger(__name__)
 
@@ -25,24 +26,22 @@ _SPAN = timedelta(days=31)
 
 def compute(conn: Connection, scope: Scope) -> Outcome:
     """Compute sessions anew: those the facts changed, or those begun in the scope's window."""
-    as_of, claimed_until = now(conn)
-    rows = _changed(conn, as_of, claimed_until) if scope.is_incremental else _between(conn, scope)
+    as_of = now(conn)
+    rows = _changed(conn, as_of) if scope.is_incremental else _between(conn, scope)
     stored, beyond = _compute_all(conn, rows, as_of, scope.dry_run)
     if scope.is_incremental and not scope.dry_run:
-        with alone(conn):
-            do(conn, "forget_windows", flow="sessions", claimed_until=claimed_until)
+        forget(conn, "sessions")
         do(conn, "move_watermark", flow="sessions", done_until=as_of)
     kept = "would be computed" if scope.dry_run else "computed"
     verdict = f"{stored} sessions {kept}{note('sessions', beyond)}"
     return Outcome({"sessions": stored, "beyond_retention": beyond}, verdict)
 
 
-def _changed(conn: Connection, as_of: datetime, claimed_until: datetime) -> list[DictRow]:
+def _changed(conn: Connection, as_of: datetime) -> list[DictRow]:
+    take(conn, "sessions")
     mark = ask(conn, "watermark", flow="sessions")
     since = mark[0]["done_until"] - _LOOK_BACK if mark else _LONG_AGO
-    return ask(
-        conn, "sessions_to_compute", changed_since=since, as_of=as_of, claimed_until=claimed_until
-    )
+    return ask(conn, "sessions_to_compute", changed_since=since, as_of=as_of)
 
 
 def _between(conn: Connection, scope: Scope) -> list[DictRow]:

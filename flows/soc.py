@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from flows.database import Connection, ask, ask_one, do, now
+from flows.database import Connection, ask, ask_one, build, do, now
 from flows.dropped import note, sessions_beyond
 from flows.runs import Outcome
 from flows.scope import Scope, charge_point_ids
@@ -15,9 +15,10 @@ _SPAN = timedelta(days=4)  # each session looks into every chunk of its batch
 
 def compute(conn: Connection, scope: Scope) -> Outcome:
     """Compute the state of charge of sessions computed anew, or begun in the scope's window."""
-    _, claimed_until = now(conn)
+    as_of = now(conn)
     if scope.is_incremental:
-        rows = ask(conn, "soc_work", claimed_until=claimed_until)
+        build(conn, "make_taken_session", flow="soc")
+        rows = ask(conn, "soc_work")
     else:
         numbers = charge_point_ids(conn, scope)
         rows = ask(
@@ -28,8 +29,8 @@ def compute(conn: Connection, scope: Scope) -> Outcome:
     stored = sum(_store(conn, batch, scope.dry_run) for batch in batches(wanted, _BATCH, _SPAN))
     if scope.is_incremental and not scope.dry_run:
         with alone(conn):
-            do(conn, "forget_sessions", flow="soc", claimed_until=claimed_until)
-        do(conn, "move_watermark", flow="soc", done_until=claimed_until)
+            do(conn, "forget_sessions", flow="soc")
+        do(conn, "move_watermark", flow="soc", done_until=as_of)
     verdict = f"state of charge in {stored} of {len(wanted)} sessions"
     return Outcome(
         {"sessions": len(wanted), "with_soc": stored, "beyond_retention": len(beyond)},

@@ -29,14 +29,37 @@ handed AS (
 DELETE FROM touched_window
 WHERE marked_at < now() - INTERVAL '2 minutes';
 
+-- name: make_taken_work
+-- What a run sees of the work that waits, written down: a clock could not tell it from what was stamped
+-- before the run began and committed after it looked.
+CREATE TEMPORARY TABLE taken_work AS
+SELECT work.charge_point_id, work.hour, work.claimed_at
+FROM touched_work AS work
+WHERE work.flow = %(flow)s AND (%(claimed_until)s::timestamptz IS NULL OR work.claimed_at <= %(claimed_until)s);
+
+-- name: make_taken_session
+CREATE TEMPORARY TABLE taken_session AS
+SELECT work.transaction_id, work.claimed_at
+FROM session_work AS work
+WHERE work.flow = %(flow)s;
+
 -- name: forget_windows
--- Drop the work that was done, unless it was handed over again meanwhile.
-DELETE FROM touched_work
-WHERE flow = %(flow)s AND claimed_at <= %(claimed_until)s;
+-- Drop the work that was taken, unless it was handed over again meanwhile.
+DELETE FROM touched_work AS work
+USING taken_work AS taken
+WHERE
+    work.flow = %(flow)s
+    AND work.charge_point_id = taken.charge_point_id
+    AND work.hour = taken.hour
+    AND work.claimed_at = taken.claimed_at;
 
 -- name: forget_sessions
-DELETE FROM session_work
-WHERE flow = %(flow)s AND claimed_at <= %(claimed_until)s;
+DELETE FROM session_work AS work
+USING taken_session AS taken
+WHERE
+    work.flow = %(flow)s
+    AND work.transaction_id = taken.transaction_id
+    AND work.claimed_at = taken.claimed_at;
 
 -- name: watermark
 SELECT wm.done_until FROM flow_watermark AS wm WHERE wm.flow = %(flow)s;
@@ -46,7 +69,7 @@ INSERT INTO flow_watermark AS wm (flow, done_until) VALUES (%(flow)s, %(done_unt
 ON CONFLICT (flow) DO UPDATE SET done_until = greatest(wm.done_until, excluded.done_until), updated_at = now();
 
 -- name: clock
-SELECT now() AS now, clock_timestamp() AS claimed_until;
+SELECT now() AS now;
 
 -- name: take_turn
 -- One run at a time: the second waits.

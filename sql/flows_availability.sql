@@ -5,8 +5,7 @@
 -- them and its neighbours, where no status tells; and for every charge point the days since the last run.
 WITH touched AS (
     SELECT work.charge_point_id, local_day(work.hour) AS day
-    FROM touched_work AS work
-    WHERE work.flow = 'availability' AND work.claimed_at <= %(claimed_until)s
+    FROM taken_work AS work
     GROUP BY work.charge_point_id, local_day(work.hour)
 ),
 

@@ -2,8 +2,7 @@
 
 -- name: consumption_days
 SELECT local_day(work.hour) AS day, array_agg(DISTINCT work.charge_point_id) AS charge_point_ids
-FROM touched_work AS work
-WHERE work.flow = 'consumption' AND work.claimed_at <= %(claimed_until)s
+FROM taken_work AS work
 GROUP BY local_day(work.hour)
 ORDER BY local_day(work.hour);
 

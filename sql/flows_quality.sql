@@ -6,8 +6,7 @@
 SELECT seen.day, array_agg(DISTINCT seen.charge_point_id) AS charge_point_ids
 FROM (
     SELECT local_day(work.hour) AS day, work.charge_point_id
-    FROM touched_work AS work
-    WHERE work.flow = 'quality' AND work.claimed_at <= %(claimed_until)s
+    FROM taken_work AS work
     UNION ALL
     SELECT local_day(aside.received_at), aside.charge_point_id
     FROM set_aside AS aside

@@ -39,8 +39,8 @@ wanted AS (
     CROSS JOIN generate_series(date_trunc('hour', usual.since), %(until)s, INTERVAL '1 hour') AS hour (hour)
     UNION
     SELECT work.charge_point_id, work.hour
-    FROM touched_work AS work
-    WHERE work.flow = 'reconcile_dojot' AND work.claimed_at <= %(claimed_until)s AND %(with_unsettled)s
+    FROM taken_work AS work
+    WHERE %(with_unsettled)s
     UNION
     SELECT rec.charge_point_id, rec.window_start
     FROM reconciliation AS rec
@@ -59,7 +59,7 @@ WHERE
     AND NOT (%(with_unsettled)s AND EXISTS (
         SELECT FROM touched_work AS young
         WHERE
-            young.flow = 'reconcile_dojot' AND young.claimed_at > %(claimed_until)s
+            young.flow = 'reconcile_dojot' AND young.claimed_at > %(settled)s
             AND young.charge_point_id = wanted.charge_point_id AND young.hour = wanted.hour
     ))
 GROUP BY device.charge_point_id, device.identity, device.device_id

@@ -11,8 +11,7 @@ WITH changed AS (
 
 touched AS (
     SELECT work.charge_point_id, work.hour
-    FROM touched_work AS work
-    WHERE work.flow = 'sessions' AND work.claimed_at <= %(claimed_until)s
+    FROM taken_work AS work
 )
 
 SELECT changed.transaction_id, changed.started_at, changed.charge_point_id FROM changed

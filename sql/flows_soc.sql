@@ -2,9 +2,8 @@
 
 -- name: soc_work
 SELECT ses.transaction_id, ses.started_at
-FROM session_work AS work
+FROM taken_session AS work
 INNER JOIN session AS ses ON work.transaction_id = ses.transaction_id
-WHERE work.flow = 'soc' AND work.claimed_at <= %(claimed_until)s
 ORDER BY ses.started_at, ses.transaction_id;
 
 -- name: store_soc

@@ -8,11 +8,13 @@ from typing import Any
 import psycopg
 import pytest
 
-from flows import sessions
+from flows import consumption, runs, sessions, soc
 from flows.catalogue import carry_out
+from flows.runs import Compute
 from flows.scope import Scope, ScopeError
 from flows.settings import Settings
 from tests.flow_facts import NOON, Facts, some_days
+from tests.waiting import wait_until
 
 WINDOW = {"start": NOON - timedelta(days=4), "end": NOON + timedelta(days=1)}
 
@@ -40,6 +42,46 @@ def test_a_run_of_what_is_new_is_skipped_while_another_is_at_it(facts: Facts):
     assert said == {"soc": "skipped: another run of it has not ended"}
     assert facts.rows("SELECT * FROM report.flow_run") == []
     assert "skipped" not in verdicts(facts, "soc")["soc"]
+
+
+@pytest.mark.parametrize(
+    "flow, compute, work, columns, values",
+    [
+        (
+            "consumption",
+            consumption.compute,
+            "touched_work",
+            "charge_point_id, hour",
+            "1, '2026-03-01T03:00Z'",
+        ),
+        ("soc", soc.compute, "session_work", "transaction_id", "1"),
+    ],
+)
+def test_work_committed_after_a_run_looked_is_left_to_the_next(
+    facts: Facts, flow: str, compute: Compute, work: str, columns: str, values: str
+):
+    with psycopg.connect(facts.url) as late, psycopg.connect(facts.url, autocommit=True) as gate:
+        late.execute(f"INSERT INTO {work} (flow, {columns}) VALUES ('{flow}', {values})")
+        gate.execute("SELECT pg_advisory_lock(hashtext('eletroposto flows'), 0)")
+        with ThreadPoolExecutor(1) as pool:
+            run = pool.submit(runs.run, facts.url, flow, Scope(), compute)
+            wait_until(lambda: _waits_to_forget(facts), "the run does not come to forget")
+            late.commit()
+            gate.execute("SELECT pg_advisory_unlock_all()")
+            run.result(20)
+
+    assert len(facts.rows(f"SELECT * FROM {work}")) == 1
+    verdicts(facts, flow)
+    assert facts.rows(f"SELECT * FROM {work}") == []
+
+
+def _waits_to_forget(facts: Facts) -> bool:
+    return bool(
+        facts.rows(
+            "SELECT FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+    )
 
 
 def test_windows_of_a_flow_take_turns_and_leave_the_schedule_alone(facts: Facts):
