@@ -1,33 +1,338 @@
--- The meaning of a column is written once, at its table; the views that pass it on say the same. Runs after every
--- upgrade, since any migration may bring a view.
+-- What the columns mean. Runs after every upgrade, since any migration may bring a column or a view.
+-- A column that has no comment of its own gets the meaning of its name: first that of (table, name), then, in a view,
+-- what its table says, at last that of the name alone. `tests/integration/test_migrations.py` finds one without.
 
 DO $$
 DECLARE
-    passed_on record;
+    kind_of "char";
+    found record;
 BEGIN
-    FOR passed_on IN
-        SELECT DISTINCT ON (shown.table_name, shown.column_name)
-            shown.table_name, shown.column_name, col_description(source.oid, att.attnum) AS meaning
-        FROM information_schema.columns AS shown
-        INNER JOIN information_schema.view_column_usage AS used
-            ON
-                shown.table_schema = used.view_schema
-                AND shown.table_name = used.view_name
-                AND shown.column_name = used.column_name
-        INNER JOIN pg_class AS source ON used.table_name = source.relname
-        INNER JOIN pg_namespace AS place ON source.relnamespace = place.oid AND used.table_schema = place.nspname
-        INNER JOIN pg_attribute AS att ON source.oid = att.attrelid AND used.column_name = att.attname
-        WHERE
-            shown.table_schema = 'report'
-            AND col_description(source.oid, att.attnum) IS NOT NULL
-            AND col_description(
-                format('%I.%I', shown.table_schema, shown.table_name)::regclass, shown.ordinal_position
-            ) IS NULL
-        ORDER BY shown.table_name, shown.column_name, used.table_name
-    LOOP
-        EXECUTE format(
-            'COMMENT ON COLUMN report.%I.%I IS %L', passed_on.table_name, passed_on.column_name, passed_on.meaning
-        );
+    CREATE TEMPORARY TABLE meaning_of_name ON COMMIT DROP AS
+    SELECT told.place, told.name, told.meaning
+    FROM (VALUES
+        ('', 'action', 'OCPP action: the name of the CALL'),
+        ('', 'answer', 'What the charge point answered, or how far the command came; NULL: nothing yet'),
+        ('', 'asked_at', 'When the value was last asked for; NULL: never'),
+        ('', 'asked_by', 'Who asked for the value'),
+        ('', 'asked_value', 'The value that was asked for; NULL: none'),
+        ('', 'assigned_at', 'When the charge point accepted it'),
+        ('', 'at', 'When it happened, by the charge point''s clock where that can be believed'),
+        ('', 'attempts', 'Sessions too short or too small to count as one'),
+        ('', 'author', 'Who entered it'),
+        ('', 'available_s', 'Time in the state Available, s'),
+        ('', 'broker_is_away', 'Whether the MQTT broker cannot be reached'),
+        ('', 'certificate_chain', 'The signed certificate and those above it, PEM; NULL: not signed yet'),
+        ('', 'certificate_type', 'ChargePoint, CentralSystemRootCertificate or ManufacturerRootCertificate'),
+        ('', 'changed_at', 'When it last changed'),
+        ('', 'charge_point', 'Identity of the charge point'),
+        ('', 'charge_point_id', 'Number of the charge point'),
+        ('', 'charging_s', 'Time in which power flowed, s'),
+        ('', 'checksum', 'SHA-256 of the file as it was applied'),
+        ('', 'claimed_at', 'When the work was taken up, by the clock of the database'),
+        ('', 'command_id', 'The remote command that it goes back to; NULL: none'),
+        ('', 'computed_at', 'When the flow computed the row'),
+        ('', 'connector_id', 'Connector of the charge point; 0 is the charge point as a whole'),
+        ('', 'consumer_group', 'Tariff group of the utility: A, at medium and high voltage, or B'),
+        ('', 'content', 'The file itself'),
+        ('', 'contracted_demand_kw', 'Demand contracted with the utility, kW; NULL: none'),
+        ('', 'cost', 'Cost of the priced energy, in the currency of the tariff; NULL: nothing has a price'),
+        ('', 'cost_fora_ponta', 'Cost of the energy outside peak hours; NULL: nothing has a price'),
+        ('', 'cost_if_fora_ponta', 'What the energy would cost at the price outside peak hours; NULL: no such price'),
+        ('', 'cost_intermediario', 'Cost of the energy in the hours around the peak; NULL: nothing has a price'),
+        ('', 'cost_ponta', 'Cost of the energy in peak hours; NULL: nothing has a price'),
+        ('', 'created_at', 'When the row was made'),
+        ('', 'csr', 'Certificate signing request of the charge point, PEM'),
+        ('', 'currency', 'ISO 4217 code of the prices'),
+        ('', 'current_type', 'AC or DC; NULL: not registered'),
+        ('', 'day', 'Local day of the sites'),
+        ('', 'deleted_at', 'When the charge point deleted it; NULL: still there'),
+        ('', 'delivery', 'Status of the command that sends the certificate; NULL: none does'),
+        ('', 'detail', 'What else is known of it, for people'),
+        ('', 'details', 'What was changed, as JSON'),
+        ('', 'device_id', 'The device''s id at DOJOT'),
+        ('', 'down_s', 'Time out of service, s'),
+        ('', 'duration_s', 'Length, s; NULL: not over'),
+        ('', 'ended_at', 'End; NULL: not over'),
+        ('', 'energy_wh', 'Energy, Wh'),
+        ('', 'entries', 'How many id_tags the list has'),
+        ('', 'error_code', 'ChargePointErrorCode of OCPP; NULL or NoError: none'),
+        ('', 'error_description', 'What the charge point or we said of the failure'),
+        ('', 'event_id', 'Number of the event'),
+        ('', 'evidence', 'Where the reason can be looked up'),
+        ('', 'excluded_s', 'Down time that does not count, s'),
+        ('', 'expires_at', 'From then on it is void; NULL: never'),
+        ('', 'expiry_at', 'From then on the id_tag is Expired; NULL: never'),
+        ('', 'faulted_s', 'Time in the state Faulted, s'),
+        ('', 'file_name', 'Name of the file'),
+        ('', 'finished_at', 'When it ended; NULL: it runs, or waits'),
+        ('', 'finishing_s', 'Time in the state Finishing, s'),
+        ('', 'firmware_version', 'As the last BootNotification says'),
+        ('', 'flags', 'What was odd about the frames it comes from'),
+        ('', 'flow', 'Name of the flow'),
+        ('', 'flow_run_url', 'The run in Prefect that found it; NULL: by the command line'),
+        ('', 'fora_ponta_wh', 'Energy outside peak hours, Wh'),
+        ('', 'format', 'html, xlsx or csv'),
+        ('', 'found_at', 'When the flow found it'),
+        ('', 'hash_algorithm', 'SHA256, SHA384 or SHA512'),
+        ('', 'host', 'Name of the machine'),
+        ('', 'hour', 'Beginning of the hour, UTC'),
+        ('', 'id_tag', 'Identifier that was presented; personal data'),
+        ('', 'id_tag_alias', 'Alias of the identifier, or a pseudonym; never the identifier itself'),
+        ('', 'identity', 'Identity of the charge point: the last part of its websocket''s address'),
+        ('', 'idle_s', 'Time plugged in without power, s'),
+        ('', 'info', 'What the charge point adds in words'),
+        ('', 'installed_at', 'When the charge point accepted it'),
+        ('', 'intermediario_wh', 'Energy in the hours around the peak, Wh'),
+        ('', 'is_open', 'Whether it goes on'),
+        ('', 'is_operative', 'Whether it was last set to Operative'),
+        ('', 'is_readonly', 'Whether the charge point takes no other value'),
+        ('', 'issuer_key_hash', 'Hash of the issuer''s public key, hexadecimal'),
+        ('', 'issuer_name_hash', 'Hash of the issuer''s name, hexadecimal'),
+        ('', 'key', 'Name of the configuration key'),
+        ('', 'kind', 'Which of its kinds it is'),
+        ('', 'language', 'pt or en'),
+        ('', 'latitude', 'Degrees north; NULL: not registered'),
+        ('', 'longitude', 'Degrees east; NULL: not registered'),
+        ('', 'marked_at', 'When ingest marked it'),
+        ('', 'message_id', 'The uniqueId of the CALL and of its answer'),
+        ('', 'meter_stop_wh', 'Register at the stop, Wh; NULL: no StopTransaction, or none that says'),
+        ('', 'modality', 'Tariff modality of the utility: convencional, branca, verde or azul'),
+        ('', 'model', 'As the last BootNotification says'),
+        ('', 'month', 'First day of the local month'),
+        ('', 'name', 'Name for people'),
+        ('', 'observed_s', 'Time in which the state is known, s'),
+        ('', 'occurrences', 'How often it was found'),
+        ('', 'offline_s', 'Time without a connection, s'),
+        ('', 'opened_at', 'When the websocket opened'),
+        ('', 'operational_s', 'Time up, or down for a reason that does not count, s'),
+        ('', 'orphan_stop_id', 'Number of the row'),
+        ('', 'parent_id_tag', 'Group of the id_tag; NULL: none'),
+        ('', 'peak_demand_at', 'Beginning of the quarter of an hour of the highest demand'),
+        ('', 'peak_power_w', 'Highest power of a reading, W'),
+        ('', 'period_start', 'First local day of what the file tells'),
+        ('', 'plug_ins', 'How often somebody plugged in'),
+        ('', 'plug_ins_served', 'How many of them got energy within five minutes'),
+        ('', 'plugged_s', 'Time with a vehicle plugged in, s'),
+        ('', 'ponta_wh', 'Energy in peak hours, Wh'),
+        ('', 'posto', 'Tariff period: ponta, intermediario or fora_ponta; NULL: no tariff'),
+        ('', 'preparing_s', 'Time in the state Preparing, s'),
+        ('', 'price_per_kwh', 'Price of a kWh before surcharge and tax, in the currency of the tariff'),
+        ('', 'rated_power_w', 'Rated power, W; NULL: not registered'),
+        ('', 'raw', 'The text as it came'),
+        ('', 'read_at', 'When the charge point last told the value; NULL: never'),
+        ('', 'readings', 'How many readings it rests on'),
+        ('', 'reason', 'Why'),
+        ('', 'received_at', 'When we received it'),
+        ('', 'relay_id', 'The process of the relay'),
+        ('', 'remote_address', 'Address of the other side of the websocket'),
+        ('', 'replica_id', 'The process of ingest'),
+        ('', 'reported_at', 'When the charge point last told its version of the list; NULL: never'),
+        ('', 'request_id', 'The requestId that ties reports to their command; NULL: none'),
+        ('', 'requested_at', 'When it was asked for'),
+        ('', 'requested_by', 'Who asked for it'),
+        ('', 'reservation_id', 'The reservation it redeems or is; NULL: none'),
+        ('', 'reserved_at', 'When the charge point accepted it'),
+        ('', 'reserved_s', 'Time in the state Reserved, s'),
+        ('', 'sent_at', 'When it was sent; NULL: not yet'),
+        ('', 'serial_number', 'Serial number'),
+        ('', 'sessions', 'How many sessions'),
+        ('', 'severity', 'red, amber or info'),
+        ('', 'shard', 'Share of the relay''s work, 0 to 7'),
+        ('', 'site', 'Site of the charge point; NULL: none'),
+        ('', 'soc_end_percent', 'State of charge at the end, %; NULL: never told'),
+        ('', 'soc_gain_percent', 'State of charge at the end less that at the start, %'),
+        ('', 'soc_start_percent', 'State of charge at the start, %; NULL: never told'),
+        ('', 'source', 'Where the figure comes from'),
+        ('', 'source_year', 'Year of the source'),
+        ('', 'stack_level', 'Higher levels win'),
+        ('', 'started_at', 'Beginning'),
+        ('', 'status', 'State'),
+        ('', 'stop_id_tag', 'Identifier that ended the transaction; NULL: none was told'),
+        ('', 'stop_reason', 'Reason of the StopTransaction; NULL: none'),
+        ('', 'stopped_at', 'End, by the StopTransaction'),
+        ('', 'subject', 'Whom or what it is about'),
+        ('', 'suspended_ev_s', 'Time in the state SuspendedEV, s'),
+        ('', 'suspended_evse_s', 'Time in the state SuspendedEVSE, s'),
+        ('', 'tariff', 'Name of the tariff'),
+        ('', 'tariff_id', 'Number of the tariff'),
+        ('', 'temperature_max_c', 'Highest temperature of a reading, degrees Celsius'),
+        ('', 'template_id', 'The device''s template at DOJOT'),
+        ('', 'tenant', 'Tenant of DOJOT'),
+        ('', 'transaction_id', 'Transaction it belongs to; NULL: none'),
+        ('', 'unavailable_s', 'Time in the state Unavailable, s'),
+        ('', 'unit', 'Unit of the value'),
+        ('', 'unknown_s', 'Time of which nothing is known, s'),
+        ('', 'unpriced_wh', 'Energy without a price, Wh'),
+        ('', 'up_s', 'Time in service, s'),
+        ('', 'updated_at', 'When it was last written'),
+        ('', 'updated_by', 'Who wrote it last'),
+        ('', 'url', 'Address'),
+        ('', 'value', 'The figure, in the unit beside it'),
+        ('', 'vendor', 'As the last BootNotification says'),
+        ('', 'vendor_error_code', 'The vendor''s own code of the fault'),
+        ('', 'vendor_id', 'Whose code the vendor''s error code is'),
+        ('', 'window_end', 'End of the hour that was compared'),
+        ('', 'window_start', 'Beginning of the hour that was compared'),
+        ('', 'withdrawn_at', 'When it was taken back; NULL: it holds'),
+        ('', 'withdrawn_by', 'Who took it back'),
+        ('availability_month', 'nevi_percent', '100 x (up + excluded) / (up + down) of the month'),
+        ('availability_month', 'technical_percent', '100 x up / (up + down) of the month'),
+        ('boot_configuration', 'configured_at', 'When the charge point was last configured after its boot'),
+        ('boot_configuration', 'note', 'Why it is configured otherwise than asked; NULL: it is not'),
+        ('certificate_signing', 'certificate_signing_id', 'Number of the request'),
+        ('certificate_signing', 'serial_number', 'Of the certificate, hexadecimal; NULL: not signed yet'),
+        ('certificate_signing', 'status', 'signed or refused; NULL: not decided'),
+        ('charge_point', 'serial_number', 'As the last BootNotification says'),
+        ('charge_point_now', 'last_message_at', 'When its last frame came'),
+        ('charge_point', 'is_online', 'Whether a replica that is alive holds its websocket'),
+        ('charge_point', 'online_changed_at', 'Since when it is so'),
+        ('charge_point_report', 'kind', 'firmware, signed_firmware, diagnostics, log or security'),
+        ('charging_profile', 'charging_profile_number', 'Number of the row'),
+        ('charging_profile', 'cleared_because', 'Why it no longer holds; NULL: it does'),
+        ('charging_profile', 'kind', 'ChargingProfileKind of OCPP'),
+        ('charging_profile', 'purpose', 'ChargingProfilePurpose of OCPP'),
+        ('co2', 'avoided_kg_per_kwh', 'Emission avoided with each kWh charged, kg of CO2; NULL: a figure has no source'),
+        ('co2', 'combustion_kg_per_km', 'Emission of the vehicle replaced, kg of CO2 per km'),
+        ('co2', 'consumption_kwh_per_km', 'Consumption of the electric vehicle, kWh per km'),
+        ('co2', 'grid_kg_per_kwh', 'Emission of the grid, kg of CO2 per kWh'),
+        ('command', 'command_id', 'Number of the command'),
+        ('configuration', 'is_as_asked', 'Whether the charge point has the value that was asked for; NULL: none was'),
+        ('configuration_key', 'name', 'Name of the configuration key'),
+        ('connection', 'replica_id', 'The process of ingest that holds it'),
+        ('connector_now', 'transaction_id', 'The transaction that runs; NULL: none'),
+        ('connector_now', 'state', 'Its state: a ChargePointStatus, offline, or unknown'),
+        ('connector_now', 'state_since', 'Since when'),
+        ('demand_month', 'site', 'Site whose demand it is; NULL: charge points without one'),
+        ('dojot_backfill', 'events_told', 'Whether its states and sessions were handed on as well'),
+        ('dojot_feed', 'only_row', 'There is one row or none'),
+        ('dojot_feed', 'since', 'Readings stored from then on are handed on; earlier ones by the backfill'),
+        ('dojot_frame_cursor', 'received_at', 'How far the raw log was handed on'),
+        ('dojot_outbox', 'connector_ids', 'Connectors of the readings'),
+        ('dojot_outbox', 'contexts', 'Contexts of the readings, as codes'),
+        ('dojot_outbox', 'outbox_id', 'Number of the row'),
+        ('dojot_outbox', 'sampled_ats', 'Instants of the readings'),
+        ('dojot_relay', 'seen_at', 'Its last sign of life'),
+        ('dojot_state', 'backfill_reached', 'How far the backfill of older readings came, at the charge point furthest behind; NULL: none runs'),
+        ('dojot_state', 'backlog_events', 'States and sessions that wait, counted up to a limit'),
+        ('dojot_state', 'backlog_is_more', 'Whether the limit of the count was reached'),
+        ('dojot_state', 'feeding_since', 'Since when readings are handed on; NULL: never'),
+        ('dojot_state', 'oldest_waiting_at', 'Since when the first in line waits; NULL: nothing waits'),
+        ('dojot_state', 'relays_running', 'Relays that showed a sign of life within the last 10 s'),
+        ('dojot_tenant', 'username', 'Login at DOJOT'),
+        ('downtime_exclusion', 'downtime_exclusion_id', 'Number of the exclusion'),
+        ('downtime_exclusion', 'reason', 'Why it does not count, as the rules name it'),
+        ('eletroposto_migration', 'applied_at', 'When the file was applied'),
+        ('eletroposto_migration', 'name', 'Name of the file'),
+        ('flow_freshness', 'done_until', 'What was stored until then is computed'),
+        ('flow_freshness', 'waiting', 'Pieces of work that wait for the flow'),
+        ('flow_run', 'flow_run_id', 'Number of the run'),
+        ('flow_run', 'message', 'What it says of itself, or why it failed'),
+        ('flow_run', 'parameters', 'What it was asked to do'),
+        ('flow_run', 'status', 'running, completed or failed'),
+        ('flow_run', 'summary', 'What it did, in figures'),
+        ('flow_run', 'url', 'The run in Prefect; NULL: by the command line'),
+        ('flow_watermark', 'done_until', 'What was stored until then is computed'),
+        ('holiday', 'day', 'National day on which no hour is a peak hour'),
+        ('id_tag', 'alias', 'Name for people'),
+        ('id_tag', 'status', 'AuthorizationStatus of OCPP'),
+        ('installed_certificate', 'installed_certificate_id', 'Number of the row'),
+        ('local_list_entry', 'status', 'AuthorizationStatus that the charge point was sent'),
+        ('measurand', 'is_asked', 'Whether we asked for it; NULL: we asked for none'),
+        ('measurand', 'is_configured', 'Whether the charge point is set to send it, as it last told; NULL: never told'),
+        ('measurand', 'last_sampled_at', 'Instant of the last one; NULL: never came'),
+        ('measurand', 'measurand', 'Measurand of OCPP'),
+        ('measurand', 'readings', 'How many of the last 500 readings of the last day have it'),
+        ('monthly_report', 'bytes', 'Size of the file'),
+        ('monthly_report', 'charge_point', 'NULL: all'),
+        ('monthly_report', 'report_file_id', 'Number of the file'),
+        ('ocpp_message', 'payload', 'The payload of the frame, without passwords and keys'),
+        ('operation_log', 'operation_log_id', 'Number of the entry'),
+        ('operation_log', 'what', 'What was done'),
+        ('operation_log', 'who', 'Who did it'),
+        ('orphan_stop', 'stopped_at', 'Instant of the StopTransaction'),
+        ('orphan_stop', 'transaction_id', 'The transactionId it named, which is none of ours'),
+        ('outage', 'excluded_for', 'Why it does not count; NULL: it does'),
+        ('outage', 'started_at', 'Beginning of the outage'),
+        ('reconciliation', 'checked_at', 'When it was last compared'),
+        ('reconciliation', 'duplicates', 'Instants that DOJOT has more than once'),
+        ('reconciliation', 'energy_database_wh', 'Energy by our readings, Wh; NULL: none tells'),
+        ('reconciliation', 'energy_dojot_wh', 'Energy by DOJOT''s history, Wh; NULL: none tells'),
+        ('reconciliation', 'imported', 'Readings taken over from DOJOT'),
+        ('reconciliation', 'missing_in_database', 'Readings that only DOJOT has'),
+        ('reconciliation', 'missing_in_dojot', 'Readings that only we have'),
+        ('reconciliation', 'republished', 'Readings handed to DOJOT once more'),
+        ('reconciliation', 'rows_database', 'Readings of the hour that we have'),
+        ('reconciliation', 'rows_dojot', 'Readings of the hour that DOJOT has'),
+        ('report_file', 'charge_point_id', 'NULL: all'),
+        ('report_file', 'kind', 'Which report it is'),
+        ('report_file', 'report_file_id', 'Number of the file'),
+        ('security_event', 'tech_info', 'What the charge point adds in words'),
+        ('security_event', 'type', 'Name of the event'),
+        ('session', 'soc_is_extrapolated', 'Whether start or end of the state of charge was extended to the edge'),
+        ('session', 'transaction_id', 'The transaction it is made of'),
+        ('session_soc', 'first_at', 'Instant of the first state of charge'),
+        ('session_soc', 'last_at', 'Instant of the last state of charge'),
+        ('set_aside', 'set_aside_id', 'Number of the piece'),
+        ('setting', 'meaning', 'What it is used for'),
+        ('setting', 'name', 'Name by which queries ask for it'),
+        ('status', 'status', 'ChargePointStatus of OCPP'),
+        ('status_notification', 'status', 'ChargePointStatus of OCPP'),
+        ('tariff', 'from_time', 'Local time from which the price holds'),
+        ('tariff', 'source', 'Decision or page that the prices come from'),
+        ('tariff', 'to_time', 'Local time until which it holds; midnight as 24:00'),
+        ('tariff', 'valid_from', 'First local day'),
+        ('tariff_period', 'from_time', 'Local time from which the price holds'),
+        ('tariff_period', 'to_time', 'Local time until which it holds; midnight as 24:00'),
+        ('transaction', 'transaction_id', 'The transactionId that we gave'),
+        ('unsummed_day', 'day', 'Local day whose sums are to be made again'),
+        ('vehicle', 'consumption_wh_per_km', 'Energy for a kilometre, Wh; NULL: not registered'),
+        ('vehicle', 'id_tag_key', 'The id_tag in lower case, as it is compared'),
+        ('vehicle', 'usable_capacity_wh', 'Usable capacity of the battery, Wh; NULL: not registered'),
+        ('visit', 'sessions', 'Sessions of the visit'),
+        ('visit', 'transaction_ids', 'Their transactions')
+    ) AS told (place, name, meaning);
+
+    -- Tables first, as views repeat them.
+    FOREACH kind_of IN ARRAY ARRAY['r', 'v'] LOOP
+        FOR found IN
+            SELECT
+                place.nspname,
+                source.relname,
+                att.attname,
+                coalesce(own.meaning, passed.meaning, common.meaning) AS meaning
+            FROM pg_attribute AS att
+            INNER JOIN pg_class AS source ON att.attrelid = source.oid
+            INNER JOIN pg_namespace AS place ON source.relnamespace = place.oid
+            LEFT JOIN meaning_of_name AS own ON source.relname = own.place AND att.attname = own.name
+            LEFT JOIN meaning_of_name AS common ON common.place = '' AND att.attname = common.name
+            LEFT JOIN LATERAL (
+                SELECT col_description(base.oid, base_column.attnum) AS meaning
+                FROM information_schema.view_column_usage AS used
+                INNER JOIN pg_namespace AS home ON used.table_schema = home.nspname
+                INNER JOIN pg_class AS base ON used.table_name = base.relname AND home.oid = base.relnamespace
+                INNER JOIN pg_attribute AS base_column
+                    ON base.oid = base_column.attrelid AND used.column_name = base_column.attname
+                WHERE
+                    used.view_schema = place.nspname
+                    AND used.view_name = source.relname
+                    AND used.column_name = att.attname
+                    AND col_description(base.oid, base_column.attnum) IS NOT NULL
+                ORDER BY used.table_name
+                LIMIT 1
+            ) AS passed ON source.relkind = 'v'
+            WHERE
+                place.nspname IN ('public', 'report')
+                AND source.relkind = kind_of
+                AND att.attnum > 0
+                AND NOT att.attisdropped
+                -- The meaning of the name alone gives way to a better one that came later.
+                AND (own.meaning IS NOT NULL OR coalesce(col_description(source.oid, att.attnum) = common.meaning, TRUE))
+                AND coalesce(own.meaning, passed.meaning, common.meaning) IS NOT NULL
+        LOOP
+            EXECUTE format(
+                'COMMENT ON COLUMN %I.%I.%I IS %L', found.nspname, found.relname, found.attname, found.meaning
+            );
+        END LOOP;
     END LOOP;
 END;
 $$;

@@ -23,7 +23,8 @@ _LEDGER = """
         name       text PRIMARY KEY,
         checksum   text NOT NULL,
         applied_at timestamptz NOT NULL DEFAULT now()
-    )"""
+    );
+    COMMENT ON TABLE eletroposto_migration IS 'Files of the schema that were applied'"""
 
 
 class MigrationError(RuntimeError):
@@ -102,12 +103,12 @@ def _apply_missing(conn: psycopg.Connection) -> list[str]:
     for migration in missing:
         _apply(conn, migration)
     if missing:
-        _pass_comments_on(conn)
+        _comment(conn)
     return [migration.name for migration in missing]
 
 
-def _pass_comments_on(conn: psycopg.Connection) -> None:
-    """Have the columns of views say what those of their tables say, whatever came last."""
+def _comment(conn: psycopg.Connection) -> None:
+    """Say the meaning of each column that has no comment of its own, whatever made it."""
     # The text comes from our own files and never from outside.
     conn.execute(files(__package__).joinpath("comments.sql").read_text(encoding="utf-8"))
 
