@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from flows.catalogue import DEPLOYED_BY, FROM_OUTSIDE
+from flows.catalogue import offer
 from flows.commands import app
 from flows.rebuild import RawFrame, computer
 from ingest.facts import TransactionStop
@@ -13,7 +13,7 @@ from ingest.meanings import meaning_of
 from ingest.measurands import COLUMNS
 from ingest.situation import Situation
 
-__all__ = ["app", "readings_of"]
+__all__ = ["REBUILD", "app", "readings_of"]
 
 
 def readings_of(frame: RawFrame) -> Iterator[Mapping[str, Any]]:
@@ -46,5 +46,4 @@ def _zone(name: str) -> ZoneInfo:
         return ZoneInfo("UTC")
 
 
-FROM_OUTSIDE["rebuild"] = computer(readings_of)
-DEPLOYED_BY["rebuild"] = "eletroposto.rebuild_flow"
+REBUILD = offer("rebuild", computer(readings_of), deployed_by="eletroposto.rebuild_flow")

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from prefect import flow
 
-import eletroposto.rebuild  # noqa: F401  # the catalogue learns how frames are read
+from eletroposto.rebuild import REBUILD
 from flows.deployments import compute, run_name
 from flows.scope import Scope
 
@@ -21,4 +21,4 @@ def rebuild(
     force: bool = False,
 ) -> None:
     """Put back the readings of a window from the raw log, and compare what is stored with it."""
-    compute("rebuild", Scope.read(start, end, charge_points, dry_run, force))
+    compute(REBUILD, Scope.read(start, end, charge_points, dry_run, force))

@@ -33,16 +33,26 @@ _COMPUTE: Mapping[str, Compute] = {
 
 NAMES = (*UPDATE, "update", "backfill", "reconcile_dojot", "retention", "reports")
 
+DEPLOYED_BY: dict[str, str] = {}  # modules in which Prefect finds what is offered from outside
+_OFFERED: dict[str, Compute] = {}
 
-# Flows that need another room's knowledge: whoever composes the rooms adds them here, and the
-# module in which Prefect finds them.
-FROM_OUTSIDE: dict[str, Compute] = {}
-DEPLOYED_BY: dict[str, str] = {}
+
+def offer(name: str, compute: Compute, deployed_by: str) -> str:
+    """Add a flow that needs another room's knowledge, and return its name.
+
+    Whoever composes the rooms does so in a module: Prefect starts workers that import it again.
+
+    Args:
+        deployed_by: The module in which Prefect finds it, under its name.
+    """
+    _OFFERED[name] = compute
+    DEPLOYED_BY[name] = deployed_by
+    return name
 
 
 def names() -> tuple[str, ...]:
     """Return what ``carry_out`` knows."""
-    return (*NAMES, *FROM_OUTSIDE)
+    return (*NAMES, *_OFFERED)
 
 
 def parts_of(name: str) -> tuple[str, ...]:
@@ -116,4 +126,4 @@ def _compute(settings: Settings, name: str, run_url: str | None) -> Compute:
         return retention.compute
     if name == "reports":
         return reports.compute
-    return FROM_OUTSIDE.get(name) or _COMPUTE[name]
+    return _OFFERED.get(name) or _COMPUTE[name]

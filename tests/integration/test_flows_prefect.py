@@ -16,14 +16,14 @@ import pytest
 import yaml
 from prefect.flows import load_flow_from_entrypoint
 
-import eletroposto.rebuild  # noqa: F401  # so that the catalogue knows the rebuild
+from eletroposto.rebuild import REBUILD
 from flows.catalogue import DEPLOYED_BY
 from flows.serve import SCHEDULES
 from flows.settings import QUIET_PREFECT
 from tests.flow_facts import NOON, Facts, minutes, some_days
 
 _PATIENCE_S = 180
-DEPLOYED = {**SCHEDULES, "rebuild": None}
+DEPLOYED = {**SCHEDULES, REBUILD: None}
 
 
 @pytest.fixture
