@@ -69,6 +69,14 @@ def database_url(postgres_server: EmbeddedPostgres, migrated_template: str) -> I
     postgres_server.drop_database(name)
 
 
+@pytest.fixture(scope="module")
+def module_database_url(postgres_server: EmbeddedPostgres, migrated_template: str) -> Iterator[str]:
+    """A database with the migrations for the tests of a module that commit nothing."""
+    name = f"test_{next(_numbers)}"
+    yield postgres_server.create_database(name, template=migrated_template)
+    postgres_server.drop_database(name)
+
+
 @pytest.fixture
 def empty_database_url(postgres_server: EmbeddedPostgres) -> Iterator[str]:
     """A new database with TimescaleDB, without the migrations."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -31,10 +32,9 @@ ACTS = (
 )
 
 
-@pytest.fixture
-def network(database_url, monkeypatch) -> Iterator[str]:
-    """A database with one charge point that is known and one that knocks."""
-    with psycopg.connect(database_url) as conn:
+def fill(url: str) -> None:
+    """One charge point that is known and one that knocks."""
+    with psycopg.connect(url) as conn:
         conn.execute(
             "INSERT INTO charge_point (identity, registration)"
             " VALUES ('CP', 'registered'), ('KNOCKS', 'pending')"
@@ -44,14 +44,29 @@ def network(database_url, monkeypatch) -> Iterator[str]:
             "INSERT INTO tariff (name, consumer_group, modality, valid_from, author)"
             " VALUES ('x', 'B', 'branca', '2026-01-01', 'ana')"
         )
+
+
+@pytest.fixture(scope="module")
+def known(module_database_url: str) -> str:
+    """For tests that change nothing: what their connections did is rolled back."""
+    fill(module_database_url)
+    return module_database_url
+
+
+@pytest.fixture
+def network(database_url, monkeypatch) -> Iterator[str]:
+    fill(database_url)
     monkeypatch.setenv("ELETROPOSTO_DATABASE_URL", database_url)
     yield database_url
     db.close_all()
     st.cache_data.clear()
 
 
-def as_role(url: str, role: str) -> psycopg.Connection:
-    return psycopg.connect(url, options=f"-c role=eletroposto_{role}", autocommit=True)
+@contextmanager
+def as_role(url: str, role: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(url, options=f"-c role=eletroposto_{role}") as conn:
+        yield conn
+        conn.rollback()
 
 
 def rows(url: str, query: str) -> list[tuple[object, ...]]:
@@ -60,14 +75,14 @@ def rows(url: str, query: str) -> list[tuple[object, ...]]:
 
 
 @pytest.mark.parametrize("act", ACTS)
-def test_a_reader_of_the_dashboard_cannot_act(network, act):
-    with as_role(network, "dashboard") as conn, pytest.raises(psycopg.errors.InsufficientPrivilege):
+def test_a_reader_of_the_dashboard_cannot_act(known, act):
+    with as_role(known, "dashboard") as conn, pytest.raises(psycopg.errors.InsufficientPrivilege):
         conn.execute(f"SELECT {act}")
 
 
 @pytest.mark.parametrize("act", ACTS)
-def test_an_operator_can(network, act):
-    with as_role(network, "operator") as conn:
+def test_an_operator_can(known, act):
+    with as_role(known, "operator") as conn:
         conn.execute(f"SELECT {act}")
 
 
@@ -82,8 +97,8 @@ def test_an_operator_can(network, act):
         "SELECT operation.note('x', 'y', 'z', '{}')",
     ],
 )
-def test_an_operator_reaches_tables_through_the_functions_only(network, statement):
-    with as_role(network, "operator") as conn, pytest.raises(psycopg.errors.InsufficientPrivilege):
+def test_an_operator_reaches_tables_through_the_functions_only(known, statement):
+    with as_role(known, "operator") as conn, pytest.raises(psycopg.errors.InsufficientPrivilege):
         conn.execute(statement)
 
 
@@ -107,8 +122,8 @@ def test_an_operator_reaches_tables_through_the_functions_only(network, statemen
         "report.end_tariff(99, NULL, 'ana')",
     ],
 )
-def test_the_database_refuses_nonsense_from_operators_too(network, call):
-    with as_role(network, "operator") as conn, pytest.raises(psycopg.Error):
+def test_the_database_refuses_nonsense_from_operators_too(known, call):
+    with as_role(known, "operator") as conn, pytest.raises(psycopg.Error):
         conn.execute(f"SELECT {call}")
 
 

@@ -11,10 +11,16 @@ LEGAL = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
 @pytest.fixture
-def db(database_url: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(database_url) as conn:
-        conn.execute("INSERT INTO charge_point (identity) VALUES ('CP-1'), ('CP-2')")
+def db(module_database_url: str) -> Iterator[psycopg.Connection]:
+    """What a test does in it is rolled back."""
+    with psycopg.connect(module_database_url) as conn:
+        # Sequences are not rolled back.
+        conn.execute(
+            "INSERT INTO charge_point (charge_point_id, identity) OVERRIDING SYSTEM VALUE"
+            " VALUES (1, 'CP-1'), (2, 'CP-2')"
+        )
         yield conn
+        conn.rollback()
 
 
 def attributes(db: psycopg.Connection, **columns: Any) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from tests.acceptance.conftest import CentralSystem
 
 
 def connect(url: str, role: str) -> psycopg.Connection:
-    return psycopg.connect(url, autocommit=True, options=f"-c role=eletroposto_{role}")
+    """Nothing is committed, so that a database serves all these tests."""
+    return psycopg.connect(url, options=f"-c role=eletroposto_{role}")
 
 
 @pytest.mark.parametrize(
@@ -55,14 +56,14 @@ def connect(url: str, role: str) -> psycopg.Connection:
         ("dashboard", "UPDATE charge_point SET registration = 'registered'"),
     ],
 )
-def test_a_role_may_not(database_url: str, role: str, statement: str) -> None:
-    with connect(database_url, role) as conn, pytest.raises(errors.InsufficientPrivilege):
+def test_a_role_may_not(module_database_url: str, role: str, statement: str) -> None:
+    with connect(module_database_url, role) as conn, pytest.raises(errors.InsufficientPrivilege):
         conn.execute(statement)
 
 
 @pytest.mark.parametrize("role", ["ingest", "flows", "dashboard"])
-def test_every_role_reads_the_public_face(database_url: str, role: str) -> None:
-    with connect(database_url, role) as conn:
+def test_every_role_reads_the_public_face(module_database_url: str, role: str) -> None:
+    with connect(module_database_url, role) as conn:
         views = conn.execute(
             "SELECT table_name FROM information_schema.views WHERE table_schema = 'report'"
         ).fetchall()
@@ -75,8 +76,8 @@ def test_every_role_reads_the_public_face(database_url: str, role: str) -> None:
             )
 
 
-def test_no_view_shows_a_password(database_url: str) -> None:
-    with connect(database_url, "dashboard") as conn:
+def test_no_view_shows_a_password(module_database_url: str) -> None:
+    with connect(module_database_url, "dashboard") as conn:
         columns = conn.execute(
             "SELECT table_name, column_name FROM information_schema.columns"
             " WHERE table_schema = 'report' AND column_name ~ 'password|secret'"
@@ -116,7 +117,10 @@ def test_a_login_that_may_not_apply_what_is_missing_is_told_so(
         migrations.migrate(login_url)
 
 
-def test_the_central_system_may_not_write_what_was_applied(database_url: str) -> None:
+def test_the_central_system_may_not_write_what_was_applied(module_database_url: str) -> None:
     statement = "INSERT INTO eletroposto_migration (name, checksum) VALUES ('x', 'x')"
-    with connect(database_url, "ingest") as conn, pytest.raises(errors.InsufficientPrivilege):
+    with (
+        connect(module_database_url, "ingest") as conn,
+        pytest.raises(errors.InsufficientPrivilege),
+    ):
         conn.execute(statement)
