@@ -120,12 +120,16 @@ class Conversation:
         self._waiting: dict[Station, asyncio.Future[Answer]] = {}
 
     def on_answer(self, station: Station, text: bytes, waited_s: float) -> None:
-        if waiting := self._waiting.pop(station, None):
+        if waiting := self._still_waiting(station):
             waiting.set_result(Answer(text, waited_s))
 
     def on_lost(self, station: Station) -> None:
-        if waiting := self._waiting.pop(station, None):
+        if waiting := self._still_waiting(station):
             waiting.set_exception(Failed(f"the server closed the socket of {station.identity}"))
+
+    def _still_waiting(self, station: Station) -> asyncio.Future[Answer] | None:
+        waiting = self._waiting.pop(station, None)
+        return None if waiting is None or waiting.done() else waiting
 
     async def call(self, station: Station, action: str, payload: str) -> Answer:
         """Return the answer. Raises Failed if there is none."""

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
+from benchmarks.load import Failed
 from benchmarks.report import PAGE, BadReport, read, rewrite
-from benchmarks.tables import Findings, Table
+from benchmarks.tables import Findings, Table, publish
 
 TABLE = Table("write-path", "Write path", ("what", "measured"), [("frames/s", "**4,000**")])
 NOTHING = """Before.
@@ -77,3 +79,35 @@ def test_the_page_has_a_place_for_every_table(tmp_path: Path) -> None:
     page: Any = rewrite(PAGE.read_text(), read([output(tmp_path / "a.json", *tables)]))
 
     assert page.count("<!-- end -->") == len(names)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "raised", "cause"),
+    [
+        (Failed("the server refused"), typer.Exit, "the server refused"),
+        (KeyboardInterrupt(), KeyboardInterrupt, "interrupted"),
+    ],
+)
+def test_what_was_found_before_a_failure_is_kept(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    trouble: BaseException,
+    raised: type[BaseException],
+    cause: str,
+) -> None:
+    def collect(findings: Findings) -> None:
+        findings.begin("write path")
+        findings.add(TABLE, {})
+        findings.begin("pages")
+        raise trouble
+
+    with pytest.raises(raised):
+        publish(collect, tmp_path / "a.json")
+
+    said = capsys.readouterr()
+    reason = f"INCOMPLETE: pages failed: {cause}"
+    assert TABLE.markdown() in said.out
+    assert reason in said.out
+    assert said.err == f"bench: {reason}\n"
+    assert json.loads((tmp_path / "a.json").read_text())["incomplete"] == reason
+    assert read([tmp_path / "a.json"])["write-path"].table == TABLE
