@@ -1,13 +1,16 @@
 """Figures on their way from a run of the benchmarks to the page."""
 
 import json
+import math
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
 
+from benchmarks import pages
 from benchmarks.load import Failed
 from benchmarks.report import PAGE, BadReport, read, rewrite
 from benchmarks.tables import Findings, Table, publish
@@ -111,3 +114,30 @@ def test_what_was_found_before_a_failure_is_kept(
     assert said.err == f"bench: {reason}\n"
     assert json.loads((tmp_path / "a.json").read_text())["incomplete"] == reason
     assert read([tmp_path / "a.json"])["write-path"].table == TABLE
+
+
+def test_a_question_that_was_not_answered_has_no_time() -> None:
+    times = {"30 days": {"quick": 5.0, "slow": math.inf}, "365 days": {"slow": 310.4}}
+
+    table = pages.questions_table(times, "some")
+
+    assert table.rows == [
+        ("slow", "**cancelled**", "**310**"),
+        ("quick", "5", "not asked"),
+        ("2 questions, 1 above 300 ms", "", ""),
+    ]
+
+
+@pytest.mark.parametrize("days", [1, 30, 31, 32, 365])
+def test_the_slices_of_a_file_are_the_period(days: int) -> None:
+    since = datetime(2026, 1, 1, 3, tzinfo=UTC)
+    until = since + timedelta(days=days)
+
+    slices = pages.slices_of({"since": since, "until": until, "tag": "T"})
+
+    ends = [(each["since"], each["until"]) for each in reversed(slices)]
+    assert ends[0][0] == since
+    assert ends[-1][1] == until
+    assert [end for _, end in ends[:-1]] == [begin for begin, _ in ends[1:]]
+    assert all(timedelta() < end - begin <= timedelta(days=31) for begin, end in ends)
+    assert all(each["tag"] == "T" for each in slices)
