@@ -37,7 +37,7 @@ from ingest.fields import (
 from ingest.frames import Call
 from ingest.readings import read_meter_values
 from ingest.situation import Situation
-from ingest.timestamps import Instant, read_instant, wire_time
+from ingest.timestamps import EARLIEST_NEWS, Instant, read_instant, wire_time
 
 
 def _by_lower_case(enum: type[StrEnum]) -> dict[str, str]:
@@ -262,7 +262,7 @@ def _when(payload: dict[str, Any], situation: Situation, received_at: datetime) 
     written = payload.get("timestamp")
     if read_text(written) is None:
         return Instant(received_at)
-    return read_instant(written, received_at, situation.zone)
+    return read_instant(written, received_at, situation.zone, EARLIEST_NEWS)
 
 
 def _flags(instant: Instant) -> list[str]:

@@ -3,9 +3,10 @@
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, NamedTuple
 
-# Before it, a clock that was never set. There were charge points earlier, but hardly any OCPP-J;
-# and the histories that are fed through the websocket reach back to about then.
+# Before it, a clock that was never set. Clocks begin at 2014 and the like too, but the histories of
+# readings and transactions that are fed through the websocket reach back to about 2010.
 _EARLIEST = datetime(2010, 1, 1, tzinfo=UTC)
+EARLIEST_NEWS = datetime(2020, 1, 1, tzinfo=UTC)  # of what tells the present: a status, a report
 _AHEAD = timedelta(minutes=5)
 _LONGEST_DATE = len("2026-03-01")  # a day is no instant
 
@@ -23,11 +24,13 @@ class Instant(NamedTuple):
     flag: str | None = None
 
 
-def read_instant(value: Any, received_at: datetime, zone: tzinfo = UTC) -> Instant:
+def read_instant(
+    value: Any, received_at: datetime, zone: tzinfo = UTC, earliest: datetime = _EARLIEST
+) -> Instant:
     """Return the instant of a ``timestamp`` field.
 
     Accepts RFC 3339 with fractions of any length, short offsets, no zone at all. Times before
-    2010 or more than five minutes ahead of ours come from clocks that are not set.
+    ``earliest`` or more than five minutes ahead of ours come from clocks that are not set.
     """
     at = _read(value)
     if at is None:
@@ -36,7 +39,7 @@ def read_instant(value: Any, received_at: datetime, zone: tzinfo = UTC) -> Insta
     if at.tzinfo is None:
         at = _placed(at, zone, received_at)
         flag = "zone"
-    if not _EARLIEST <= at <= received_at + _AHEAD:
+    if not earliest <= at <= received_at + _AHEAD:
         return Instant(received_at, "clock")
     return Instant(at if at.tzinfo is UTC else at.astimezone(UTC), flag)
 

@@ -64,6 +64,17 @@ def test_an_old_status_keeps_its_time():
     assert (change.connector_id, NOW - change.at) == (1, timedelta(hours=5, minutes=30, seconds=5))
 
 
+@pytest.mark.parametrize("begin", ["2014-01-01T00:00:09Z", "2019-12-31T23:59:59Z"])
+def test_a_status_of_a_clock_that_was_never_set_is_of_now(begin):
+    """A history of readings and transactions may be as old: those are taken at their word."""
+    status = {"connectorId": 1, "status": "Charging", "timestamp": begin}
+    change = fact("StatusNotification", status)
+    start = fact("StartTransaction", {"connectorId": 1, "meterStart": 0, "timestamp": begin})
+
+    assert (change.at, change.flags) == (NOW, ["clock"])
+    assert (start.started_at, start.flags) == (datetime.fromisoformat(begin), [])
+
+
 @pytest.mark.parametrize(
     ("sent", "stored", "flags"),
     [
