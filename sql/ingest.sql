@@ -168,7 +168,8 @@ CROSS JOIN LATERAL judge_id_tag(asked.id_tag, %(unknown_status)s) AS verdict
 ORDER BY asked.ordinality;
 
 -- name: store_statuses
--- Keep the statuses, and each connector's newest one by its own time. One that came without a time has ours, another
+-- Keep the statuses, and each connector's newest one by its own time, of a clock that is ahead by ours: what came later
+-- wins over what was not yet. One that came without a time has ours, another
 -- one each time it comes again: where it says what the last one said some minutes ago, and neither a boot nor a
 -- transaction came between, it is that one.
 WITH incoming AS (
@@ -231,9 +232,10 @@ kept AS (
 )
 
 INSERT INTO connector AS con (charge_point_id, connector_id, status, error_code, status_at)
-SELECT DISTINCT ON (charge_point_id, connector_id) charge_point_id, connector_id, status, error_code, at
+SELECT DISTINCT ON (charge_point_id, connector_id)
+    charge_point_id, connector_id, status, error_code, least(at, received_at)
 FROM told
-ORDER BY charge_point_id ASC, connector_id ASC, at DESC, received_at DESC
+ORDER BY charge_point_id ASC, connector_id ASC, least(at, received_at) DESC, received_at DESC
 ON CONFLICT (charge_point_id, connector_id) DO UPDATE
 SET status = excluded.status, error_code = excluded.error_code, status_at = excluded.status_at
 WHERE con.status_at IS NULL OR excluded.status_at >= con.status_at;

@@ -112,13 +112,36 @@ async def test_a_connector_is_known_by_its_readings_and_its_transactions(
 async def test_the_first_status_of_a_connector_that_was_known_counts(
     db: psycopg.Connection, database_url: str
 ) -> None:
-    status = {"connectorId": 1, "status": "Available", "timestamp": "2015-03-01T11:00:00Z"}
+    status = {"connectorId": 1, "status": "Available", "timestamp": "2025-03-01T11:00:00Z"}
     async with writing(database_url) as writer:
         await submit(
             writer, [frame("MeterValues", reading(1)), frame("StatusNotification", status)], False
         )
 
     assert db.execute("SELECT status FROM connector").fetchall() == [("Available",)]
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_a_clock_that_was_ahead_does_not_freeze_the_state(
+    db: psycopg.Connection, database_url: str, together: bool
+) -> None:
+    """Four minutes fast, set right a minute later; then a status of before it all arrives."""
+    told = [("Charging", 240, 0), ("Faulted", 60, 60), ("Available", -30, 61)]
+    frames = [
+        frame("StatusNotification", {"connectorId": 1, "status": status, "timestamp": at(s)}, got)
+        for status, s, got in told
+    ]
+    async with writing(database_url) as writer:
+        await submit(writer, frames, together)
+
+    rows = db.execute("SELECT status, status_at FROM connector").fetchall()
+    assert rows == [("Faulted", NOW + timedelta(seconds=60))]
+    kept = db.execute("SELECT at FROM status_notification WHERE status = 'Charging'").fetchone()
+    assert kept == (NOW + timedelta(seconds=240),), "as it was told"
+
+
+def at(seconds: float) -> str:
+    return (NOW + timedelta(seconds=seconds)).isoformat()
 
 
 # ---------------------------------------------------------------- repeats without a time
