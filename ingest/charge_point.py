@@ -197,7 +197,11 @@ class ChargePoint:
             self.follow_up(self, call)
 
     async def _answer(self, call: Call, raw: str, received_at: datetime) -> str:
-        """Return the answer that may leave now, because what it confirms is committed."""
+        """Return the answer that may leave now, because what it confirms is committed.
+
+        What came before under the same id is answered again. For the rest the store writes the
+        answer: the facts, which it completed, tell the next CALL what is known by now.
+        """
         self._hear(call)
         again = (call.message_id, hash(raw))
         if (answer := self._answers.get(again)) is not None:

@@ -199,7 +199,9 @@ class Meaning:
     """What a CALL of a charge point comes to.
 
     Attributes:
-        answer: Payload of the CALLRESULT; a function where it depends on verdicts of the store.
+        answer: Payload of the CALLRESULT. Where it depends on what the database decides, a function
+            that reads it from a fact: the store fills the fact in, then calls, and what it returns
+            is sent once that is committed.
         error: Code and description of a CALLERROR instead, for a CALL with no usable meaning.
     """
 

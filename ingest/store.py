@@ -59,6 +59,9 @@ class Store:
     def save(self, conn: Connection, items: Sequence[Item]) -> None:
         """Store all items in one transaction and write their answers.
 
+        First the facts, because the answers are made of what the database says to them; then the
+        log, which has the answers beside the frames.
+
         Idempotent but for the raw log, which has a row for each frame that came. On return
         everything is committed; if it raises, nothing is.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic_settings import BaseSettings
 
+import ingest
 from ingest.relay.settings import RelaySettings
 from ingest.settings import Settings
 from testbench.demo import settings as demo
@@ -132,6 +133,12 @@ def test_every_dependency_has_its_reason() -> None:
     table = text_of(ROOT / "docs" / "decisions.md").partition("## Dependencies")[2]
     assert len(names) > 10
     assert [name for name in names if name not in table] == []
+
+
+def test_the_map_of_ingest_names_each_of_its_files() -> None:
+    named = set(re.findall(r"``(\w+)``", ingest.__doc__ or ""))
+    files = {path.stem for path in (ROOT / "ingest").glob("*.py")}
+    assert named == files - {"__init__"} | {"relay"}
 
 
 def test_sources_fit_on_a_few_screens() -> None:
