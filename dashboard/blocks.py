@@ -18,7 +18,7 @@ from dashboard.visitor import t
 from dashboard.written import written
 
 Kind = Literal[
-    "text", "integer", "number", "kwh", "kw", "percent", "money", "duration",
+    "text", "integer", "number", "kwh", "kw", "percent", "money", "cost", "duration",
     "instant", "day", "state", "code", "term", "url", "second",
 ]  # fmt: skip
 _MARKDOWN = str.maketrans({mark: "\\" + mark for mark in r"\`*_{}[]()#+-.!|~<>$:&"})
@@ -27,7 +27,10 @@ _KEPT_PARAMS = ("de", "ate", "estacao", "lang")
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table: its name in the frame, the key of its title, and how to write it."""
+    """A column of a table: its name in the frame, the key of its title, and how to write it.
+
+    A cost is written beside the column ``unpriced_wh`` of the frame.
+    """
 
     name: str
     label: str
@@ -109,9 +112,9 @@ def table(
     shown = frame[[column.name for column in columns]].copy()
     for column in columns:
         shown[column.name] = _prepared(shown[column.name], column)
-    writers = {c.name: _writer(c, language) for c in columns if c.kind in _WRITTEN}
+    texts = {c.name: _written(shown[c.name], frame, c) for c in columns if c.kind in _WRITTEN}
     event: Any = st.dataframe(
-        written(shown, writers),
+        written(shown, texts),
         column_config={column.name: _config(column, language) for column in columns},
         hide_index=True,
         height=height,
@@ -301,7 +304,7 @@ def pretty_json(text: str | None) -> str:
         return (text or "")[:20_000]
 
 
-_WRITTEN = {"integer", "number", "kwh", "kw", "percent", "money", "duration"}
+_WRITTEN = {"integer", "number", "kwh", "kw", "percent", "money", "cost", "duration"}
 
 
 def _prepared(values: "pd.Series[Any]", column: Column) -> "pd.Series[Any]":
@@ -317,6 +320,14 @@ def _prepared(values: "pd.Series[Any]", column: Column) -> "pd.Series[Any]":
     if column.kind == "text":
         return values.map(lambda v: v[:300] if isinstance(v, str) else v)
     return values
+
+
+def _written(values: "pd.Series[Any]", frame: pd.DataFrame, column: Column) -> list[str]:
+    if column.kind == "cost":
+        words, lacking = visitor.words(), frame["unpriced_wh"].tolist()
+        both = zip(values.tolist(), lacking, strict=True)
+        return [formats.cost(value, wh, words) for value, wh in both]
+    return [*map(_writer(column, visitor.language()), values.tolist())]
 
 
 def _writer(column: Column, language: formats.Language) -> Callable[[Any], str]:

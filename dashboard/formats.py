@@ -2,12 +2,16 @@
 
 import math
 from datetime import date, datetime, timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
+
+if TYPE_CHECKING:
+    from dashboard.i18n import Words
 
 Language = Literal["pt", "en"]
 
 UNKNOWN = "—"
+_LEAST_UNPRICED_WH = 50  # below is written as 0.0 kWh
 ZONE = ZoneInfo("America/Sao_Paulo")
 _BRAZILIAN = str.maketrans(",.", ".,")
 _DAY = {"pt": "%d/%m/%Y", "en": "%Y-%m-%d"}
@@ -62,6 +66,16 @@ def money(value: float | None, language: Language, digits: int = 2) -> str:
     text = number(abs(value), language, digits)
     sign = "-" if round(value, digits) < 0 else ""
     return f"{sign}R$ {text}"
+
+
+def cost(value: float | None, unpriced_wh: float | None, words: "Words") -> str:
+    """Money beside the energy it lacks the price of: a part must not pass for the whole."""
+    text = money(value, words.language)
+    if unpriced_wh is None or is_unknown(unpriced_wh) or unpriced_wh < _LEAST_UNPRICED_WH:
+        return text
+    if is_unknown(value):
+        return words("unknown.no_tariff")
+    return f"{text} ({words('kpi.unpriced', energy=energy(unpriced_wh, words.language))})"
 
 
 def duration(seconds: float | None) -> str:

@@ -81,7 +81,7 @@ def figures(totals: Mapping[str, Any], words: Words) -> dict[str, str]:
         words("availability.nevi"): formats.percent(totals["nevi_percent"], language, 2),
         words("kpi.utilisation"): formats.percent(totals["utilisation_percent"], language),
         words("kpi.idle"): formats.duration(totals["idle_s"]),
-        words("kpi.cost"): formats.money(totals["cost"], language),
+        words("kpi.cost"): formats.cost(totals["cost"], totals["unpriced_wh"], words),
     }
 
 

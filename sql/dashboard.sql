@@ -188,25 +188,21 @@ FROM (
 ) AS up;
 
 -- name: peak
--- The quarter of an hour with the highest coincident demand, and the mean over the period.
+-- The quarter of an hour with the highest coincident demand.
 SELECT
     demand.started_at,
-    demand.demand_w,
-    demand.connectors,
-    sum(demand.demand_w) OVER () / 4 AS energy_wh
+    demand.demand_w
 FROM (
     SELECT
         sd.started_at,
-        sum(sd.demand_w) AS demand_w,
-        sum(sd.connectors)::bigint AS connectors
+        sum(sd.demand_w) AS demand_w
     FROM report.site_demand AS sd
     WHERE %(charge_points)s::text[] IS NULL AND sd.started_at >= %(since)s AND sd.started_at < %(until)s
     GROUP BY sd.started_at
     UNION ALL
     SELECT
         eb.started_at,
-        sum(eb.mean_power_w),
-        count(DISTINCT (eb.charge_point, eb.connector_id))
+        sum(eb.mean_power_w)
     FROM report.energy_bucket AS eb
     WHERE eb.charge_point = ANY(%(charge_points)s) AND eb.started_at >= %(since)s AND eb.started_at < %(until)s
     GROUP BY eb.started_at
@@ -266,15 +262,6 @@ SELECT
 FROM contracted
 LEFT JOIN peak ON contracted.site = peak.site
 ORDER BY share_percent DESC NULLS LAST, contracted.site;
-
--- name: open_faults
--- How many connectors are faulted or offline at this moment.
-SELECT
-    count(*) FILTER (WHERE con.state = 'Faulted') AS faulted,
-    count(*) FILTER (WHERE con.state = 'offline') AS offline,
-    count(*) AS connectors
-FROM report.connector_now AS con
-WHERE %(charge_points)s::text[] IS NULL OR con.charge_point = ANY(%(charge_points)s);
 
 -- name: daily
 -- Figures by local day, for the small curves beside the totals.
@@ -358,12 +345,8 @@ WHERE sums.energy_wh IS NOT NULL AND EXISTS (SELECT FROM ranked AS rest WHERE re
 ORDER BY 4, 1;
 
 -- name: week_pattern
--- Mean energy by weekday (1 = Monday) and hour of the local clock.
-SELECT
-    extract(ISODOW FROM eb.started_at AT TIME ZONE 'America/Sao_Paulo')::integer AS weekday,
-    extract(HOUR FROM eb.started_at AT TIME ZONE 'America/Sao_Paulo')::integer AS hour,
-    sum(eb.energy_wh) AS energy_wh
-FROM (
+-- Mean energy by weekday (1 = Monday) and hour of the local clock, over those hours of the period that have begun.
+WITH drawn AS (
     SELECT
         sd.started_at,
         sd.energy_wh
@@ -375,8 +358,34 @@ FROM (
         bucket.energy_wh
     FROM report.energy_bucket AS bucket
     WHERE bucket.charge_point = ANY(%(charge_points)s) AND bucket.started_at >= %(since)s AND bucket.started_at < %(until)s
-) AS eb
-GROUP BY 1, 2
+),
+
+summed AS (
+    SELECT
+        extract(ISODOW FROM drawn.started_at AT TIME ZONE 'America/Sao_Paulo')::integer AS weekday,
+        extract(HOUR FROM drawn.started_at AT TIME ZONE 'America/Sao_Paulo')::integer AS hour,
+        sum(drawn.energy_wh) AS energy_wh
+    FROM drawn
+    GROUP BY 1, 2
+),
+
+begun AS (
+    SELECT
+        extract(ISODOW FROM each.at AT TIME ZONE 'America/Sao_Paulo')::integer AS weekday,
+        extract(HOUR FROM each.at AT TIME ZONE 'America/Sao_Paulo')::integer AS hour,
+        count(*) AS hours
+    FROM generate_series(
+        %(since)s::timestamptz, least(%(until)s::timestamptz, now()) - INTERVAL '1 second', INTERVAL '1 hour'
+    ) AS each (at)
+    GROUP BY 1, 2
+)
+
+SELECT
+    summed.weekday,
+    summed.hour,
+    summed.energy_wh / begun.hours AS energy_wh
+FROM summed
+INNER JOIN begun ON summed.weekday = begun.weekday AND summed.hour = begun.hour
 ORDER BY 1, 2;
 
 -- name: attention
@@ -470,6 +479,7 @@ SELECT
     ses.idle_s,
     ses.stop_reason,
     ses.cost,
+    ses.unpriced_wh,
     ses.current_type,
     nullif(ses.visit_id, ses.transaction_id) AS continues,
     ses.soc_is_extrapolated,
@@ -515,6 +525,7 @@ part AS (
         day.duration_s,
         day.idle_s,
         day.cost,
+        day.unpriced_wh,
         day.attempts,
         day.unknown_energy,
         day.continued
@@ -527,6 +538,7 @@ part AS (
         sum(ses.duration_s),
         sum(ses.idle_s),
         sum(ses.cost),
+        sum(ses.unpriced_wh),
         count(*) FILTER (WHERE ses.is_attempt),
         count(*) FILTER (WHERE ses.energy_wh IS NULL),
         count(*) FILTER (WHERE ses.visit_id <> ses.transaction_id)
@@ -555,6 +567,7 @@ SELECT
     sum(part.duration_s) AS duration_s,
     sum(part.idle_s) AS idle_s,
     sum(part.cost) AS cost,
+    sum(part.unpriced_wh) AS unpriced_wh,
     coalesce(sum(part.attempts), 0)::bigint AS attempts,
     coalesce(sum(part.unknown_energy), 0)::bigint AS unknown_energy,
     coalesce(sum(part.continued), 0)::bigint AS continued
@@ -1226,7 +1239,8 @@ WITH part AS (
         sums.sessions,
         sums.attempts,
         sums.energy_wh,
-        sums.cost
+        sums.cost,
+        sums.unpriced_wh
     FROM report.tags_of_period(%(first_day)s, %(last_day)s) AS sums
     WHERE %(charge_points)s::text[] IS NULL
     UNION ALL
@@ -1235,7 +1249,8 @@ WITH part AS (
         count(*) FILTER (WHERE NOT ses.is_attempt),
         count(*) FILTER (WHERE ses.is_attempt),
         sum(ses.energy_wh),
-        sum(ses.cost)
+        sum(ses.cost),
+        sum(ses.unpriced_wh)
     FROM report.session AS ses
     INNER JOIN report.transaction AS tx ON ses.transaction_id = tx.transaction_id
     WHERE
@@ -1252,7 +1267,8 @@ by_id_tag AS (
         sum(part.sessions)::bigint AS sessions,
         sum(part.attempts)::bigint AS attempts,
         sum(part.energy_wh) AS energy_wh,
-        sum(part.cost) AS cost
+        sum(part.cost) AS cost,
+        sum(part.unpriced_wh) AS unpriced_wh
     FROM part
     GROUP BY part.id_tag_key
 )
@@ -1263,6 +1279,7 @@ SELECT
     by_id_tag.attempts,
     by_id_tag.energy_wh,
     by_id_tag.cost,
+    by_id_tag.unpriced_wh,
     count(*) OVER () AS of_all
 FROM by_id_tag
 LEFT JOIN report.id_tag AS tag ON by_id_tag.id_tag_key = upper(btrim(tag.id_tag))

@@ -15,7 +15,7 @@ def costs(selection: Selection) -> pd.DataFrame:
 
 
 def by_tag(selection: Selection) -> pd.DataFrame:
-    """Columns: id_tag_alias, sessions, attempts, energy_wh, cost, of_all; what drew most."""
+    """What drew most: id_tag_alias, sessions, attempts, energy_wh, cost, unpriced_wh, of_all."""
     return asking.recent("costs_by_tag", rows=asking.SHOWN, **asking.chosen(selection))
 
 

@@ -1,6 +1,7 @@
 """Consumption, demand and the figures of a period."""
 
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 
 import pandas as pd
 
@@ -27,7 +28,7 @@ def totals_before(selection: Selection, now: datetime) -> "pd.Series[float]":
 
 
 def peak(selection: Selection) -> "pd.Series[float] | None":
-    """started_at, demand_w and energy_wh of all; None where nothing was drawn."""
+    """started_at and demand_w; None where nothing was drawn."""
     frame = asking.recent("peak", **asking.chosen(selection))
     return None if frame.empty else frame.iloc[0]
 
@@ -50,9 +51,17 @@ def by_charge_point(selection: Selection) -> pd.DataFrame:
     return asking.recent("energy_by_charge_point", **asking.chosen(selection))
 
 
+def known_from(selection: Selection) -> date:
+    """The first day of the period of which anything is known; its first where nothing is."""
+    known = daily(selection).dropna(subset=["energy_wh", "technical_percent"], how="all")
+    first: date = selection.period.first if known.empty else known["day"].iloc[0]
+    return first
+
+
 def week_pattern(selection: Selection) -> pd.DataFrame:
-    """Columns: weekday (1 = Monday), hour, energy_wh."""
-    return asking.recent("week_pattern", **asking.chosen(selection))
+    """Mean by weekday (1 = Monday) and hour since ``known_from``. Columns: .., energy_wh."""
+    known = Period(known_from(selection), selection.period.last)
+    return asking.recent("week_pattern", **asking.chosen(replace(selection, period=known)))
 
 
 def series(selection: Selection, width_s: float) -> pd.DataFrame:

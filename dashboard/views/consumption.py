@@ -1,5 +1,6 @@
 """Consumption and demand: how much, in which tariff period, and what the peaks are made of."""
 
+from datetime import date
 from typing import Any
 
 import pandas as pd
@@ -9,7 +10,7 @@ from dashboard import blocks, data, formats, header, partial, visitor
 from dashboard.blocks import Column
 from dashboard.charts import energy as charts
 from dashboard.data import energy as ask
-from dashboard.filters import Selection, today
+from dashboard.filters import Period, Selection
 from dashboard.visitor import t
 
 GRAINS = ("quarter", "hour", "day", "month")
@@ -51,18 +52,19 @@ def consumed(selection: Selection) -> None:
         figure, columns = charts.series(frame, visitor.words(), width), SERIES
     else:
         frame = ask.days(selection, grain)
-        hatched = partial.days(selection) if grain == "day" else {today().replace(day=1)}
+        hatched = partial.days(selection) if grain == "day" else partial.months(selection)
         figure, columns = charts.days(frame, visitor.words(), grain, hatched), DAYS
     blocks.plot(figure, "consumed", t("consumption.alt"))
     if grain in ("day", "month"):
-        partial.say(selection)
+        partial.say(selection, by_month=grain == "month")
     blocks.downloads("eletroposto-consumo", lambda: frame, columns, "consumed")
 
 
 def figures(selection: Selection) -> None:
     totals, peak = ask.totals(selection), ask.peak(selection)
     language = visitor.language()
-    mean = mean_demand(totals, selection)
+    known_from = ask.known_from(selection)
+    mean = mean_demand(totals, Period(known_from, selection.period.last))
     top = None if peak is None else float(peak["demand_w"])
     facts = {
         "column.energy": formats.energy(totals["energy_wh"], language),
@@ -70,7 +72,7 @@ def figures(selection: Selection) -> None:
         "consumption.peak_at": formats.instant(
             None if peak is None else peak["started_at"], language
         ),
-        "consumption.mean": formats.power(mean, language),
+        "consumption.mean": _since(formats.power(mean, language), known_from, selection),
         "consumption.load_factor": formats.percent(
             mean / top * 100 if mean and top else None, language
         ),
@@ -96,11 +98,17 @@ def _is_one_site(sites: pd.DataFrame) -> bool:
     return len(sites) == 1 and int(sites["sites"].iloc[0]) == 1
 
 
-def mean_demand(totals: Any, selection: Selection) -> float | None:
+def _since(text: str, first: date, selection: Selection) -> str:
+    """Where nothing is known of the first days, from which one on a mean is taken."""
+    if first == selection.period.first:
+        return text
+    return t("consumption.since", text=text, day=formats.day(first, visitor.language()))
+
+
+def mean_demand(totals: Any, period: Period) -> float | None:
     """Energy over the part of the period that has passed."""
-    now = pd.Timestamp.now("UTC")
-    end = min(pd.Timestamp(selection.period.until), now)
-    hours = (end - pd.Timestamp(selection.period.since)).total_seconds() / 3600
+    end = min(pd.Timestamp(period.until), pd.Timestamp.now("UTC"))
+    hours = (end - pd.Timestamp(period.since)).total_seconds() / 3600
     energy = totals["energy_wh"]
     return None if pd.isna(energy) or hours <= 0 else float(energy) / hours
 

@@ -15,7 +15,7 @@ from dashboard.visitor import t
 STATIONS = (
     Column("name", "column.name"),
     Column("energy_wh", "column.energy_kwh", "kwh"),
-    Column("cost", "column.cost", "money"),
+    Column("cost", "column.cost", "cost"),
     Column("cost_fora_ponta", "posto.fora_ponta", "money"),
     Column("cost_intermediario", "posto.intermediario", "money"),
     Column("cost_ponta", "posto.ponta", "money"),
@@ -27,7 +27,8 @@ TAGS = (
     Column("sessions", "column.sessions", "integer"),
     Column("attempts", "sessions.attempts", "integer"),
     Column("energy_wh", "column.energy_kwh", "kwh"),
-    Column("cost", "column.cost", "money"),
+    Column("cost", "column.cost", "cost"),
+    Column("unpriced_wh", "costs.unpriced", "kwh"),
 )
 DEMAND = (
     Column("month", "demand.month", "day"),
@@ -63,7 +64,7 @@ def figures(frame: pd.DataFrame) -> None:
     mean = total["cost"] / (priced / 1000) if priced and pd.notna(total["cost"]) else None
     facts = {
         "column.energy": formats.energy(total["energy_wh"], language),
-        "column.cost": formats.money(total["cost"], language),
+        "column.cost": formats.cost(total["cost"], total["unpriced_wh"], visitor.words()),
         "costs.mean": formats.money(mean, language, 4),
         "costs.if_off_peak": formats.money(total["cost_if_fora_ponta"], language),
         "costs.saving": formats.money(total["cost"] - total["cost_if_fora_ponta"], language),

@@ -42,7 +42,7 @@ def summary(session: Any) -> None:
         "column.mean_power": formats.power(unit["mean_power_w"], language),
         "column.peak_power": formats.power(unit["peak_power_w"], language),
         "column.idle": formats.duration(unit["idle_s"]),
-        "column.cost": cost(session),
+        "column.cost": formats.cost(unit["cost"], unit["unpriced_wh"], visitor.words()),
         "column.tag": str(unit["id_tag_alias"] or formats.UNKNOWN),
         "column.stop_reason": stop_reason(session),
     }
@@ -69,12 +69,6 @@ def soc(session: Any) -> str:
     first, last = formats.number(start, language, 0), formats.percent(end, language, 0)
     told = f"{first} → {last} (+{gain})"
     return f"{told} · {t('session.extrapolated')}" if session["soc_is_extrapolated"] else told
-
-
-def cost(session: Any) -> str:
-    if pd.isna(session["cost"]):
-        return t("unknown.no_tariff")
-    return formats.money(session["cost"], visitor.language())
 
 
 def stop_reason(session: Any) -> str:
@@ -115,14 +109,25 @@ def _judge(session: Any) -> None:
     share = 0.0
     if session["duration_s"] and pd.notna(session["gap_s"]):
         share = session["gap_s"] / session["duration_s"] * 100
-    if pd.isna(delta):
-        st.caption(t("session.no_delta"))
-    elif abs(delta) > _RED or share > _RED:
+    if session["energy_source"] == "integral":  # there is nothing to compare it with
+        _judge_integral(share)
+    elif share > _RED or abs(delta) > _RED:
         st.error(t("session.delta_red"), icon=":material/error:")
+    elif pd.isna(delta):
+        st.caption(t("session.no_delta"))
     elif abs(delta) > _AMBER:
         st.warning(t("session.delta_amber"), icon=":material/warning:")
     else:
         st.caption(t("session.delta_ok"))
+
+
+def _judge_integral(gap_percent: float) -> None:
+    """What flowed while nothing was read is not in the integral."""
+    if gap_percent > _RED:
+        share = formats.percent(gap_percent, visitor.language(), 0)
+        st.error(t("session.integral_gaps", share=share), icon=":material/error:")
+    else:
+        st.caption(t("session.integral_only"))
 
 
 def curves(where: ask.Span) -> None:

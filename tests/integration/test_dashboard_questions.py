@@ -11,7 +11,7 @@ import pytest
 import streamlit as st
 from psycopg.types.json import Jsonb
 
-from dashboard import db, formats
+from dashboard import db, formats, partial
 from dashboard.data import availability, costs, energy, live, operations
 from dashboard.data import messages as message_data
 from dashboard.data import sessions as session_data
@@ -349,3 +349,30 @@ def test_no_peak_hides_in_a_step_of_the_curve_of_demand(conn):
     assert curve["hours"][curve["demand_w"] == 150_000].max() == 40 / 4
     assert curve["hours"].max() == 9600 / 4
     assert len(curve) <= 400
+
+
+def test_an_hour_of_the_week_is_a_mean_over_the_weeks_that_are_known(conn):
+    """The network began on the second of four Wednesdays, and drew nothing on the last."""
+    first = DAY - timedelta(days=21)
+    for days, kw in ((14, 30), (7, 60)):
+        demand(conn, "North", kw, NOON - timedelta(days=days))
+    consumed(conn, DAY - timedelta(days=14), energy_wh=7500)
+    consumed(conn, DAY - timedelta(days=7), energy_wh=15_000)
+
+    chosen = Selection(Period(first, DAY), None)
+
+    assert energy.known_from(chosen) == DAY - timedelta(days=14)
+    assert energy.week_pattern(chosen).values.tolist() == [[3, 12, (7500 + 15_000) / 3]]
+
+
+def test_a_month_the_period_cuts_is_hatched(conn):
+    """So is one with a day of which nothing is known; whole ones are not."""
+    available(conn, date(2026, 7, 9), up_s=0)
+    conn.execute("UPDATE availability_day SET unknown_s = 86400, observed_s = 86400")
+
+    cut = partial.months(Selection(Period(date(2026, 5, 2), date(2026, 10, 30)), ["N1"]))
+    whole = partial.months(Selection(Period(date(2026, 5, 1), date(2026, 10, 31)), ["N1"]))
+    inside = {date(2026, number, 1) for number in range(5, 11)}
+
+    assert cut & inside == {date(2026, 5, 1), date(2026, 7, 1), date(2026, 10, 1)}
+    assert whole & inside == {date(2026, 7, 1)}

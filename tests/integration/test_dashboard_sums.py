@@ -127,7 +127,7 @@ def test_sessions_add_up_by_day_and_by_tag(conn: psycopg.Connection[Any]) -> Non
 
     for expected_cost in (0, 7.5):
         if expected_cost:
-            conn.execute("INSERT INTO session_cost VALUES (2, 7.5, 0)")
+            conn.execute("INSERT INTO session_cost VALUES (2, 7.5, 4000)")
             st.cache_data.clear()
         totals = session_data.session_totals(everything, session_data.Wanted())
         assert (totals["sessions"], totals["attempts"], totals["energy_wh"]) == (2, 1, 20_000)
@@ -135,6 +135,14 @@ def test_sessions_add_up_by_day_and_by_tag(conn: psycopg.Connection[Any]) -> Non
         [tag] = costs.by_tag(october).to_dict("records")
         assert (tag["sessions"], tag["attempts"], tag["energy_wh"]) == (2, 0, 20_000)
         assert (tag["cost"] if expected_cost else 0) == expected_cost
+        lacking = (totals["unpriced_wh"], tag["unpriced_wh"])
+        assert lacking == ((4000, 4000) if expected_cost else (0, 0))
+        chosen = Selection(october.period, ["N1"])  # not from what was written down
+        assert (
+            session_data.session_totals(chosen, session_data.Wanted())["unpriced_wh"]
+            == (lacking[0])
+        )
+        assert costs.by_tag(chosen)["unpriced_wh"].tolist() == [lacking[1]]
         assert costs.by_tag(everything)["attempts"].tolist() == [1]
 
 

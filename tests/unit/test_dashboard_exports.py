@@ -91,7 +91,7 @@ def test_the_month_report_stands_alone():
     words = Words("pt")
     totals = dict.fromkeys(
         ("energy_wh", "sessions", "technical_percent", "nevi_percent", "utilisation_percent",
-         "idle_s", "cost", "attempts"), 1.0,
+         "idle_s", "cost", "unpriced_wh", "attempts"), 1.0,
     )  # fmt: skip
     daily = pd.DataFrame({"day": [pd.Timestamp("2026-11-01").date()], "energy_wh": [1000.0]})
     stations = pd.DataFrame(

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from dashboard import formats
+from dashboard.i18n import Words
 
 
 @pytest.mark.parametrize(
@@ -72,3 +73,13 @@ def test_ages_never_run_backwards():
     now = datetime(2026, 1, 1, tzinfo=UTC)
 
     assert formats.age(datetime(2026, 1, 1, 0, 0, 9, tzinfo=UTC), now) == "0 s"
+
+
+@pytest.mark.parametrize(
+    ("value", "unpriced_wh", "expected"),
+    [(7.5, 0, "R$ 7,50"), (7.5, float("nan"), "R$ 7,50"), (7.5, 49, "R$ 7,50"),
+     (7.5, 4000, "R$ 7,50 (sem tarifa: 4,0 kWh)"), (float("nan"), 4000, "sem tarifa cadastrada"),
+     (float("nan"), float("nan"), "—")],
+)  # fmt: skip
+def test_the_cost_of_a_part_does_not_pass_for_the_whole(value, unpriced_wh, expected):
+    assert formats.cost(value, unpriced_wh, Words("pt")) == expected
