@@ -271,21 +271,32 @@ plugged AS (
         )
 ),
 
-tried AS (
+answered AS (
     SELECT
         plugged.charge_point_id,
         plugged.connector_id,
-        count(*) AS plug_ins,
-        count(*) FILTER (WHERE EXISTS (
+        plugged.at,
+        EXISTS (
             SELECT FROM session AS ses
             WHERE
                 ses.charge_point_id = plugged.charge_point_id AND ses.connector_id = plugged.connector_id
                 AND ses.started_at >= plugged.at - INTERVAL '1 minute'
                 AND ses.started_at <= plugged.at + INTERVAL '5 minutes'
                 AND ses.energised_at <= plugged.at + INTERVAL '5 minutes'
-        )) AS plug_ins_served
+        ) AS is_served
     FROM plugged
-    GROUP BY plugged.charge_point_id, plugged.connector_id
+),
+
+-- Who plugged in a moment ago may still be served: neither a success nor a failure yet.
+tried AS (
+    SELECT
+        answered.charge_point_id,
+        answered.connector_id,
+        count(*) AS plug_ins,
+        count(*) FILTER (WHERE answered.is_served) AS plug_ins_served
+    FROM answered
+    WHERE answered.is_served OR answered.at < now() - INTERVAL '5 minutes'
+    GROUP BY answered.charge_point_id, answered.connector_id
 ),
 
 port AS (

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -236,6 +236,26 @@ def test_drivers_succeed_when_energy_comes_within_five_minutes(facts: Facts):
 
     (day,) = facts.rows("SELECT * FROM report.consumption_day")
     assert (day["plug_ins"], day["plug_ins_served"]) == (3, 1)
+
+
+def test_a_plug_in_of_this_moment_has_not_failed_yet(facts: Facts):
+    """Of three unserved ones: a minute old, six minutes old, and moments ago but served."""
+    now = datetime.now(UTC)
+    waiting, failed, served = (facts.charge_point(f"CP-{number}") for number in range(3))
+    for cp, minutes_ago in ((waiting, 1), (failed, 6), (served, 2)):
+        facts.status(cp, now - minutes(60), "Available")
+        facts.status(cp, now - minutes(minutes_ago), "Preparing")
+    facts.transaction(served, now - minutes(1.9), now - minutes(0.5), 0, 500)
+
+    facts.run()
+
+    rows = facts.rows(
+        "SELECT charge_point_id AS cp, sum(plug_ins) AS tried, sum(plug_ins_served) AS served"
+        " FROM consumption_day GROUP BY charge_point_id HAVING sum(plug_ins) > 0"
+    )
+    assert {row["cp"]: (row["tried"], row["served"]) for row in rows} == {
+        failed: (1, 0), served: (1, 1),
+    }  # fmt: skip
 
 
 def test_a_plug_in_before_midnight_is_served_after_it(facts: Facts):
