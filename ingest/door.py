@@ -14,6 +14,7 @@ _COMPLAIN_EVERY_S = 60.0
 _MOST_NAMED = 1000
 _LINES_PER_S, _LINES_GATHER_S = 10.0, 10.0
 _MOST_FRIENDS = 20_000
+_BYTES_OF_A_FRAME = 8192
 _RESERVED = 4  # one place in so many is kept for addresses that charge points came from
 
 
@@ -141,6 +142,11 @@ class Door:
         if unsaid is not None:
             again = f" ({unsaid} times more since the last line)" if unsaid else ""
             logger.warning("%s: %s%s", name, what, again)
+
+
+def cost_of(frames: int, size: int) -> float:
+    """Return for how many frames counts what was read at once; larger ones count as several."""
+    return max(frames, size / _BYTES_OF_A_FRAME)
 
 
 def network_of(address: str) -> str:

@@ -13,10 +13,9 @@ from typing import Any, cast
 from websockets.asyncio.server import ServerConnection
 from websockets.frames import CloseCode, Frame, Opcode
 
-from ingest.door import Allowance, Door
+from ingest.door import Allowance, Door, cost_of
 
 _MOST_FRAGMENTS = 1024  # of one message; empty ones cost memory and add nothing to its size
-_BYTES_OF_A_FRAME = 8192  # a larger frame counts as several
 _LONGEST_HOLD_S = 10.0
 _LINGER_S = 5.0
 
@@ -34,7 +33,7 @@ class GuardedConnection(ServerConnection):
         self._place: str | None = None
         self._has_entered = False
         self._is_made = False
-        self._allowance = Allowance(door.frames_per_s, gathers_s=4.0)
+        self._allowance = Allowance(door.frames_per_s, gathers_s=2.0)
         self._frames = 0
         self._fragments = 0
         self._wants_pause = False
@@ -92,7 +91,7 @@ class GuardedConnection(ServerConnection):
     def data_received(self, data: bytes) -> None:
         self._frames = 0
         super().data_received(data)
-        cost = self._frames + len(data) / _BYTES_OF_A_FRAME
+        cost = cost_of(self._frames, len(data))
         debt_s = self._allowance.spend(cost, self.loop.time())
         if debt_s > 0:
             self._hold(debt_s)

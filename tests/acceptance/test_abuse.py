@@ -237,12 +237,11 @@ async def test_a_flood_of_pings_that_nobody_reads_the_pongs_of(
         reader._transport.pause_reading()  # type: ignore[attr-defined]
         await assert_undisturbed(crowded, lambda: push(writer, pings, 1.5), 1.5)
     assert memory_mb(crowded) - before < 30
-    assert "PINGER: slowed to" in crowded.log
+    assert "PINGER: slowed to 2000 frames a second" in crowded.log
 
 
-async def test_one_that_sends_as_fast_as_it_can_is_slowed_and_others_are_not(
-    crowded: CentralSystem,
-) -> None:
+async def test_one_that_sends_as_fast_as_it_can_disturbs_nobody(crowded: CentralSystem) -> None:
+    """It waits for the commits of its own frames: that is less than it may send."""
     before = memory_mb(crowded)
     beats = frame(b'[2,"1","Heartbeat",{}]') * 200
     async with raw_socket(crowded, "FAST") as (reader, writer, _):
@@ -250,7 +249,6 @@ async def test_one_that_sends_as_fast_as_it_can_is_slowed_and_others_are_not(
         await assert_undisturbed(crowded, lambda: push(writer, beats, 2), 2)
         swallowing.cancel()
     assert memory_mb(crowded) - before < 40
-    assert "FAST: slowed to 500 frames a second" in crowded.log
 
 
 async def test_a_flood_of_answers_to_calls_never_made_is_bounded(

@@ -1,6 +1,8 @@
 """Allowances: so many a second, and what gathers while nobody asks."""
 
-from ingest.door import Allowance
+import pytest
+
+from ingest.door import Allowance, cost_of
 
 
 def test_what_was_refused_costs_nothing():
@@ -14,3 +16,11 @@ def test_what_was_refused_costs_nothing():
         else:
             came_in += 1
     assert 9 <= came_in <= 10
+
+
+@pytest.mark.parametrize(
+    ("frames", "size", "cost"),
+    [(1, 30, 1), (1, 1_100, 1), (60, 66_000, 60), (1, 81_920, 10), (0, 65_536, 8)],
+)
+def test_a_frame_counts_once_but_for_very_large_ones(frames: int, size: int, cost: float) -> None:
+    assert cost_of(frames, size) == cost
