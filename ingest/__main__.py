@@ -3,8 +3,6 @@
 import asyncio
 import gc
 import logging
-import resource
-import signal
 import socket
 import sys
 import traceback
@@ -26,6 +24,13 @@ from ingest.health import serve_health
 from ingest.metrics import Metrics
 from ingest.operations import Operations
 from ingest.presence import Presence
+from ingest.process import (
+    first_end,
+    listening,
+    raise_file_limit,
+    start_logging,
+    stop_signals,
+)
 from ingest.registry import Registry
 from ingest.settings import BadSettings, Settings, from_environment
 from ingest.signing import Signing
@@ -76,29 +81,41 @@ class Ingest:
         self.central_system.attend = self.operations.attend
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Serve until ``stop`` is set, then end in order: door, last batch, database."""
+        """Serve until ``stop`` is set, then end in order: door, database, last batch.
+
+        Raises:
+            BadSettings: Where it should listen, it cannot.
+        """
         _show(self)
+        host, port = self.settings.health_host, self.settings.health_port
+        with listening("ELETROPOSTO_HEALTH_PORT", host, port):
+            health = await serve_health(host, port, self.metrics.registry, self.state)
         writing = asyncio.create_task(self.writer.run(), name="writer")
         await self.registry.pool.open()
-        health = await serve_health(
-            self.settings.health_host, self.settings.health_port, self.metrics.registry, self.state
-        )
-        await self._load_registry(stop)
-        await self.central_system.start()
+        try:
+            await self._load_registry(stop)
+            await self.central_system.start()
+            await self._work(stop, writing)
+        finally:
+            self.writer.stop()
+            health.close()
+            await self.registry.pool.close()
+            await writing
+
+    async def _work(self, stop: asyncio.Event, writing: asyncio.Task[None]) -> None:
+        """Serve charge points, then let them go."""
         beside = [
             asyncio.create_task(self._listen(), name="listen"),
             asyncio.create_task(self.presence.run(), name="presence"),
             asyncio.create_task(self.operations.commands.run(), name="commands"),
         ]
-        await _first_end(stop, writing, *beside)
-        await self.central_system.stop()
-        await self.operations.stop()
-        for task in beside:
-            task.cancel()
-        self.writer.stop()
-        await writing
-        health.close()
-        await self.registry.pool.close()
+        try:
+            await first_end(stop, [writing, *beside])
+        finally:
+            await self.central_system.stop()
+            await self.operations.stop()
+            for task in beside:
+                task.cancel()
 
     def state(self) -> dict[str, Any]:
         """What /healthz tells."""
@@ -217,22 +234,6 @@ def _show(ingest: Ingest) -> None:
     }
 
 
-async def _first_end(stop: asyncio.Event, *tasks: asyncio.Task[None]) -> None:
-    """Wait for the stop signal; a task that ends before it is a defect and is raised."""
-    waiting = asyncio.create_task(stop.wait())
-    done, _ = await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    for task in done - {waiting}:
-        task.result()
-
-
-def _raise_descriptor_limit() -> None:
-    """Every socket is a file: take as many as the system lets us."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    logger.info("at most %d sockets (limit of open files)", hard)
-
-
 def _collect_rarely() -> None:
     """Look for garbage in large steps.
 
@@ -245,11 +246,7 @@ def _collect_rarely() -> None:
 
 
 async def _main(settings: Settings) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    await Ingest(settings).run(stop)
+    await Ingest(settings).run(stop_signals())
 
 
 def _is_noise(record: logging.LogRecord) -> bool:
@@ -266,20 +263,18 @@ def _is_noise(record: logging.LogRecord) -> bool:
     return traceback.extract_tb(error.__traceback__)[-1].name in ("send_eof", "send_response")
 
 
-def _start_logging(level: str) -> None:
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("websockets").setLevel(logging.WARNING)
-    logging.getLogger("websockets.server").addFilter(lambda record: not _is_noise(record))
-
-
 def main() -> int:
     """Run the central system; the exit code is 2 for settings, 1 for a schema that will not do."""
     try:
-        settings = from_environment()
-    except BadSettings as exc:
+        return _run(from_environment(Settings))
+    except (BadSettings, BadAuthority, BadCertificate) as exc:
         print(f"ingest: {exc}", file=sys.stderr)
         return 2
-    _start_logging(settings.log_level)
+
+
+def _run(settings: Settings) -> int:
+    start_logging(settings.log_level, "websockets")
+    logging.getLogger("websockets.server").addFilter(lambda record: not _is_noise(record))
     try:
         applied = migrate(settings.database_url.get_secret_value())
     except (MigrationError, psycopg.Error) as exc:
@@ -287,13 +282,9 @@ def main() -> int:
         return 1
     if applied:
         logger.info("applied %s", ", ".join(applied))
-    _raise_descriptor_limit()
+    raise_file_limit()
     _collect_rarely()
-    try:
-        uvloop.run(_main(settings))
-    except (BadAuthority, BadCertificate) as exc:
-        print(f"ingest: {exc}", file=sys.stderr)
-        return 2
+    uvloop.run(_main(settings))
     logger.info("stopped")
     return 0
 

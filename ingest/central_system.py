@@ -3,9 +3,7 @@
 import asyncio
 import http
 import logging
-import resource
 import ssl
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -23,6 +21,7 @@ from ingest.database import DATABASE_AWAY
 from ingest.door import Allowance, Door, network_of
 from ingest.guard import GuardedConnection, TlsConnection
 from ingest.metrics import Metrics
+from ingest.process import file_limit, listening
 from ingest.registry import Registry
 from ingest.settings import Settings
 from ingest.situation import Situation
@@ -68,20 +67,30 @@ class CentralSystem:
             settings.handshakes_per_address,
             settings.frames_per_second,
             settings.unread_seconds,
-            _files() - _OTHER_FILES,
+            file_limit() - _OTHER_FILES,
         )
         if (files := self.settings.tls_files) is not None:
             self._tls = server_context(files)
 
     async def start(self) -> None:
-        """Listen; from here on charge points come in."""
-        self._servers.append(await self._listen(self.settings.ocpp_port))
-        if self._tls is not None:
-            self._servers.append(await self._listen(self.settings.ocpp_tls_port, self._tls))
-        for server in self._servers:
-            logger.info("listening on %s:%d", self.settings.ocpp_host, _port(server))
+        """Listen; from here on charge points come in.
 
-    async def _listen(self, port: int, context: ssl.SSLContext | None = None) -> Server:
+        Raises:
+            BadSettings: A port cannot be listened on.
+        """
+        await self._listen("OCPP_PORT", self.settings.ocpp_port)
+        if self._tls is not None:
+            await self._listen("OCPP_TLS_PORT", self.settings.ocpp_tls_port, self._tls)
+
+    async def _listen(
+        self, variable: str, port: int, context: ssl.SSLContext | None = None
+    ) -> None:
+        with listening(f"ELETROPOSTO_{variable}", self.settings.ocpp_host, port):
+            server = await self._serve(port, context)
+        self._servers.append(server)
+        logger.info("listening on %s:%d", self.settings.ocpp_host, _port(server))
+
+    async def _serve(self, port: int, context: ssl.SSLContext | None) -> Server:
         connection: Callable[..., GuardedConnection] = partial(GuardedConnection, door=self.door)
         if context is not None:
             # The handshake of TLS and that of the websocket may each take so long.
@@ -292,12 +301,6 @@ def _proof(websocket: ServerConnection, request: Request) -> Proof:
 def _address(websocket: ServerConnection) -> str:
     address = websocket.remote_address
     return str(address[0]) if address else "unknown"
-
-
-def _files() -> int:
-    """Return how many files, sockets among them, the system lets us have open."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return sys.maxsize if soft == resource.RLIM_INFINITY else soft
 
 
 def _port(server: Server) -> int:

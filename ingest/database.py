@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import psycopg
@@ -27,12 +27,25 @@ class Pool(AsyncConnectionPool):
     """Connections for everything but the writer.
 
     A server that is there but never answers, as one that is frozen, fails what is asked of it after
-    ``patience_s``.
+    ``patience_s``, which is longer than a statement may take.
     """
 
-    def __init__(self, url: str, patience_s: float = _PATIENCE_S) -> None:
-        kwargs = {"options": OPTIONS, "connect_timeout": 10, **KEEPALIVE}
-        super().__init__(url, min_size=1, max_size=4, timeout=10, open=False, kwargs=kwargs)
+    def __init__(
+        self,
+        url: str,
+        patience_s: float = _PATIENCE_S,
+        *,
+        options: str = OPTIONS,
+        most: int = 4,
+        autocommit: bool = False,
+    ) -> None:
+        kwargs = {
+            "options": options,
+            "autocommit": autocommit,
+            "connect_timeout": 10,
+            **KEEPALIVE,
+        }
+        super().__init__(url, min_size=1, max_size=most, timeout=10, open=False, kwargs=kwargs)
         self.patience_s = patience_s
 
     @asynccontextmanager
@@ -47,3 +60,7 @@ class Pool(AsyncConnectionPool):
         except TimeoutError as exc:
             sentence = f"the database did not answer within {self.patience_s:g} s"
             raise psycopg.OperationalError(sentence) from exc
+
+    def connection_for_long(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """Lend a connection for work that waits for others than the database too."""
+        return super().connection()

@@ -1,9 +1,19 @@
-"""Settings of the central system, from ``ELETROPOSTO_*`` environment variables only."""
+"""Settings of the central system, from ``ELETROPOSTO_*`` environment variables only.
+
+How they are read, and what is said of those that do not fit, is the same for the relay's.
+"""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ingest.tls import CIPHERS, TlsFiles
@@ -15,13 +25,30 @@ class BadSettings(ValueError):
     """The environment does not say what we need; the message names each variable and value."""
 
 
-class Settings(BaseSettings):
+def _in_capitals(value: object) -> object:
+    return value.strip().upper() if isinstance(value, str) else value
+
+
+LogLevel = Annotated[
+    Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_in_capitals)
+]
+
+
+class ProcessSettings(BaseSettings):
+    """What every process of this room is told."""
+
     model_config = SettingsConfigDict(
         env_prefix="ELETROPOSTO_", env_ignore_empty=True, extra="ignore", frozen=True
     )
 
     database_url: SecretStr = Field(min_length=1)
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
+    log_level: LogLevel = "INFO"
+
+
+S = TypeVar("S", bound=ProcessSettings)
+
+
+class Settings(ProcessSettings):
     ocpp_host: str = "127.0.0.1"
     ocpp_port: int = Field(9000, ge=0, le=65535)
     health_host: str = "127.0.0.1"
@@ -35,7 +62,7 @@ class Settings(BaseSettings):
     largest_frame_bytes: int = Field(4 * 1024 * 1024, ge=65536)
     handshakes_at_once: int = Field(16_384, ge=1)
     handshakes_per_address: int = Field(12_288, ge=1)
-    frames_per_second: float = Field(500.0, gt=0)
+    frames_per_second: float = Field(2000.0, gt=0)
     sockets_per_minute: float = Field(60.0, gt=0)
     wrong_passwords_per_minute: float = Field(60.0, gt=0)
     password_pepper_file: Path | None = None
@@ -49,11 +76,6 @@ class Settings(BaseSettings):
     tls_ciphers: str = CIPHERS
     authority_certificate: Path | None = None
     authority_key: Path | None = None
-
-    @field_validator("log_level", mode="before")
-    @classmethod
-    def _in_capitals(cls, value: object) -> object:
-        return value.strip().upper() if isinstance(value, str) else value
 
     @field_validator("password_pepper_file")
     @classmethod
@@ -90,14 +112,14 @@ class Settings(BaseSettings):
         return TlsFiles(self.tls_certificate, self.tls_key, trusted, self.tls_ciphers)
 
 
-def from_environment() -> Settings:
-    """Return the settings.
+def from_environment(kind: type[S]) -> S:
+    """Return the settings of a process.
 
     Raises:
         BadSettings: Naming every variable that is missing or does not fit.
     """
     try:
-        return Settings()
+        return kind()
     except ValidationError as exc:
         raise BadSettings("\n".join(_complaint(dict(error)) for error in exc.errors())) from None
 
@@ -115,12 +137,13 @@ def _read_secret(path: Path) -> bytes:
 def _complaint(error: dict[str, object]) -> str:
     location = error["loc"]
     assert isinstance(location, tuple)
+    message = str(error["msg"]).removeprefix("Value error, ")
     if not location:
-        return str(error["msg"]).removeprefix("Value error, ")
+        return message
     variable = _variable(str(location[0]))
     if error["type"] == "missing" or variable == "ELETROPOSTO_DATABASE_URL":
         return f"{variable} is not set (`eletroposto db up` starts a database and prints its URL)"
-    return f"{variable}={error['input']!r}: {error['msg']}"
+    return f"{variable}={error['input']!r}: {message}"
 
 
 def _variable(name: str) -> str:

@@ -7,9 +7,9 @@ from typing import Any
 
 from psycopg import AsyncConnection
 from psycopg.errors import LockNotAvailable
-from psycopg_pool import AsyncConnectionPool
 
 import sql
+from ingest.database import Pool
 from ingest.relay.dialects import Device
 from ingest.relay.dojot_api import FoundDevice, Template
 
@@ -24,7 +24,7 @@ class DeviceTable:
         tenant: None until DOJOT told it.
     """
 
-    def __init__(self, pool: AsyncConnectionPool, url: str, username: str) -> None:
+    def __init__(self, pool: Pool, url: str, username: str) -> None:
         self.tenant: str | None = None
         self._pool = pool
         self._url = url
@@ -36,7 +36,7 @@ class DeviceTable:
 
         They take turns in the order they came; ``on_waiting`` is told while it is not ours.
         """
-        async with self._pool.connection() as conn:
+        async with self._pool.connection_for_long() as conn:
             while not await _lock(conn):
                 on_waiting()
             try:

@@ -2,17 +2,16 @@
 
 import asyncio
 import logging
-import resource
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypedDict
 from uuid import uuid4
 
 import psycopg
-from psycopg_pool import AsyncConnectionPool
 
+from ingest.database import Pool
 from ingest.health import serve_health
+from ingest.process import file_limit, first_end, listening
 from ingest.relay.catalogue import Catalogue
 from ingest.relay.claims import RENEW_EVERY_S, Claims
 from ingest.relay.clock import DatabaseClock
@@ -38,6 +37,7 @@ _OPTIONS = (
     "-c role=eletroposto_ingest -c timezone=UTC -c synchronous_commit=off"
     " -c statement_timeout=30000"
 )
+_PATIENCE_S = 60.0  # a step has several statements
 _LISTEN_EVERY_S = 5.0
 _RETRY_S = 1.0
 _DRAIN_S = 5.0
@@ -59,14 +59,8 @@ class Relay:
         self.metrics = Metrics()
         self._settings = settings
         self._database_ok = False
-        self._pool = AsyncConnectionPool(
-            settings.database_url.get_secret_value(),
-            min_size=1,
-            max_size=5,
-            timeout=5,
-            open=False,
-            kwargs={"autocommit": True, "options": _OPTIONS},
-        )
+        url = settings.database_url.get_secret_value()
+        self._pool = Pool(url, _PATIENCE_S, options=_OPTIONS, most=5, autocommit=True)
         self._clock = DatabaseClock(self._pool, settings.dojot_retention, self.metrics)
         self._orders = OrderDesk(self._pool, self.metrics)
         self._claims = Claims(self._pool, self.relay_id, self._is_empty, self._figures)
@@ -123,18 +117,18 @@ class Relay:
         )
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Relay until ``stop`` is set; whatever is away then or later is waited for."""
-        settings = self._settings
+        """Relay until ``stop`` is set; whatever is away then or later is waited for.
+
+        Raises:
+            BadSettings: Where it should listen, it cannot.
+        """
+        host, port = self._settings.relay_health_host, self._settings.relay_health_port
+        with listening("ELETROPOSTO_RELAY_HEALTH_PORT", host, port):
+            health = await serve_health(host, port, self.metrics.registry, self.state)
         await self._pool.open()
-        health = await serve_health(
-            settings.relay_health_host,
-            settings.relay_health_port,
-            self.metrics.registry,
-            self.state,
-        )
         tasks = [asyncio.create_task(coroutine, name=name) for name, coroutine in self._work()]
         try:
-            await _until(stop, tasks)
+            await first_end(stop, tasks)
         finally:
             await self._end(tasks)
             health.close()
@@ -293,17 +287,7 @@ class Relay:
             logger.warning("the shards are not released: %s", str(error).strip())
 
 
-async def _until(stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> None:
-    """Wait for the stop signal; a task that ends before it is a defect and is raised."""
-    waiting = asyncio.create_task(stop.wait())
-    done, _ = await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    for task in done - {waiting}:
-        task.result()
-
-
 def _most_sessions(settings: RelaySettings) -> int:
     """Each is an open file."""
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    allowed = max(1, files - _OTHER_FILES) if files != resource.RLIM_INFINITY else sys.maxsize
+    allowed = max(1, file_limit() - _OTHER_FILES)
     return min(settings.dojot_connections or allowed, allowed)

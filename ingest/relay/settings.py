@@ -5,17 +5,13 @@ from datetime import timedelta
 from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ingest.settings import ProcessSettings
 
 
-class RelaySettings(BaseSettings):
+class RelaySettings(ProcessSettings):
     """An empty ``dojot_url`` means that there is nothing to relay to."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="ELETROPOSTO_", env_ignore_empty=True, extra="ignore", frozen=True
-    )
-
-    database_url: SecretStr = Field(min_length=1)
     dojot_url: str = ""
     dojot_mqtt: str = "127.0.0.1:1883"
     dojot_mqtt_agent: Literal["vernemq", "mosca"] = "vernemq"

@@ -26,3 +26,8 @@ async def test_trouble_inside_stays_what_it_is(database_url: str) -> None:
         with pytest.raises(psycopg.errors.UndefinedTable):
             async with pool.connection() as conn:
                 await conn.execute("SELECT * FROM nothing")
+
+
+async def test_work_that_waits_for_others_too_is_not_cut_off(database_url: str) -> None:
+    async with Pool(database_url, patience_s=0.1) as pool, pool.connection_for_long() as conn:
+        await conn.execute("SELECT pg_sleep(0.3)")

@@ -49,6 +49,17 @@ def errors(relay: Relay, name: str) -> float:
     return registry.get_sample_value("eletroposto_relay_errors_total", {"error": name}) or 0
 
 
+async def test_the_relay_notices_a_database_that_is_gone_or_frozen(
+    database_url: str, dojot: StandIn
+) -> None:
+    async with relaying(database_url, dojot) as relay:
+        await until(lambda: relay.state()["ok"])
+        async with relay._pool.connection() as conn:
+            parameters = conn.info.get_parameters()
+        assert 30 < relay._pool.patience_s < 120, "longer than a statement may take, and finite"
+    assert (parameters["keepalives_idle"], parameters["tcp_user_timeout"]) == ("10", "20000")
+
+
 async def test_every_reading_is_delivered_once(database_url: str, dojot: StandIn) -> None:
     stored = samples(add_charge_points(database_url, 12), 25)
     start_feed(database_url)
