@@ -19,6 +19,7 @@ from psycopg import errors
 
 from testbench.embedded import EmbeddedPostgres
 from tests.acceptance.network import Network
+from tests.waiting import fetch
 
 _READY_WITHIN_S = 30
 _ENDS_WITHIN_S = 20
@@ -99,11 +100,10 @@ class CentralSystem:
 
     def is_ready(self) -> bool:
         try:
-            health = httpx.get(f"{self.health_url}/healthz", trust_env=False)
-            httpx.get(f"http://127.0.0.1:{self.port}/", trust_env=False)  # any answer will do
+            fetch(f"http://127.0.0.1:{self.port}/")  # any answer will do
+            return fetch(f"{self.health_url}/healthz").status_code == 200
         except httpx.TransportError:
             return False
-        return health.status_code == 200
 
     def stop(self) -> int:
         """End it in order (SIGTERM) and return its exit code; harmless if it does not run."""

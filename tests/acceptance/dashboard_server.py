@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 
 from tests.acceptance.conftest import free_port
+from tests.waiting import fetch
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = [
@@ -83,10 +84,9 @@ class Dashboard:
 
     def _is_ready(self) -> bool:
         try:
-            answer = httpx.get(f"{self.url}/_stcore/health", trust_env=False, timeout=2)
+            return fetch(f"{self.url}/_stcore/health").status_code == 200
         except httpx.TransportError:
             return False
-        return answer.status_code == 200
 
 
 @dataclass

@@ -26,7 +26,7 @@ from tests.abusers import basic, handshake, raw_socket, was_ended
 from tests.acceptance.conftest import CentralSystem, StartCentralSystem, free_port
 from tests.acceptance.network import Network, eventually
 from tests.acceptance.operator_desk import Desk
-from tests.waiting import wait_until
+from tests.waiting import fetch, wait_until
 
 KEY = "a1b2c3d4e5f60718293a4b5c6d7e8f9001122334"
 
@@ -87,8 +87,7 @@ async def test_the_health_port_is_bounded_and_for_this_machine_only(
 
         def answers() -> bool:
             with contextlib.suppress(httpx.TransportError):
-                health = httpx.get(f"{central_system.health_url}/healthz", trust_env=False)
-                return health.status_code == 200
+                return fetch(f"{central_system.health_url}/healthz").status_code == 200
             return False
 
         await asyncio.to_thread(wait_until, answers, "/healthz answers again", 15)

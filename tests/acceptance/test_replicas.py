@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psycopg
 import pytest
 
@@ -26,6 +25,7 @@ from tests.acceptance.network import (
     stop,
 )
 from tests.acceptance.operator_desk import Desk, until
+from tests.waiting import fetch
 
 ACCEPTED = {"status": "Accepted"}
 
@@ -61,7 +61,7 @@ class Replicas:
 
 
 def health(replica: CentralSystem) -> dict[str, Any]:
-    return dict(httpx.get(f"{replica.health_url}/healthz", trust_env=False).json())
+    return dict(fetch(f"{replica.health_url}/healthz").json())
 
 
 @pytest.fixture(scope="module")

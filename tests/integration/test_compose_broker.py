@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from testbench.embedded import EmbeddedMosquitto, host
-from tests.waiting import wait_until
+from tests.waiting import fetch, wait_until
 
 DOCKER = Path(__file__).parents[2] / "docker"
 
@@ -62,6 +61,6 @@ def test_what_a_device_publishes_is_stored(broker: EmbeddedMosquitto, tmp_path: 
         device.loop_start()
         device.publish("admin:abc123/attrs", '{"power": 47000}', qos=1).wait_for_publish(5)
         counters = f"{url}/_standin/counters"
-        wait_until(lambda: httpx.get(counters).json().get("stored") == 1, "nothing was stored")
+        wait_until(lambda: fetch(counters).json().get("stored") == 1, "nothing was stored")
         device.disconnect()
         device.loop_stop()

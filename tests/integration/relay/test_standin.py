@@ -34,7 +34,7 @@ async def dojot(dojot: StandIn) -> StandIn:
 @pytest_asyncio.fixture(loop_scope="session")
 async def api(dojot: StandIn) -> AsyncIterator[httpx.AsyncClient]:
     """A client that is logged in as admin."""
-    async with httpx.AsyncClient(base_url=dojot.url, timeout=10) as client:
+    async with httpx.AsyncClient(base_url=dojot.url, verify=False, timeout=10) as client:
         answer = await log_in(client)
         client.headers["Authorization"] = f"Bearer {answer.json()['jwt']}"
         yield client
