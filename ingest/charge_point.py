@@ -121,7 +121,7 @@ class ChargePoint:
             await self.websocket.close(1013, "try again later")
             return
         self.is_recorded = True
-        self.situation.open_transactions.update(opening.open_transactions)
+        self.situation.transactions.update(opening.transactions)
         try:
             while True:
                 await self._receive(await self.websocket.recv(decode=False))

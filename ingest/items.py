@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from ingest.facts import Meaning
-from ingest.situation import OpenTransaction
+from ingest.situation import KnownTransaction
 
 
 @dataclass(slots=True)
@@ -30,12 +30,12 @@ class Message:
 
 @dataclass(slots=True)
 class Opening:
-    """A socket opened; the store fills in the transactions its charge point has open."""
+    """A socket opened; the store fills in the transactions its readings may be of."""
 
     charge_point_id: int
     opened_at: datetime
     remote_address: str
-    open_transactions: dict[int, OpenTransaction] = field(default_factory=dict)
+    transactions: dict[int, KnownTransaction] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

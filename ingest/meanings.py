@@ -176,7 +176,7 @@ def _meter_values(payload: dict[str, Any], situation: Situation, received_at: da
     if connector_id is None and written is not None:
         return _set_aside(f"no connector {written!r:.40}", payload)
     if connector_id is None:
-        transaction = situation.open_transactions.get(transaction_id or 0)
+        transaction = situation.transactions.get(transaction_id or 0)
         connector_id = transaction.connector_id if transaction else 0
     readings, aside = read_meter_values(
         payload.get("meterValue"),
@@ -185,7 +185,7 @@ def _meter_values(payload: dict[str, Any], situation: Situation, received_at: da
         received_at=received_at,
         zone=situation.zone,
     )
-    if transaction_id is None and situation.open_transactions:
+    if transaction_id is None and situation.transactions:
         for reading in readings:
             reading.transaction_id = situation.transaction_at(connector_id, reading.sampled_at)
     return Meaning({}, situation.undated(readings, received_at), readings, aside)

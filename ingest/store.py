@@ -27,7 +27,7 @@ from ingest.frames import result_text
 from ingest.items import Closing, Item, Message, Opening
 from ingest.measurands import COLUMNS
 from ingest.repeats import leave_out_repeats
-from ingest.situation import OpenTransaction
+from ingest.situation import KnownTransaction
 
 _QUERIES = sql.load("ingest")
 # Each day is a part of its own in the database, and making one takes it about 6 ms and some locks.
@@ -252,10 +252,10 @@ class Store:
             _QUERIES["open_connections"],
             {"connections": Jsonb(rows), "replica_id": self._replica_id},
         )
-        cursor = conn.execute(_QUERIES["open_transactions"], {"charge_point_ids": list(by_id)})
+        cursor = conn.execute(_QUERIES["known_transactions"], {"charge_point_ids": list(by_id)})
         for charge_point_id, transaction_id, *so_far in cursor.fetchall():
-            opened = OpenTransaction(*so_far)
-            by_id[charge_point_id].open_transactions[transaction_id] = opened
+            known = KnownTransaction(*so_far)
+            by_id[charge_point_id].transactions[transaction_id] = known
 
     def _close(self, conn: Connection, closings: list[Closing]) -> None:
         if closings:

@@ -335,32 +335,56 @@ UPDATE connection
 SET closed_at = greatest(opened_at, %(closed_at)s::timestamptz), reason = 'the database was away'
 WHERE replica_id = %(replica_id)s AND closed_at IS NULL;
 
--- name: open_transactions
--- With the moment their connector was free, or not charging after a boot, for those whose stop was lost.
+-- name: known_transactions
+-- Those that are open, and the last one of each connector that is not: its readings may come after its stop. An end
+-- without a stop is the moment the connector was free, or not charging after a boot.
 SELECT
     tx.charge_point_id,
     tx.transaction_id,
     tx.connector_id,
     tx.started_at,
-    (
-        SELECT min(seen.at) FROM status_notification AS seen
-        WHERE
-            seen.charge_point_id = tx.charge_point_id AND seen.connector_id = tx.connector_id
-            AND seen.at > tx.started_at
-            AND (
-                seen.status = 'Available'
-                OR (
-                    seen.status IN ('Preparing', 'Finishing')
-                    AND cp.booted_at > tx.started_at AND seen.received_at > cp.booted_at
-                )
+    coalesce(
+        tx.stopped_at,
+        least(
+            tx.superseded_at,
+            (
+                SELECT min(seen.at) FROM status_notification AS seen
+                WHERE
+                    seen.charge_point_id = tx.charge_point_id AND seen.connector_id = tx.connector_id
+                    AND seen.at > tx.started_at AND seen.at < coalesce(tx.superseded_at, 'infinity')
+                    AND (
+                        seen.status = 'Available'
+                        OR (
+                            seen.status IN ('Preparing', 'Finishing')
+                            AND cp.booted_at > tx.started_at AND seen.received_at > cp.booted_at
+                        )
+                    )
             )
+        )
     ) AS ended_at,
-    coalesce(cp.booted_at > tx.started_at, FALSE) AS has_booted
-FROM transaction AS tx
-INNER JOIN charge_point AS cp ON tx.charge_point_id = cp.charge_point_id
-WHERE
-    tx.charge_point_id = ANY(%(charge_point_ids)s)
-    AND tx.stopped_at IS NULL AND tx.superseded_at IS NULL;
+    coalesce(cp.booted_at > tx.started_at, FALSE) AS has_booted,
+    (tx.stopped_at IS NOT NULL OR tx.superseded_at IS NOT NULL) AS is_closed
+FROM (
+    SELECT still_open.*
+    FROM transaction AS still_open
+    WHERE
+        still_open.charge_point_id = ANY(%(charge_point_ids)s)
+        AND still_open.stopped_at IS NULL AND still_open.superseded_at IS NULL
+    UNION ALL
+    SELECT last_one.*
+    FROM connector AS con
+    CROSS JOIN LATERAL (
+        SELECT closed.*
+        FROM transaction AS closed
+        WHERE
+            closed.charge_point_id = con.charge_point_id AND closed.connector_id = con.connector_id
+            AND (closed.stopped_at IS NOT NULL OR closed.superseded_at IS NOT NULL)
+        ORDER BY closed.started_at DESC
+        LIMIT 1
+    ) AS last_one
+    WHERE con.charge_point_id = ANY(%(charge_point_ids)s)
+) AS tx
+INNER JOIN charge_point AS cp ON tx.charge_point_id = cp.charge_point_id;
 
 -- name: charge_points
 -- The registry, whole or one of them.

@@ -439,6 +439,35 @@ async def test_readings_after_the_stop_stay_with_their_transaction_and_do_not_re
     assert network.row("transaction", charge_point) == stopped
 
 
+@pytest.mark.parametrize("followed", [False, True], ids=["last", "before another"])
+async def test_a_reading_that_comes_again_after_the_stop_is_the_one_it_was(network, followed):
+    """The answer is lost, then the queue comes: the stop first. And late ones find their place."""
+    tag = network.add_id_tag()
+    aligned = {"connectorId": 1, "meterValue": [meter_value(2, at=minutes_ago(30))]}
+    async with network.charge_point() as charge_point:
+        begun = await start(charge_point, tag, at=minutes_ago(60))
+        await charge_point.call("MeterValues", aligned, message_id="a")
+    async with network.charge_point(charge_point.charge_point_id) as charge_point:
+        await stop(charge_point, begun["transactionId"], at=minutes_ago(20))
+        if followed:
+            await start(charge_point, tag, at=minutes_ago(10))
+        await charge_point.call("MeterValues", aligned, message_id="b")
+        await send_meter_values(charge_point, meter_value(1, at=minutes_ago(40)))
+        await send_meter_values(charge_point, meter_value(9, at=minutes_ago(15)))
+    async with network.charge_point(charge_point.charge_point_id) as charge_point:
+        await charge_point.call("MeterValues", aligned, message_id="c")
+        await send_meter_values(charge_point, meter_value(3, at=minutes_ago(25)))
+
+    rows = network.rows("meter_value", charge_point)
+    number = begun["transactionId"]
+    assert sorted((row["energy_wh"], row["transaction_id"]) for row in rows) == [
+        (1, number),
+        (2, number),
+        (3, number),
+        (9, None),
+    ]
+
+
 @pytest.mark.parametrize(
     "boots, status, belongs",
     [

@@ -21,12 +21,12 @@ from ingest.meanings import meaning_of
 from ingest.redaction import without_secrets
 from ingest.relay.orders import NotAnOrder, UnusableOrder, read_orders
 from ingest.settings import Settings
-from ingest.situation import OpenTransaction, Situation
+from ingest.situation import KnownTransaction, Situation
 from ingest.timestamps import wire_time
 
 _NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 _SETTINGS = list(Settings.model_fields)
-_SITUATION = Situation(open_transactions={7: OpenTransaction(1, _NOW)})
+_SITUATION = Situation(transactions={7: KnownTransaction(1, _NOW)})
 
 
 def frames(data: bytes) -> None:

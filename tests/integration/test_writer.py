@@ -315,7 +315,7 @@ async def test_a_socket_learns_which_transactions_are_open(db, database_url: str
         await writer.submit(opening)
 
     assert fact.transaction_id is not None
-    assert opening.open_transactions[fact.transaction_id].connector_id == 2
+    assert opening.transactions[fact.transaction_id].connector_id == 2
 
 
 async def test_hours_are_marked_once_a_minute_for_the_flows(db, database_url: str) -> None:

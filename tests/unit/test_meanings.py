@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ingest.facts import Authorization, Boot, Report, StatusChange, TransactionStart, Verdict
 from ingest.frames import Call, read_frame
 from ingest.meanings import MEANINGS, meaning_of
-from ingest.situation import OpenTransaction, Situation
+from ingest.situation import KnownTransaction, Situation
 
 NOW = datetime(2026, 3, 1, 12, 0, 5, tzinfo=UTC)
 NOON = "2026-03-01T12:00:00Z"
@@ -189,19 +189,25 @@ METER_VALUE = {"timestamp": NOON, "sampledValue": [{"value": "1"}]}
         ({"connectorId": 0}, (0, None)),
         ({"connectorId": 3}, (3, None)),
         ({"connectorId": 4}, (4, 21)),
+        ({"connectorId": 5}, (5, 23)),
+        ({"connectorId": 6}, (6, 26)),
         ({}, (0, None)),
     ],
 )
 def test_readings_find_their_connector_and_transaction(payload, found):
     started = datetime(2026, 3, 1, 11, tzinfo=UTC)
     situation = Situation(
-        open_transactions={
-            17: OpenTransaction(1, started),
-            18: OpenTransaction(2, NOW),  # began after the sample
-            19: OpenTransaction(3, started),
-            20: OpenTransaction(3, started),
-            21: OpenTransaction(4, started),
-            22: OpenTransaction(4, started - timedelta(hours=1)),  # its stop is still to come
+        transactions={
+            17: KnownTransaction(1, started),
+            18: KnownTransaction(2, NOW),  # began after the sample
+            19: KnownTransaction(3, started),
+            20: KnownTransaction(3, started),
+            21: KnownTransaction(4, started),
+            22: KnownTransaction(4, started - timedelta(hours=1)),  # its stop is still to come
+            23: KnownTransaction(5, started, NOW, is_closed=True),
+            24: KnownTransaction(6, started, started, is_closed=True),
+            25: KnownTransaction(6, NOW),
+            26: KnownTransaction(6, started - timedelta(hours=1)),
         }
     )
     (reading,) = mean("MeterValues", payload | {"meterValue": [METER_VALUE]}, situation).readings
