@@ -14,6 +14,7 @@ from plotly.graph_objects import Figure
 from dashboard import addresses, data, db, exports, formats, states, visitor
 from dashboard.charts import style
 from dashboard.filters import Selection, presets, today
+from dashboard.i18n import Words
 from dashboard.visitor import t
 from dashboard.written import written
 
@@ -111,7 +112,7 @@ def table(
     language = visitor.language()
     shown = frame[[column.name for column in columns]].copy()
     for column in columns:
-        shown[column.name] = _prepared(shown[column.name], column)
+        shown[column.name] = _prepared(shown[column.name], column, visitor.words())
     texts = {c.name: _written(shown[c.name], frame, c) for c in columns if c.kind in _WRITTEN}
     event: Any = st.dataframe(
         written(shown, texts),
@@ -178,10 +179,12 @@ def downloads(
     """
     labels = {column.name: _file_title(column) for column in columns}
     wanted = [column.name for column in columns]
+    # A file is made beside the page, where nobody knows whose it is.
+    words = visitor.words()
     ways: Mapping[str, Callable[[], bytes]] = {
-        "csv_br": lambda: exports.csv_brazil(_for_people(make(), columns), labels),
+        "csv_br": lambda: exports.csv_brazil(for_people(make(), columns, words), labels),
         "csv": lambda: exports.csv_international(make()[wanted]),
-        "xlsx": lambda: exports.xlsx(_for_people(make(), columns), labels, name),
+        "xlsx": lambda: exports.xlsx(for_people(make(), columns, words), labels, name),
         "parquet": lambda: exports.parquet(make()[wanted]),
     }
     with st.popover(
@@ -199,8 +202,11 @@ def downloads(
             )
 
 
-def _for_people(frame: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
-    return pd.DataFrame({column.name: _prepared(frame[column.name], column) for column in columns})
+def for_people(frame: pd.DataFrame, columns: Sequence[Column], words: Words) -> pd.DataFrame:
+    """The columns in the units and words of the table."""
+    return pd.DataFrame(
+        {column.name: _prepared(frame[column.name], column, words) for column in columns}
+    )
 
 
 def _file_title(column: Column) -> str:
@@ -307,14 +313,13 @@ def pretty_json(text: str | None) -> str:
 _WRITTEN = {"integer", "number", "kwh", "kw", "percent", "money", "cost", "duration"}
 
 
-def _prepared(values: "pd.Series[Any]", column: Column) -> "pd.Series[Any]":
+def _prepared(values: "pd.Series[Any]", column: Column, words: Words) -> "pd.Series[Any]":
     if column.kind in ("kwh", "kw"):
         return values / 1000
     if column.kind == "term":
-        words = visitor.words()
         return values.map(lambda name: words.known(column.terms + str(name), str(name)))
     if column.kind == "state":
-        return values.map(lambda state: f"{states.look(state).symbol} {state_text(state)}")
+        return values.map(lambda state: f"{states.look(state).symbol} {state_text(state, words)}")
     if column.kind == "url":  # no javascript: links, whoever wrote them
         return values.map(lambda v: v if str(v).startswith(("http://", "https://")) else None)
     if column.kind == "text":

@@ -1028,15 +1028,22 @@ highest AS (
     FROM demand
     ORDER BY demand.demand_w DESC, demand.started_at
     LIMIT 10
+),
+
+place AS (
+    SELECT
+        cp.charge_point,
+        cp.name || CASE WHEN count(*) OVER (PARTITION BY cp.name) > 1 THEN ' (' || cp.charge_point || ')' ELSE '' END AS name
+    FROM report.charge_point AS cp
 )
 
 SELECT
     highest.started_at,
     highest.demand_w,
-    string_agg(cp.name || ' / ' || eb.connector_id, ', ' ORDER BY eb.energy_wh DESC) AS who
+    string_agg(place.name || ' / ' || eb.connector_id, ', ' ORDER BY eb.energy_wh DESC) AS who
 FROM highest
 INNER JOIN report.energy_bucket AS eb ON highest.started_at = eb.started_at
-INNER JOIN report.charge_point AS cp ON eb.charge_point = cp.charge_point
+INNER JOIN place ON eb.charge_point = place.charge_point
 WHERE
     eb.energy_wh > 0
     AND eb.started_at >= %(since)s

@@ -2,8 +2,8 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import Any, LiteralString
 
@@ -11,12 +11,13 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import db
-from dashboard.filters import Selection
+from dashboard.filters import Period, Selection
 from sql import load
 
 QUERIES: dict[str, LiteralString] = load("dashboard")
 SHOWN = 500  # rows of a table on the screen; files have them all
 _KEPT = 300
+_SLICE_DAYS = 31  # a thousand charge points are answered well within the time limit
 
 Params = tuple[tuple[str, Any], ...]
 _Key = tuple[str, str, Params]
@@ -95,7 +96,36 @@ def settled(name: str, **params: Any) -> pd.DataFrame:
 
 def whole(name: str, **params: Any) -> pd.DataFrame:
     """Ask for a file: the rows may be many, so nothing keeps them."""
-    return db.fetch(QUERIES[name], params)
+    return _told_apart(db.fetch(QUERIES[name], params))
+
+
+def in_slices(name: str, selection: Selection, **params: Any) -> pd.DataFrame:
+    """Ask for a file one part of a long period after the other, the newest first."""
+    parts: list[pd.DataFrame] = []
+    first, last = selection.period.first, selection.period.last
+    while last >= first:
+        begin = max(last - timedelta(days=_SLICE_DAYS - 1), first)
+        parts += _slice(name, replace(selection, period=Period(begin, last)), params)
+        last = begin - timedelta(days=1)
+    filled = [part for part in parts if not part.empty]
+    return pd.concat(filled, ignore_index=True) if filled else parts[0]
+
+
+def _slice(name: str, selection: Selection, params: dict[str, Any]) -> list[pd.DataFrame]:
+    """One part, or where the database takes too long for it its two halves."""
+    try:
+        return [whole(name, **params, **chosen(selection))]
+    except db.NoAnswer as failure:
+        period = selection.period
+        if failure.reason != "slow" or period.days < 2:
+            raise
+        middle = period.first + timedelta(days=period.days // 2)
+        halves = Period(middle, period.last), Period(period.first, middle - timedelta(days=1))
+        return [
+            part
+            for half in halves
+            for part in _slice(name, replace(selection, period=half), params)
+        ]
 
 
 def chosen(selection: Selection) -> dict[str, Any]:
@@ -116,6 +146,32 @@ def forget() -> None:
 
 
 def _answer(
+    cached: Callable[[str, str, Params], pd.DataFrame], name: str, params: dict[str, Any]
+) -> pd.DataFrame:
+    return _told_apart(_cached(cached, name, params))
+
+
+def _told_apart(frame: pd.DataFrame) -> pd.DataFrame:
+    """With the identity added to names that several charge points have."""
+    if not {"charge_point", "name"} <= set(frame.columns):
+        return frame
+    shared = _shared_names()
+    if not shared:
+        return frame
+    both = zip(frame["charge_point"], frame["name"], strict=True)
+    named = [f"{name} ({identity})" if name in shared else name for identity, name in both]
+    return frame.assign(name=pd.Series(named, index=frame.index, dtype=object))
+
+
+def _shared_names() -> set[str]:
+    try:
+        known = _cached(_recent, "charge_point_names", {})["name"]
+    except db.NoAnswer:
+        return set()
+    return set(known[known.duplicated()])
+
+
+def _cached(
     cached: Callable[[str, str, Params], pd.DataFrame], name: str, params: dict[str, Any]
 ) -> pd.DataFrame:
     key = (db.url(), name, tuple(sorted((k, _hashable(v)) for k, v in params.items())))

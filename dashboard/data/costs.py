@@ -57,5 +57,5 @@ def oldest_report() -> date | None:
 
 
 def report_content(report_file_id: int) -> bytes:
-    frame = asking.settled("report_content", report_file_id=report_file_id)
+    frame = asking.whole("report_content", report_file_id=report_file_id)
     return bytes(frame["content"].iloc[0])

@@ -11,9 +11,7 @@ from dashboard.filters import Selection
 def charge_point_names() -> dict[str, str]:
     """Identity to name of every registered charge point; equal names get their identity added."""
     frame = asking.recent("charge_point_names")
-    twice = frame["name"].duplicated(keep=False)
-    shown = frame["name"].where(~twice, frame["name"] + " (" + frame["charge_point"] + ")")
-    return dict(zip(frame["charge_point"], shown, strict=True))
+    return dict(zip(frame["charge_point"], frame["name"], strict=True))
 
 
 def charge_point_places() -> dict[str, int]:

@@ -7,6 +7,9 @@ import pandas as pd
 from dashboard.data import asking
 from dashboard.filters import Selection
 
+_WORST_FIRST = {"red": 0, "amber": 1, "info": 2}
+_STABLE: dict[str, Any] = {"kind": "stable", "ignore_index": True}
+
 
 def days(selection: Selection) -> pd.DataFrame:
     """Columns: day, name, charge_point, level (0 ok, 1 amber, 2 red), what."""
@@ -20,7 +23,8 @@ def reconciliation(selection: Selection) -> pd.DataFrame:
 
 def every_reconciliation(selection: Selection) -> pd.DataFrame:
     """All of ``reconciliation``, for a file."""
-    return asking.whole("reconciliation", rows=None, **asking.chosen(selection))
+    frame = asking.in_slices("reconciliation", selection, rows=None)
+    return frame.sort_values("verdict", key=lambda each: each == "ok", **_STABLE)
 
 
 def reconciliation_totals(selection: Selection) -> "pd.Series[Any]":
@@ -34,7 +38,8 @@ def findings(selection: Selection) -> pd.DataFrame:
 
 def every_finding(selection: Selection) -> pd.DataFrame:
     """All of ``findings``, for a file."""
-    return asking.whole("findings", rows=None, **asking.chosen(selection))
+    frame = asking.in_slices("findings", selection, rows=None)
+    return frame.sort_values("severity", key=lambda each: each.map(_WORST_FIRST), **_STABLE)
 
 
 def set_aside(selection: Selection) -> pd.DataFrame:

@@ -1,13 +1,13 @@
 """Sessions and what belongs to one."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
 
 import pandas as pd
 
 from dashboard.data import asking
-from dashboard.filters import Period, Selection
+from dashboard.filters import Selection
 
 Kind = Literal["all", "served", "open", "flagged", "estimated"]
 KINDS: tuple[Kind, ...] = ("all", "served", "open", "flagged", "estimated")
@@ -17,7 +17,6 @@ REASONS = (
     "PowerLoss", "Reboot", "UnlockCommand", "Other",
 )  # fmt: skip
 _POINTS = 700
-_SLICE_DAYS = 31  # a thousand charge points are answered well within the time limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,25 +63,12 @@ def sessions(selection: Selection, wanted: Wanted) -> pd.DataFrame:
 
 def every_session(selection: Selection, wanted: Wanted) -> pd.DataFrame:
     """All sessions that began in the period, newest first, for a file."""
-    return _in_slices("sessions", selection, rows=None, **wanted.params())
+    return asking.in_slices("sessions", selection, rows=None, **wanted.params())
 
 
 def nevi_sessions(selection: Selection) -> pd.DataFrame:
     """All sessions that began in the period with the error codes their connector told."""
-    return _in_slices("nevi_sessions", selection)
-
-
-def _in_slices(name: str, selection: Selection, **params: Any) -> pd.DataFrame:
-    """Ask for one slice of the period after the other, the newest first."""
-    parts: list[pd.DataFrame] = []
-    first, last = selection.period.first, selection.period.last
-    while last >= first:
-        begin = max(last - timedelta(days=_SLICE_DAYS - 1), first)
-        part = Selection(Period(begin, last), selection.charge_points)
-        parts.append(asking.whole(name, **params, **asking.chosen(part)))
-        last = begin - timedelta(days=1)
-    filled = [part for part in parts if not part.empty]
-    return pd.concat(filled, ignore_index=True) if filled else parts[0]
+    return asking.in_slices("nevi_sessions", selection)
 
 
 def session_totals(selection: Selection, wanted: Wanted) -> "pd.Series[float]":
@@ -125,7 +111,7 @@ def curve(span: Span) -> pd.DataFrame:
 
 def readings(span: Span) -> pd.DataFrame:
     """Every reading of the session as it was stored, for files."""
-    return asking.recent("session_readings", **span.params())
+    return asking.whole("session_readings", **span.params())
 
 
 def phases(span: Span) -> pd.DataFrame:

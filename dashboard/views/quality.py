@@ -10,6 +10,7 @@ from dashboard.blocks import Column
 from dashboard.charts import states as charts
 from dashboard.data import quality as ask
 from dashboard.filters import Selection
+from dashboard.i18n import Words
 from dashboard.visitor import t
 
 RECONCILIATION = (
@@ -120,7 +121,8 @@ def pipelines() -> None:
 
 
 def found(selection: Selection) -> None:
-    frame = in_words(ask.findings(selection))
+    words = visitor.words()
+    frame = in_words(ask.findings(selection), words)
     if frame.empty:
         st.success(t("quality.no_findings"), icon=":material/check_circle:")
         return
@@ -129,7 +131,7 @@ def found(selection: Selection) -> None:
     with st.container(horizontal=True):
         blocks.downloads(
             "eletroposto-achados",
-            lambda: in_words(ask.every_finding(selection)),
+            lambda: in_words(ask.every_finding(selection), words),
             FINDINGS_FILE,
             "findings",
         )
@@ -139,9 +141,8 @@ def found(selection: Selection) -> None:
         blocks.leave_for("sessions", de=row["day"], ate=row["day"], estacao=row["charge_point"])
 
 
-def in_words(frame: pd.DataFrame) -> pd.DataFrame:
+def in_words(frame: pd.DataFrame, words: Words) -> pd.DataFrame:
     """Findings with what they rest on as people read it."""
-    words = visitor.words()
     return frame.assign(told=[evidence.told(text, words) for text in frame["evidence"]])
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from dashboard import db
 from dashboard.data import asking, availability, costs, energy, live, quality
 from dashboard.data import sessions as session_data
 from dashboard.filters import Period, Selection
@@ -169,3 +170,52 @@ def test_a_day_is_incomplete_where_nothing_is_known_or_readings_were_lost(
     lacking = energy.incomplete(Selection(Period(before, DAY), None))
 
     assert lacking.to_dict() == {before: 1, DAY: 1}
+
+
+def test_an_outage_of_two_months_stands_in_its_file_once(conn: psycopg.Connection[Any]) -> None:
+    """A file of a long period is asked for part by part; the longest stays the first."""
+    for days, length in ((100, 1), (70, 65), (3, 2)):
+        insert(
+            conn, "outage", charge_point_id=1, connector_id=1, states=["Faulted"],
+            started_at=NOON - timedelta(days=days), ended_at=NOON - timedelta(days=days - length),
+        )  # fmt: skip
+
+    frame = availability.every_outage(Selection(Period(DAY - timedelta(days=364), DAY), None))
+
+    assert [row.days for row in frame["ended_at"] - frame["started_at"]] == [65, 2, 1]
+
+
+def test_a_part_that_takes_too_long_is_asked_for_in_halves(
+    conn: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for days in range(40):
+        session(conn, days + 1, NOON - timedelta(days=days))
+    fetch = db.fetch
+
+    def impatient(query: Any, params: Any) -> Any:
+        if "since" in params and params["until"] - params["since"] > timedelta(days=6):
+            raise db.NoAnswer("slow")
+        return fetch(query, params)
+
+    monkeypatch.setattr(db, "fetch", impatient)
+    frame = session_data.every_session(Selection(Period(DAY - timedelta(days=39), DAY), None), ALL)
+
+    assert frame["transaction_id"].tolist() == list(range(1, 41))
+
+
+def test_charge_points_of_one_name_are_told_apart(conn: psycopg.Connection[Any]) -> None:
+    conn.execute("UPDATE charge_point SET name = 'Reitoria' WHERE identity IN ('N1', 'S1')")
+    conn.execute("UPDATE charge_point SET name = 'Garagem' WHERE identity = 'N2'")
+    for number in (1, 2, 3):
+        insert(conn, "energy_bucket", charge_point_id=number, connector_id=1, started_at=NOON,
+               energy_wh=1000 * number, transaction_id=number)  # fmt: skip
+    demand(conn, "North", 6)
+    apart = {"N1": "Reitoria (N1)", "N2": "Garagem", "S1": "Reitoria (S1)"}
+
+    known = live.charge_point_names()
+    cards = live.connectors_now(EVERYTHING).set_index("charge_point")["name"]
+    [peak] = energy.peaks(EVERYTHING).to_dict("records")
+
+    assert {identity: known[identity] for identity in apart} == apart
+    assert {identity: cards[identity] for identity in apart} == apart
+    assert peak["who"] == "Reitoria (S1) / 1, Garagem / 1, Reitoria (N1) / 1"
