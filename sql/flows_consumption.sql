@@ -1,10 +1,42 @@
 -- Prices, consumption per day, demand per site.
 
 -- name: consumption_days
-SELECT local_day(work.hour) AS day, array_agg(DISTINCT work.charge_point_id) AS charge_point_ids
-FROM taken_work AS work
-GROUP BY local_day(work.hour)
-ORDER BY local_day(work.hour);
+-- The days that were handed over; and the day after, where its first session on a connector may answer to
+-- a plug-in of before midnight.
+WITH handed AS (
+    SELECT DISTINCT work.charge_point_id, local_day(work.hour) AS day
+    FROM taken_work AS work
+)
+
+SELECT due.day, array_agg(due.charge_point_id ORDER BY due.charge_point_id) AS charge_point_ids
+FROM (
+    SELECT handed.day, handed.charge_point_id
+    FROM handed
+    UNION
+    SELECT handed.day + 1, handed.charge_point_id
+    FROM handed
+    INNER JOIN connector AS con ON handed.charge_point_id = con.charge_point_id
+    CROSS JOIN LATERAL (
+        SELECT ses.started_at
+        FROM session AS ses
+        WHERE
+            ses.charge_point_id = con.charge_point_id AND ses.connector_id = con.connector_id
+            AND ses.started_at >= local_midnight(handed.day + 1) AND ses.started_at < local_midnight(handed.day + 2)
+        ORDER BY ses.started_at
+        LIMIT 1
+    ) AS first
+    WHERE (
+        SELECT sn.at
+        FROM status_notification AS sn
+        WHERE
+            sn.charge_point_id = con.charge_point_id AND sn.connector_id = con.connector_id
+            AND sn.at >= local_midnight(handed.day + 1) AND sn.at <= first.started_at
+            AND sn.status IN ('Preparing', 'Available')
+        LIMIT 1
+    ) IS NULL
+) AS due
+GROUP BY due.day
+ORDER BY due.day;
 
 -- name: consumption_days_between
 SELECT day.day::date AS day, array_agg(cp.charge_point_id) AS charge_point_ids
@@ -72,6 +104,7 @@ SET
 FROM priced
 WHERE
     eb.transaction_id = priced.transaction_id AND eb.started_at = priced.started_at
+    AND eb.charge_point_id = ANY(%(charge_point_ids)s)
     AND eb.started_at >= %(low)s AND eb.started_at < %(high)s
     AND (
         eb.price_per_kwh IS DISTINCT FROM priced.price_per_kwh
@@ -123,7 +156,8 @@ LEFT JOIN LATERAL (
 ) AS tariffs ON ses.energy_wh = 0
 WHERE ses.transaction_id = ANY(%(transaction_ids)s)
 GROUP BY ses.transaction_id, tariffs.number
-ON CONFLICT (transaction_id) DO UPDATE SET cost = excluded.cost, unpriced_wh = excluded.unpriced_wh;
+ON CONFLICT (transaction_id) DO UPDATE SET cost = excluded.cost, unpriced_wh = excluded.unpriced_wh
+WHERE (price.cost, price.unpriced_wh) IS DISTINCT FROM (excluded.cost, excluded.unpriced_wh);
 
 -- name: make_work_kept
 -- The plug-ins of a day as they were counted, where the statuses they were counted from are gone.
@@ -209,7 +243,8 @@ visited AS (
     GROUP BY ses.charge_point_id, ses.connector_id
 ),
 
--- A plug-in is a change to Preparing with no cable in before, or a visit that began without one.
+-- A plug-in is a change to Preparing with no cable in before, or a visit that began without one: the
+-- vehicle may have waited for it up to a day, if the connector was not told to be free meanwhile.
 reported AS (
     SELECT
         place.charge_point_id,
@@ -259,15 +294,26 @@ plugged AS (
             WHERE
                 sn.charge_point_id = ses.charge_point_id AND sn.connector_id = ses.connector_id
                 AND sn.status = 'Preparing'
+                AND sn.at > %(low)s::timestamptz - INTERVAL '1 day' AND sn.at < %(high)s::timestamptz + INTERVAL '1 minute'
                 AND sn.at <= ses.started_at + INTERVAL '1 minute'
-                AND sn.at > ses.started_at - INTERVAL '1 hour'
+                AND sn.at > ses.started_at - INTERVAL '1 day'
                 AND sn.at > coalesce((
-                    SELECT max(earlier.ended_at) FROM session AS earlier
+                    SELECT earlier.ended_at
+                    FROM session AS earlier
                     WHERE
                         earlier.charge_point_id = ses.charge_point_id AND earlier.connector_id = ses.connector_id
                         AND earlier.started_at < ses.started_at
-                        AND earlier.started_at > ses.started_at - INTERVAL '1 day'
+                    ORDER BY earlier.started_at DESC
+                    LIMIT 1
                 ), '-infinity')
+                AND NOT EXISTS (
+                    SELECT FROM status_notification AS free
+                    WHERE
+                        free.charge_point_id = sn.charge_point_id AND free.connector_id = sn.connector_id
+                        AND free.status = 'Available'
+                        AND free.at > %(low)s::timestamptz - INTERVAL '1 day' AND free.at < %(high)s
+                        AND free.at > sn.at AND free.at < ses.started_at
+                )
         )
 ),
 

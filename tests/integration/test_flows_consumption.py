@@ -275,6 +275,72 @@ def test_a_plug_in_before_midnight_is_served_after_it(facts: Facts):
     ]
 
 
+def plug_ins(facts: Facts) -> list[tuple[date, int]]:
+    rows = facts.rows(
+        "SELECT day, plug_ins FROM consumption_day"
+        " WHERE plug_ins > 0 OR sessions > 0 OR attempts > 0 ORDER BY day"
+    )
+    return [(row["day"], row["plug_ins"]) for row in rows]
+
+
+@pytest.mark.parametrize(
+    "after_hours, status, number",
+    [(4, None, 1), (23, None, 1), (4, "Faulted", 1), (4, "Available", 2), (25, None, 2)],
+)
+def test_a_vehicle_that_waits_for_its_start_was_plugged_in_once(
+    facts: Facts, after_hours: float, status: str | None, number: int
+):
+    """Plugged in at 00:30; once the connector was free, or a day later, it is another vehicle."""
+    cp = facts.charge_point()
+    facts.status(cp, local(WEDNESDAY, 0.25), "Available")
+    facts.status(cp, local(WEDNESDAY, 0.5), "Preparing")
+    if status:
+        facts.status(cp, local(WEDNESDAY, 1), status)
+    charge(facts, cp, WEDNESDAY, 0.5 + after_hours, 0.25, 5)
+
+    facts.run()
+
+    assert sum(count for _, count in plug_ins(facts)) == number
+
+
+def test_a_bus_plugged_in_before_midnight_is_not_counted_again_after_it(facts: Facts):
+    """Plugged in at 22:00, charged from 00:30. The statuses of the evening come late."""
+    cp = facts.charge_point()
+    next_day = WEDNESDAY + timedelta(days=1)
+    charge(facts, cp, WEDNESDAY, 24.5, 4, 200)
+    facts.run()
+    assert plug_ins(facts) == [(next_day, 1)]
+
+    facts.status(cp, local(WEDNESDAY, 20), "Available")
+    facts.status(cp, local(WEDNESDAY, 22), "Preparing")
+    facts.run()
+    assert plug_ins(facts) == [(WEDNESDAY, 1), (next_day, 0)]
+
+    at_once = facts.computed()["consumption_day"]
+    facts.run(force=True)
+    assert facts.computed()["consumption_day"] == at_once
+
+
+def test_an_end_that_moves_over_the_plug_in_counts_it_anew(facts: Facts):
+    """A session to 23:55 at first; then its stop turns out to be later than Preparing at 23:57."""
+    cp = facts.charge_point()
+    facts.status(cp, local(WEDNESDAY, 20), "Available")
+    evening = charge(facts, cp, WEDNESDAY, 21, 2 + 55 / 60, 60)
+    facts.status(cp, local(WEDNESDAY, 23.95), "Preparing")
+    charge(facts, cp, WEDNESDAY, 24.5, 1, 20)
+    facts.run()
+    next_day = WEDNESDAY + timedelta(days=1)
+    assert plug_ins(facts) == [(WEDNESDAY, 2), (next_day, 0)]
+
+    for stop, counted in ((23.96, 1), (24.1, 1), (23.9, 0)):
+        facts.conn.execute(
+            "UPDATE transaction SET stopped_at = %s, changed_at = now() WHERE transaction_id = %s",
+            [local(WEDNESDAY, stop), evening],
+        )
+        facts.run()
+        assert plug_ins(facts) == [(WEDNESDAY, 2), (next_day, counted)]
+
+
 def test_avoided_emissions_need_all_three_factors(facts: Facts):
     (before,) = facts.rows("SELECT * FROM report.co2")
     for name, value in (
