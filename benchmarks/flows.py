@@ -6,14 +6,17 @@ python -m benchmarks.flows
 import os
 import statistics
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, LiteralString
+from typing import Annotated
 
 import psycopg
 import typer
 
 from benchmarks import servers
+from benchmarks.history import Maker, make_past
 from benchmarks.tables import Findings, Table, publish, say
 from flows.catalogue import UPDATE, carry_out
 from flows.scope import Scope
@@ -24,78 +27,13 @@ from testbench.embedded import EmbeddedPostgres
 _HISTORY_EVERY_S = 600  # between readings of the history, unless said otherwise
 COLUMNS = ("behind it", "run", "readings", "s", *UPDATE, "PostgreSQL CPU s")
 
-_STATIONS: LiteralString = """
-    WITH made AS (
-        INSERT INTO charge_point (identity, site)
-        SELECT 'CP-' || number, 'site ' || (number %% 20)
-        FROM generate_series(1, %(stations)s) AS number
-        RETURNING charge_point_id
-    )
-    INSERT INTO connector (charge_point_id, connector_id, current_type, rated_power_w)
-    SELECT charge_point_id, 1, 'DC', 50000 FROM made"""
-# Three sessions of 96 min each, 75 kWh, with the statuses around them.
-_SESSIONS: LiteralString = """
-    WITH made AS (
-        INSERT INTO transaction (
-            charge_point_id, connector_id, id_tag, id_tag_status, started_at, meter_start_wh,
-            stopped_at, meter_stop_wh, reason, changed_at
-        )
-        SELECT
-            cp.charge_point_id, 1, 'T' || cp.charge_point_id %% 50, 'Accepted', began.at,
-            (%(days_ago)s * 3 + turn) * 75000.0, began.at + INTERVAL '96 min',
-            (%(days_ago)s * 3 + turn + 1) * 75000.0, 'Local',
-            now() - (%(days_ago)s - 1) * INTERVAL '1 day'
-        FROM charge_point AS cp
-        CROSS JOIN generate_series(0, 2) AS turn
-        CROSS JOIN LATERAL (
-            SELECT
-                date_trunc('day', now()) - %(days_ago)s * INTERVAL '1 day'
-                + turn * INTERVAL '8 h' + (cp.charge_point_id %% 60) * INTERVAL '1 min' AS at
-        ) AS began
-        RETURNING charge_point_id, started_at
-    )
-    INSERT INTO status_notification (
-        at, received_at, charge_point_id, connector_id, status, error_code
-    )
-    SELECT made.started_at + told.after, made.started_at + told.after, made.charge_point_id, 1,
-        told.status, 'NoError'
-    FROM made
-    CROSS JOIN (
-        VALUES (INTERVAL '-30 s', 'Preparing'), (INTERVAL '1 s', 'Charging'),
-        (INTERVAL '90 min', 'SuspendedEV'), (INTERVAL '96 min', 'Finishing'),
-        (INTERVAL '100 min', 'Available')
-    ) AS told (after, status)"""
-_READINGS: LiteralString = """
-    INSERT INTO meter_value (
-        sampled_at, energy_wh, transaction_id, charge_point_id, power_w, current_a, voltage_v,
-        soc_percent, temperature_c, connector_id, context
-    )
-    SELECT
-        tx.started_at + step.s * INTERVAL '1 s', tx.meter_start_wh + step.s * 75000.0 / 5770,
-        tx.transaction_id, tx.charge_point_id, 46800, 78, 600, 20 + step.s / 90.0, 35, 1, 0
-    FROM transaction AS tx
-    CROSS JOIN generate_series(10, 5760, %(every_s)s) AS step (s)
-    WHERE tx.started_at >= date_trunc('day', now()) - %(days_ago)s * INTERVAL '1 day'
-        AND tx.started_at < date_trunc('day', now()) - (%(days_ago)s - 1) * INTERVAL '1 day'
-    ORDER BY step.s, tx.charge_point_id"""
-# Half-way between those that are there.
-_LATE_READINGS: LiteralString = _READINGS.replace(
-    "generate_series(10,", "generate_series(10 + %(every_s)s / 2,"
-)
-_TOUCHED: LiteralString = """
-    INSERT INTO touched_window (charge_point_id, hour, marked_at)
-    SELECT cp.charge_point_id,
-        date_trunc('day', now()) - %(days_ago)s * INTERVAL '1 day' + h * INTERVAL '1 h',
-        now() - INTERVAL '5 min'
-    FROM charge_point AS cp CROSS JOIN generate_series(0, 23) AS h"""
-
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """A day of 1,000 charge points at 10 s, 4.8 h of charging each: 1.7 million readings.
 
     The history has as many sessions a day, but a reading every 10 min: it is there to be in the
-    way of indexes and chunks, not to be read. With an hour between readings 300 days fit.
+    way of indexes and chunks, not to be read.
     """
 
     stations: int = 1000
@@ -106,69 +44,94 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Run:
+    """One update: seconds in all, by flow, and of the server's CPU."""
+
     seconds: float
     parts: dict[str, float]
     cpu_s: float
 
 
+Runs = tuple[str, int, list[Run]]  # what they are called, the readings of each, and they
+
+
 def collect(findings: Findings, server: EmbeddedPostgres, plan: Plan) -> None:
     """Time the update of a day: for the first time, again, and with a history behind it."""
     findings.begin("flows")
-    rows: list[tuple[str, ...]] = []
-    for days in (0, plan.history_days):
-        database = server.create_database(f"bench_{time.monotonic_ns()}")
-        migrate(database)
-        say(f"flows: {days} days of history of {plan.stations} charge points")
-        readings = _prepare(database, plan, days)
-        behind = f"{days} days" if days else "nothing"
-        first = _update(database)
-        rows.append(_row(behind, "first", readings, [first]))
-        again = [_touch_and_update(database) for _ in range(plan.repeats)]
-        rows.append(_row(behind, "repeated", readings, again))
-        if days > 1:
-            late, added = _late(database, plan, days)
-            rows.append(_row(behind, "late, mid history", added, [late]))
-        server.drop_database(database.rpartition("/")[2].partition("?")[0])
+    runs = {
+        "nothing": _without_history(server, plan),
+        f"{plan.history_days} days": _with_history(server, plan),
+    }
+    rows = [_row(behind, *each) for behind, found in runs.items() for each in found]
+    raw = {
+        behind: {what: [asdict(run) for run in each] for what, _, each in found}
+        for behind, found in runs.items()
+    }
     title = f"Flows on one day of {plan.stations} charge points (must: 30 s, aim: 10 s)"
-    findings.add(Table("flows", title, COLUMNS, rows), {"rows": rows})
+    findings.add(Table("flows", title, COLUMNS, rows), raw)
 
 
-def _prepare(database: str, plan: Plan, days: int) -> int:
-    """Make the history and compute it, then the day that is measured; return its readings."""
-    with psycopg.connect(database, autocommit=True) as conn:
-        conn.execute(_STATIONS, {"stations": plan.stations})
-        for days_ago in range(days + 1, 1, -1):
-            _day(conn, days_ago, every_s=plan.history_every_s)
-    if days:
-        _update(database)
-    with psycopg.connect(database, autocommit=True) as conn:
-        count = _day(conn, 1, every_s=10)
-        conn.execute("VACUUM ANALYZE")
-    return count
+def _without_history(server: EmbeddedPostgres, plan: Plan) -> Iterable[Runs]:
+    """A day that is alone in its database, in as many databases as there are repeats."""
+    first: list[Run] = []
+    again: list[Run] = []
+    readings = 0
+    for number in range(plan.repeats):
+        say(f"flows: a day of {plan.stations} charge points, {number + 1} of {plan.repeats}")
+        with _database(server, plan.stations) as maker:
+            readings = _make_day(maker, 1)
+            first.append(_update(maker.url))
+            again.append(_update_again(maker, 1))
+    return ("first", readings, first), ("repeated", readings, again)
 
 
-def _day(conn: psycopg.Connection[Any], days_ago: int, every_s: int) -> int:
-    asked = {"days_ago": days_ago, "every_s": every_s}
-    conn.execute(_SESSIONS, asked)
-    count = conn.execute(_READINGS, asked).rowcount
-    conn.execute(_TOUCHED, asked)
-    return count
+def _with_history(server: EmbeddedPostgres, plan: Plan) -> Iterable[Runs]:
+    """Days on top of a history, each of them new once, and late readings for some of its own."""
+    newest = plan.repeats + 1
+    oldest = plan.repeats + plan.history_days
+    with _database(server, plan.stations) as maker:
+        say(f"flows: {plan.history_days} days of history of {plan.stations} charge points")
+        make_past(maker, oldest, newest, plan.history_every_s)
+        first: list[Run] = []
+        readings = added = 0
+        for days_ago in range(plan.repeats, 0, -1):
+            say(f"flows: a day after it, {plan.repeats - days_ago + 1} of {plan.repeats}")
+            readings = _make_day(maker, days_ago)
+            first.append(_update(maker.url))
+        again = [_update_again(maker, 1) for _ in range(plan.repeats)]
+        late: list[Run] = []
+        middle = (oldest + newest) // 2
+        for days_ago in range(middle, max(middle - plan.repeats, newest - 1), -1):
+            every_s = plan.history_every_s  # half-way between the readings that are there
+            added = maker.readings(days_ago, every_s, 10 + every_s // 2)
+            late.append(_update_again(maker, days_ago))
+    return (
+        ("first", readings, first),
+        ("repeated", readings, again),
+        ("late, mid history", added, late),
+    )
 
 
-def _late(database: str, plan: Plan, days: int) -> tuple[Run, int]:
-    """Add readings between those of a day in the middle of the history, and time their update."""
-    days_ago = 1 + days // 2
-    with psycopg.connect(database, autocommit=True) as conn:
-        asked = {"days_ago": days_ago, "every_s": plan.history_every_s}
-        added = conn.execute(_LATE_READINGS, asked).rowcount
-        conn.execute(_TOUCHED, {"days_ago": days_ago})
-    return _update(database), added
+@contextmanager
+def _database(server: EmbeddedPostgres, stations: int) -> Iterator[Maker]:
+    """A new database with charge points; gone afterwards."""
+    name = f"bench_{time.monotonic_ns()}"
+    url = server.create_database(name)
+    migrate(url)
+    with Maker.of(url) as maker:
+        maker.stations(stations)
+        yield maker
+    server.drop_database(name)
 
 
-def _touch_and_update(database: str) -> Run:
-    with psycopg.connect(database, autocommit=True) as conn:
-        conn.execute(_TOUCHED, {"days_ago": 1})
-    return _update(database)
+def _make_day(maker: Maker, days_ago: int) -> int:
+    readings = maker.day(days_ago, every_s=10, is_new=True)
+    maker.conn.execute("VACUUM ANALYZE")
+    return readings
+
+
+def _update_again(maker: Maker, days_ago: int) -> Run:
+    maker.touch(days_ago)
+    return _update(maker.url)
 
 
 def _update(database: str) -> Run:
@@ -216,7 +179,7 @@ def main(
     history_days: Annotated[int, typer.Option(min=1)] = 10,
     repeats: Annotated[int, typer.Option(min=1)] = 3,
     history_every_s: Annotated[
-        int, typer.Option(min=10, help="Between readings of the history; 300 days fit with 3600.")
+        int, typer.Option(min=10, help="Between readings of the history.")
     ] = _HISTORY_EVERY_S,
     output: Annotated[Path | None, typer.Option(help="Also write everything as JSON.")] = None,
 ) -> None:
