@@ -184,10 +184,9 @@ class Ingest:
         await self.presence.compare()
 
     async def _load_registered(self, charge_point_id: int | None = None) -> None:
-        """Read the registry, or a charge point of it, anew; who may not stay has to leave."""
+        """Read the registry, or a charge point of it, anew, and apply what it says."""
         for registration in await self.registry.load(charge_point_id):
-            if registration.status != "registered":
-                self.central_system.leave(registration.charge_point_id, "not registered")
+            self.central_system.heed(registration)
 
 
 def _operations(

@@ -69,6 +69,15 @@ class Admitted:
     new_password_hash: str | None = None
     password_digest: str | None = None
 
+    def stands_up_to(self, registration: Registration) -> bool:
+        """Return whether the same proof would do by what the registry says now."""
+        if self.security_profile < registration.security_profile:
+            return False
+        if registration.password_hash is None or self.security_profile == 3:
+            return True
+        proved = self.new_password_hash or self.registration.password_hash
+        return proved in registration.password_hashes
+
 
 @dataclass(slots=True)
 class Admission:

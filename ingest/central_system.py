@@ -5,7 +5,7 @@ import http
 import logging
 import ssl
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from urllib.parse import unquote
@@ -22,6 +22,7 @@ from ingest.door import Allowance, Door, network_of
 from ingest.guard import GuardedConnection, TlsConnection
 from ingest.metrics import Metrics
 from ingest.process import file_limit, listening
+from ingest.registration import Registration
 from ingest.registry import Registry
 from ingest.settings import Settings
 from ingest.situation import Situation
@@ -132,6 +133,20 @@ class CentralSystem:
             transport.abort()
         for server in self._servers:
             await server.wait_closed()
+
+    def heed(self, registration: Registration) -> None:
+        """Apply what the registry says now to the socket of a charge point, if it is here."""
+        charge_point = self.connected.get(registration.charge_point_id)
+        if charge_point is None:
+            return
+        admitted: Admitted = charge_point.websocket.admitted  # type: ignore[attr-defined]
+        if registration.status != "registered":
+            self._close(charge_point, 1008, "not registered")
+        elif not admitted.stands_up_to(registration):
+            self._close(charge_point, 1012, "its password or security profile was changed")
+        else:
+            charge_point.registration = registration
+            charge_point.situation.zone = registration.zone
 
     def leave(
         self,
@@ -263,6 +278,9 @@ class CentralSystem:
         self.connected[registration.charge_point_id] = charge_point
         if older is not None:
             self._close(older, 1012, "replaced by a newer connection")
+        # It may have been changed or refused while the handshake was under way.
+        newest = self.registry.newest(registration.identity)
+        self.heed(newest or replace(registration, status="refused"))
         self.attend(charge_point)
         logger.info("%s: connected", registration.identity)
         try:

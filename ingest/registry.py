@@ -56,6 +56,10 @@ class Registry:
             return None
         return registration
 
+    def newest(self, identity: str) -> Registration | None:
+        """Return what is known by now of a charge point that came in; None: it may not stay."""
+        return self._registered.get(identity)
+
     async def stands_by(self, admitted: Admitted) -> bool:
         """Return whether a new password still counts: it may have been refused this very moment."""
         if admitted.new_password_hash is None:

@@ -1,6 +1,9 @@
 """Charge points and id_tags from a shell: registered, approved, refused, listed."""
 
+import asyncio
+import itertools
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +13,7 @@ from websockets.exceptions import InvalidStatus
 from eletroposto.cli import app
 from testbench.socket import connected
 from tests.acceptance.conftest import StartCentralSystem
-from tests.acceptance.network import Network
+from tests.acceptance.network import Network, meter_value, send_meter_values
 from tests.acceptance.operator_desk import Desk, until
 
 Run = Callable[..., tuple[int, str, str]]
@@ -57,6 +60,8 @@ async def test_a_charge_point_is_added_and_changed(network: Network, run: Run) -
     [
         (("charge-point", "add", "A/B"), 2, "can be no identity"),
         (("charge-point", "add", ""), 2, "can be no identity"),
+        (("charge-point", "add", "T54-01 "), 2, "'T54-01 ' can be no identity"),
+        (("charge-point", "add", "T54\t01"), 2, "'T54\\t01' can be no identity"),
         (("charge-point", "add", "A", "--latitude", "91"), 2, "--latitude"),
         (("charge-point", "add", "A", "--time-zone", "Mars/Base"), 2, "no such zone"),
         (("charge-point", "add", "A", "--password", ""), 2, "--password is empty"),
@@ -119,6 +124,65 @@ async def test_strangers_are_approved_and_refused(
     assert run("charge-point", "add", "NEW-1")[1] == "NEW-1: refused\n"
     assert run("charge-point", "add", "NEW-1", "--approve")[1] == "NEW-1: registered\n"
     assert await status() == 101
+
+
+async def test_a_time_zone_counts_at_once_for_who_is_connected(network: Network, run: Run) -> None:
+    async with network.charge_point() as charge_point:
+        seconds = itertools.count()
+
+        async def read_at() -> timedelta:
+            """Send a reading by the clock of Belém, and return how far off it is understood."""
+            at = datetime.now(UTC) - timedelta(minutes=5, seconds=next(seconds))
+            local = (at - timedelta(hours=3)).replace(tzinfo=None, microsecond=0)
+            await send_meter_values(charge_point, meter_value(1, at=local.isoformat()))
+            rows = network.rows("meter_value", charge_point)
+            offs = [abs(row["sampled_at"] - at) for row in rows]
+            return min(offs)
+
+        assert await read_at() > timedelta(hours=2), "until it is told otherwise, UTC"
+        identity = charge_point.charge_point_id
+        assert run("charge-point", "add", identity, "--time-zone", "America/Belem")[0] == 0
+        async with asyncio.timeout(10):
+            while await read_at() > timedelta(seconds=2):  # noqa: ASYNC110  # seen from outside
+                await asyncio.sleep(0.05)
+        assert network.row("connection", charge_point)["closed_at"] is None, "on the same socket"
+
+
+@pytest.mark.parametrize(
+    ("before", "change", "refused_with"),
+    [
+        ((), ("--password", KEY), 401),
+        (("--password", KEY), ("--password", KEY[::-1]), 401),
+        (("--password", KEY), ("--security-profile", "2"), 403),
+    ],
+)
+async def test_who_is_connected_has_to_prove_itself_anew(
+    network: Network, run: Run, before: tuple[str, ...], change: tuple[str, ...], refused_with: int
+) -> None:
+    identity = network.new_identity()
+    assert run("charge-point", "add", identity, *before)[0] == 0
+    how = {"password": bytes.fromhex(KEY)} if before else {}
+    async with connected(network.url, identity, **how) as charge_point:
+        await charge_point.call("Heartbeat")
+        assert run("charge-point", "add", identity, *change)[0] == 0
+        closed = await asyncio.wait_for(charge_point.wait_closed(), 10)
+    assert closed.rcvd is not None and closed.rcvd.code == 1012
+    with pytest.raises(InvalidStatus) as refused:
+        async with connected(network.url, identity, **how):
+            pass
+    assert refused.value.response.status_code == refused_with
+
+
+async def test_who_proved_what_is_asked_for_may_stay(network: Network, run: Run) -> None:
+    identity = network.new_identity()
+    assert run("charge-point", "add", identity, "--password", KEY)[0] == 0
+    async with connected(network.url, identity, password=bytes.fromhex(KEY)) as charge_point:
+        await charge_point.call("Heartbeat")
+        assert network.row("charge_point", identity)["security_profile"] == 1, "of this very socket"
+        for change in (("--security-profile", "1"), ("--name", "Depot"), ("--time-zone", "UTC")):
+            assert run("charge-point", "add", identity, *change)[0] == 0
+        await asyncio.sleep(0.5)  # longer than notices take
+        await charge_point.call("Heartbeat")
 
 
 async def test_id_tags_are_added_and_judged(network: Network, run: Run) -> None:
