@@ -44,7 +44,7 @@ def pytest_report_header() -> str:
 def postgres_server() -> Iterator[EmbeddedPostgres]:
     """The server of the session. A test that kills or stops a server starts its own."""
     with (
-        host.temporary_folder() as folder,
+        host.temporary_folder(in_memory=True) as folder,
         EmbeddedPostgres(folder / "postgres", ephemeral=True) as server,
     ):
         yield server

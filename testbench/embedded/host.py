@@ -16,6 +16,8 @@ from typing import Any
 from testbench.embedded.errors import EmbeddedUnavailable
 
 APP = "eletroposto"
+_MEMORY = Path("/dev/shm")
+_ENOUGH_MEMORY = 4 << 30
 
 # A program that outlives its owner here is still reaped, and Popen does not warn about it.
 _children: dict[int, subprocess.Popen[bytes]] = {}
@@ -60,14 +62,25 @@ def make_folder(path: Path) -> None:
 
 
 @contextmanager
-def temporary_folder() -> Iterator[Path]:
-    """A folder for ephemeral services: unlike pytest's, the user of the server may enter it."""
-    folder = Path(tempfile.mkdtemp(prefix=f"{APP}-", dir="/tmp"))
+def temporary_folder(*, in_memory: bool = False) -> Iterator[Path]:
+    """A folder for ephemeral services: unlike pytest's, the user of the server may enter it.
+
+    ``in_memory`` is for what need not survive the machine; where memory is scarce it is on disk.
+    """
+    place = _MEMORY if in_memory and _has_room(_MEMORY) else Path("/tmp")
+    folder = Path(tempfile.mkdtemp(prefix=f"{APP}-", dir=place))
     folder.chmod(0o755)
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _has_room(memory: Path) -> bool:
+    """Shared memory offers half of the machine's, whether others use it or not."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    available = next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvail"))
+    return memory.is_dir() and min(shutil.disk_usage(memory).free, available) > _ENOUGH_MEMORY
 
 
 @contextmanager

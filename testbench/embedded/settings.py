@@ -28,7 +28,13 @@ _SETTINGS = {
     # being a template.
     "timescaledb.max_background_workers": "0",
 }
-_NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+_NOT_DURABLE = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    # Its files may be in memory, and nothing is gained by keeping more of them.
+    "max_wal_size": "256MB",
+}
 _DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
 _ENOUGH_SHARED_MEMORY = 256 << 20
 # Compiled into Debian's PostgreSQL.

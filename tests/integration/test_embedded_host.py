@@ -138,3 +138,14 @@ def test_the_persistent_server_is_commanded(
 @pytest.mark.usefixtures("machine_without_apt")
 def test_the_status_of_a_new_machine() -> None:
     assert commands.status() == "not unpacked yet"
+
+
+def test_a_folder_in_memory_is_on_disk_where_memory_is_scarce(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(host, "_ENOUGH_MEMORY", 0)
+    with host.temporary_folder(in_memory=True) as folder:
+        assert folder.parent == Path("/dev/shm")
+    monkeypatch.setattr(host, "_ENOUGH_MEMORY", 1 << 60)
+    with host.temporary_folder(in_memory=True) as folder:
+        assert folder.parent == Path("/tmp")
