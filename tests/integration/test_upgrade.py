@@ -3,6 +3,9 @@
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -14,10 +17,13 @@ from psycopg import sql
 from ingest.store import Store
 from sql import migrations
 from sql.migrations import Migration, available, migrate, pending
+from testbench.embedded import EmbeddedPostgres
 from tests.integration.test_writer import meter_values, start
 
 RELEASED = Path(__file__).with_name("released")
 MIGRATIONS = [migration for migration in available() if migration.wanted("apache")]
+# The first, those that databases had when upgrades began, and the last but one.
+STOPS = (1, sum(migration.name < "0016" for migration in MIGRATIONS), len(MIGRATIONS) - 1)
 Rows = dict[str, list[dict[str, Any]]]
 
 
@@ -26,16 +32,12 @@ def data_after(migration: Migration) -> bytes | None:
     return path.read_bytes() if path.exists() else None
 
 
-def build(url: str, released: list[Migration], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the database of an earlier version, filled as its time went by."""
-    with psycopg.connect(url, autocommit=True) as conn:
-        for number, migration in enumerate(released, start=1):
-            # The folder is the runner's input: it had fewer files then.
-            monkeypatch.setattr(migrations, "available", lambda: MIGRATIONS[:number])  # noqa: B023
-            migrate(url)
-            if (data := data_after(migration)) is not None:
-                conn.execute(data)
-    monkeypatch.undo()
+@contextmanager
+def only(count: int) -> Iterator[None]:
+    """The folder is the runner's input: it had fewer files then."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(migrations, "available", lambda: MIGRATIONS[:count])
+        yield
 
 
 def contents(conn: psycopg.Connection[Any]) -> Rows:
@@ -70,12 +72,53 @@ def _text(row: dict[str, Any]) -> str:
     return json.dumps(row, sort_keys=True)
 
 
-@pytest.mark.parametrize("count", range(1, len(MIGRATIONS)))
-def test_an_upgrade_keeps_every_row(
-    empty_database_url: str, count: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    url = empty_database_url
-    build(url, MIGRATIONS[:count], monkeypatch)
+@dataclass(frozen=True)
+class Walk:
+    """One database brought through every migration, and what each of them lost.
+
+    Attributes:
+        lost: By the name of the migration.
+        databases: Copies made on the way, by the number of migrations they have.
+    """
+
+    lost: dict[str, list[str]]
+    databases: dict[int, str]
+
+
+@pytest.fixture(scope="module")
+def walk(postgres_server: EmbeddedPostgres) -> Walk:
+    walk, before = Walk({}, {}), {}
+    url = postgres_server.create_database("upgrade")
+    for count, migration in enumerate(MIGRATIONS, start=1):
+        with only(count):
+            assert migrate(url) == [migration.name]
+        with psycopg.connect(url, autocommit=True) as conn:
+            walk.lost[migration.name] = lacking(before, contents(conn))
+            if (data := data_after(migration)) is not None:
+                conn.execute(data)
+            before = contents(conn)
+        if count in STOPS:
+            walk.databases[count] = f"upgrade_{count}"
+            postgres_server.create_database(walk.databases[count], template="upgrade")
+    return walk
+
+
+@pytest.fixture
+def at(postgres_server: EmbeddedPostgres, walk: Walk) -> Iterator[Callable[[int], str]]:
+    """Return the URL of a database that has so many migrations and the data of its time."""
+    name = "upgrade_at"
+    yield lambda count: postgres_server.create_database(name, template=walk.databases[count])
+    postgres_server.drop_database(name)
+
+
+def test_no_migration_loses_a_row(walk: Walk) -> None:
+    assert list(walk.lost) == [migration.name for migration in MIGRATIONS]
+    assert {name: rows for name, rows in walk.lost.items() if rows} == {}
+
+
+@pytest.mark.parametrize("count", STOPS)
+def test_an_upgrade_in_one_go_keeps_every_row(at: Callable[[int], str], count: int) -> None:
+    url = at(count)
     with psycopg.connect(url) as conn:
         before = contents(conn)
     assert sum(map(len, before.values())) > 1400
@@ -98,16 +141,12 @@ def _read_every_view(conn: psycopg.Connection[Any]) -> None:
     assert readings.fetchone() == (1441, 1000 + 125 * 1441)
 
 
-def test_what_came_before_the_upgrade_is_known_after_it(
-    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_came_before_the_upgrade_is_known_after_it(at: Callable[[int], str]) -> None:
     """A charge point repeats after the upgrade what it sent before it: nothing is stored twice."""
-    build(empty_database_url, MIGRATIONS[:1], monkeypatch)
-    migrate(empty_database_url)
+    url = at(1)
+    migrate(url)
     store = Store(uuid4(), "Accepted")
-    with psycopg.connect(
-        empty_database_url, autocommit=True, options="-c role=eletroposto_ingest"
-    ) as conn:
+    with psycopg.connect(url, autocommit=True, options="-c role=eletroposto_ingest") as conn:
         again = conn.execute(
             "SELECT number, status FROM start_transaction(1, 1::smallint, 'Bus-1',"
             " '2026-03-01T12:00Z', 1000, NULL, '{}', 'Invalid')"
