@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
+from urllib.parse import quote
 from zoneinfo import available_timezones
 
 import psycopg
@@ -28,8 +29,9 @@ vehicle_app = typer.Typer(no_args_is_help=True)
 _QUERIES = sql.load("operate")
 _GRACE_S = 6.0  # the central system looks for expired commands every few seconds
 _LONGEST_TIMEOUT_S = 86_400
-_LONGEST_IDENTITY = 255
 _SHORTEST_KEY, _LONGEST_KEY = 16, 20
+# Statuses of an answer that say yes. All others of the standard say no, in so many words.
+_YES = {"Accepted", "AcceptedCanceled", "RebootRequired", "Scheduled", "Unlocked"}
 
 Identity = Annotated[str, typer.Argument(metavar="CHARGE_POINT", help="Its identity.")]
 Tag = Annotated[str, typer.Argument(help="As the reader reads it; case does not matter.")]
@@ -60,15 +62,20 @@ def send(
     payload: Annotated[
         str, typer.Argument(metavar="[JSON]", help="Its payload; - reads it from standard input.")
     ] = "{}",
-    timeout: Annotated[float, typer.Option(help="Seconds to wait for the answer.")] = 30.0,
+    timeout: Annotated[
+        float,
+        typer.Option(
+            help="Seconds to wait for the answer, at most 120; a day with --wait, 120 of it for the"
+            " answer."
+        ),
+    ] = 30.0,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait for a charge point that is not connected.")
     ] = False,
 ) -> None:
     """Send a CALL and print the answer as JSON: exit 0 answered, 1 refused or failed, 2 usage."""
     name, body = _checked(action, payload)
-    if not 0 < timeout <= _LONGEST_TIMEOUT_S:
-        _misused(f"--timeout {timeout:g}: more than 0 and at most {_LONGEST_TIMEOUT_S} seconds")
+    _require_timeout(timeout, wait=wait)
     with _connected() as conn:
         _require_connected(conn, charge_point, or_later=wait)
         conn.execute("LISTEN eletroposto_answer")
@@ -103,6 +110,14 @@ def _checked(action: str, payload: str) -> tuple[str, dict[str, Any]]:
         _misused(str(exc))
 
 
+def _require_timeout(timeout_s: float, *, wait: bool) -> None:
+    from ingest.calls import LONGEST_WAIT_S
+
+    longest_s = _LONGEST_TIMEOUT_S if wait else LONGEST_WAIT_S
+    if not 0 < timeout_s <= longest_s:
+        _misused(f"--timeout {timeout_s:g}: more than 0 and at most {longest_s:g} seconds")
+
+
 def _require_connected(conn: psycopg.Connection[Any], identity: str, *, or_later: bool) -> None:
     found = conn.execute(_QUERIES["find_charge_point"], {"identity": identity}).fetchone()
     if found is None:
@@ -133,7 +148,9 @@ def _show(action: str, identity: str, command: dict[str, Any]) -> None:
     match command:
         case {"status": "answered", "response": response}:
             typer.echo(json.dumps(response, ensure_ascii=False))
-            return
+            if response.get("status", "Accepted") in _YES:
+                return
+            failure = f"refused: {response['status']}"
         case {"status": "expired", "error_description": reason}:
             failure = f"expired: {reason or 'no central system took the command'}"
         case {"status": "failed", "error_code": code, "error_description": reason}:
@@ -175,8 +192,7 @@ def add_charge_point(
     ] = False,
 ) -> None:
     """Register a charge point, or change what is given of one that is known."""
-    if not charge_point.strip() or len(charge_point) > _LONGEST_IDENTITY or "/" in charge_point:
-        _misused(f"{charge_point!r:.80} can be no identity: it ends the address of the websocket")
+    _require_identity(charge_point)
     if time_zone is not None and time_zone not in available_timezones():
         _misused(f"--time-zone {time_zone!r}: no such zone")
     hashed = _hashed(password, password_file)
@@ -201,6 +217,17 @@ def add_charge_point(
         details = {**given, "rated_power_w": rated_power_w, "password": hashed is not None}
         _note(conn, "add_charge_point", charge_point, details)
     typer.echo(f"{charge_point}: {row['registration']}")
+
+
+def _require_identity(text: str) -> None:
+    """Ask the door how it would read this at the end of an address."""
+    from ingest.central_system import read_identity
+
+    if read_identity("/" + quote(text, errors="replace")) != text:
+        _misused(
+            f"{text!r:.80} can be no identity: it ends the address of the websocket, is printable,"
+            " and has no blank at either end"
+        )
 
 
 @charge_point_app.command("list")

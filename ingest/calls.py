@@ -10,6 +10,8 @@ from websockets.exceptions import ConnectionClosed
 
 from ingest.frames import CallError, CallResult
 
+LONGEST_WAIT_S = 120.0  # for the answer to one CALL; the next ones wait behind it
+
 
 class CallFailed(Exception):
     """The charge point did not carry out a CALL.

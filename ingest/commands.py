@@ -21,7 +21,7 @@ from psycopg_pool import AsyncConnectionPool
 
 import sql
 from ingest.actions import InvalidPayload, UnknownAction, action_named, check
-from ingest.calls import CallFailed
+from ingest.calls import LONGEST_WAIT_S, CallFailed
 from ingest.charge_point import ChargePoint
 from ingest.database import DATABASE_AWAY
 from ingest.effects import Command, expect_new_password, record_effect
@@ -33,7 +33,6 @@ logger = logging.getLogger(__name__)
 _QUERIES = sql.load("operations")
 _SWEEP_EVERY_S = 3.0
 _SWEEPS_PER_LOOK_AT_SOCKETS = 5  # it looks at every open connection
-_LONGEST_WAIT_S = 120.0
 _OWN_WAIT_S = 30.0
 _BOOT_FIRST_S = 1.0  # a charge point that has just connected may want to say who it is
 _STORE_TRIES = 30
@@ -173,7 +172,7 @@ class Commands:
             command = await self._claim(charge_point)
             if command is None:
                 return False
-            wait_s = min(max(command.remaining_s, 1.0), _LONGEST_WAIT_S)
+            wait_s = min(max(command.remaining_s, 1.0), LONGEST_WAIT_S)
             outcome = await self._carry_out(charge_point, command, wait_s)
         await self._read_back(charge_point, command, outcome)
         return True

@@ -169,6 +169,28 @@ async def test_answers_of_odd_shapes_do_no_harm(network: Network, desk: Desk) ->
     assert "its effect is not known" in notes["GetLocalListVersion"]
 
 
+@pytest.mark.parametrize(
+    ("action", "payload", "answer", "code"),
+    [
+        ("ClearCache", "{}", {"status": "Rejected"}, 1),
+        ("UnlockConnector", '{"connectorId":1}', {"status": "UnlockFailed"}, 1),
+        ("UnlockConnector", '{"connectorId":1}', {"status": "Unlocked"}, 0),
+        ("ChangeAvailability", '{"connectorId":1,"type":"Operative"}', {"status": "Scheduled"}, 0),
+        ("GetConfiguration", "{}", {"unknownKey": []}, 0),
+    ],
+)
+async def test_a_script_can_tell_a_refusal(
+    network: Network, action: str, payload: str, answer: dict[str, Any], code: int
+) -> None:
+    async with network.charge_point(on_call=lambda *_: answer) as charge_point:
+        identity = charge_point.charge_point_id
+        words = ("send", identity, action, payload)
+        said = await eletroposto(network.database.info.dsn, *words)
+    assert (said.code, json.loads(said.out)) == (code, answer), "the answer is shown either way"
+    told = f"eletroposto: {action} to {identity}: refused: {answer['status']}\n" if code else ""
+    assert said.err == told
+
+
 async def test_a_command_nobody_could_send_expires(network: Network, desk: Desk) -> None:
     async with network.charge_point() as charge_point:
         identity = charge_point.charge_point_id
@@ -200,6 +222,9 @@ async def test_a_command_nobody_could_send_expires(network: Network, desk: Desk)
         (("NOBODY", "Reset"), 2, "Reset: type: is missing"),
         (("NOBODY", "Reset", '{"type":"Soft","x":1}'), 2, "x: 1: there is no such field"),
         (("NOBODY", "ClearCache", "--timeout", "0"), 2, "--timeout 0"),
+        (("NOBODY", "ClearCache", "--timeout", "121"), 2, "at most 120 seconds"),
+        (("NOBODY", "ClearCache", "--timeout", "121", "--wait"), 1, "unknown charge point"),
+        (("NOBODY", "ClearCache", "--timeout", "90000", "--wait"), 2, "at most 86400 seconds"),
         (("NOBODY",), 2, "ACTION"),
     ],
 )
