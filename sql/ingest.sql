@@ -1,4 +1,5 @@
--- The writer's statements: one batch of frames, one transaction. Parameters named *s are arrays by position.
+-- The writer's statements: one batch of frames, one transaction. Parameters named *s are arrays by position. The
+-- functions they call are in functions.sql.
 
 -- name: probe_writing
 -- Whether every table that frames go to can be written to now. It is rolled back.

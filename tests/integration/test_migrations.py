@@ -7,6 +7,7 @@ import pytest
 
 from sql import migrations
 from sql.migrations import Migration, MigrationError, available, migrate, pending
+from tests.integration.test_functions import functions_of
 
 GOOD = Migration("9001_good.sql", "CREATE TABLE good (x int)")
 BROKEN = Migration("9002_broken.sql", "CREATE TABLE half (x int); SELECT no_such_function()")
@@ -141,3 +142,5 @@ def test_a_schema_in_steps_says_the_same_as_one_in_one_go(
         if fresh[name] != upgraded.get(name)
     } == {}
     assert fresh.keys() == upgraded.keys()
+    with psycopg.connect(database_url) as new, psycopg.connect(empty_database_url) as old:
+        assert functions_of(new) == functions_of(old)
