@@ -29,9 +29,9 @@ logger = logging.getLogger(__name__)
 USERS = "ELETROPOSTO_DASHBOARD_USERS"
 COOKIE = "eletroposto_session"
 _HOURS = 12
-_TRIES, _PAUSE_S = 8, 60.0
+_TRIES, _TRIES_OF_ALL, _PAUSE_S = 8, 80, 60.0
 _LONGEST_FORM = 10_000
-_failures: dict[str, list[float]] = {}
+_failures: dict[tuple[str, str | None], list[float]] = {}  # name None: whoever it was
 
 
 class Unsafe(RuntimeError):
@@ -102,13 +102,20 @@ def draw_visitor() -> None:
 
 
 def _require_local() -> None:
-    token = str(st.context.cookies.get(COOKIE, ""))
-    if (known := users.read_token(token, users.secret(), time.time())) is None:
+    if (known := _known()) is None:
         st.info(t("signin.needed"), icon=":material/lock:")
         target = quote(st.context.url or "/", safe="")
         st.html(f'<a href="/entrar?next={target}" target="_self">{escape(t("signin.in"))}</a>')
         st.stop()
     visitor.sign_in(*known)
+
+
+def _known() -> tuple[str, Role] | None:
+    try:
+        return users.read_token(_users_file(), str(st.context.cookies.get(COOKIE, "")), time.time())
+    except users.UsersFileError as broken:
+        logger.warning("nobody is signed in: %s", broken)
+        return None
 
 
 def _require_oidc() -> None:
@@ -160,19 +167,20 @@ async def show_form(request: Request) -> Response:
 async def take_form(request: Request) -> Response:
     """Check name and password; a wrong pair and an unknown name look the same."""
     address = request.client.host if request.client else "?"
-    if _is_paused(address):
-        return _form(request, "signin.paused", 429)
     if not _is_same_origin(request):
         return _form(request, "signin.wrong", 403)
     name, password = await _credentials(request)
+    if _is_paused((address, name), _TRIES) or _is_paused((address, None), _TRIES_OF_ALL):
+        return _form(request, "signin.paused", 429)
     role = await run_in_threadpool(users.check, _users_file(), name, password)
     if role is None:
-        _failures.setdefault(address, []).append(time.monotonic())
+        for who in (name, None):
+            _failures.setdefault((address, who), []).append(time.monotonic())
         logger.warning("%s: sign-in refused", address)
         return _form(request, "signin.wrong", 403)
-    _failures.pop(address, None)
+    _failures.pop((address, name), None)
     logger.info("%s: signed in as %s", address, role)
-    return _welcome(request, name, role)
+    return _welcome(request, name)
 
 
 async def _credentials(request: Request) -> tuple[str, str]:
@@ -185,12 +193,12 @@ async def _credentials(request: Request) -> tuple[str, str]:
     return fields.get("name", [""])[0], fields.get("password", [""])[0]
 
 
-def _welcome(request: Request, name: str, role: Role) -> Response:
+def _welcome(request: Request, name: str) -> Response:
     answer = RedirectResponse(local_path(request.query_params.get("next", "/")), 303)
     until = time.time() + _HOURS * 3600
     answer.set_cookie(
         COOKIE,
-        users.make_token(name, role, until, users.secret()),
+        users.make_token(_users_file(), name, until),
         max_age=_HOURS * 3600,
         httponly=True,
         samesite="lax",
@@ -221,14 +229,17 @@ def _is_same_origin(request: Request) -> bool:
     )
 
 
-def _is_paused(address: str) -> bool:
-    """After many failures an address has to wait."""
+def _is_paused(who: tuple[str, str | None], tries: int) -> bool:
+    """After many failures a name has to wait, and after very many the address they came from.
+
+    Behind a proxy everybody has one address: a few failures of one user must not stop the others.
+    """
     now = time.monotonic()
-    recent = [at for at in _failures.get(address, []) if now - at < _PAUSE_S]
-    _failures[address] = recent
+    recent = [at for at in _failures.get(who, []) if now - at < _PAUSE_S]
     if len(_failures) > 10_000:
         _failures.clear()
-    return len(recent) >= _TRIES
+    _failures[who] = recent
+    return len(recent) >= tries
 
 
 _PAGE = """<!doctype html><html lang="{lang}"><meta charset="utf-8">

@@ -10,7 +10,7 @@ import hmac
 import os
 import secrets
 import sys
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from dashboard.visitor import ROLES, Role
@@ -32,15 +32,22 @@ def check(path: str, name: str, password: str) -> Role | None:
 
 
 def read(path: str) -> dict[str, tuple[Role, str]]:
-    """Users by name.
+    """Users by name, as the file has them now.
 
     Raises:
         UsersFileError: If the file is missing or a line is not name:role:hash.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        changed = os.stat(path)
+        return _read(path, changed.st_mtime_ns, changed.st_size, changed.st_ino)
     except OSError as exc:
         raise UsersFileError(f"cannot read the users of the dashboard: {exc}") from exc
+
+
+@lru_cache(maxsize=4)
+def _read(path: str, *state: int) -> dict[str, tuple[Role, str]]:
+    """Every run of a page asks; the numbers tell one state of the file from another."""
+    lines = Path(path).read_text(encoding="utf-8").splitlines()
     users: dict[str, tuple[Role, str]] = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip() or line.startswith("#"):
@@ -62,20 +69,23 @@ def line(name: str, role: Role, password: str) -> str:
     return ":".join([name, role, "scrypt", *parts])
 
 
-def make_token(name: str, role: Role, until: float, key: bytes) -> str:
+def make_token(path: str, name: str, until: float) -> str:
     """What a signed-in browser keeps: who, until when, and our seal on both."""
-    body = f"{int(until)}:{role}:{name}"
-    text = base64.urlsafe_b64encode(body.encode()).decode()
-    return f"{text}.{_seal(text, key)}"
+    text = base64.urlsafe_b64encode(f"{int(until)}:{name}".encode()).decode()
+    return f"{text}.{_seal(text, read(path)[name][1])}"
 
 
-def read_token(token: str, key: bytes, now: float) -> tuple[str, Role] | None:
-    """Name and role of a token; None if it is not ours, or too old."""
+def read_token(path: str, token: str, now: float) -> tuple[str, Role] | None:
+    """Name and present role; None if not ours, too old, or the user or password is gone."""
     text, _, seal = token.partition(".")
-    if not hmac.compare_digest(seal.encode(), _seal(text, key).encode()):
+    try:
+        until, _, name = base64.urlsafe_b64decode(text).decode().partition(":")
+    except ValueError:
         return None
-    until, role, name = base64.urlsafe_b64decode(text).decode().split(":", 2)
-    return (name, role) if role in ROLES and float(until) > now else None
+    role, hashed = read(path).get(name, (None, ""))
+    if role is None or not hmac.compare_digest(seal.encode(), _seal(text, hashed).encode()):
+        return None
+    return (name, role) if float(until) > now else None
 
 
 @cache
@@ -85,8 +95,9 @@ def secret() -> bytes:
     return given.encode() if given else secrets.token_bytes(32)
 
 
-def _seal(text: str, key: bytes) -> str:
-    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+def _seal(text: str, hashed: str) -> str:
+    """A new password breaks the seals made under the old one."""
+    return hmac.new(secret(), f"{text}.{hashed}".encode(), hashlib.sha256).hexdigest()
 
 
 def _scrypt(password: str, salt: bytes) -> bytes:

@@ -5,12 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
+from starlette.applications import Starlette
 
 from dashboard import launch, signin, users
 from tests.acceptance.conftest import free_port
-
-KEY = b"k" * 32
 
 
 @pytest.fixture
@@ -43,19 +43,55 @@ def test_a_broken_line_is_named(tmp_path, odd):
         users.read(str(path))
 
 
-def test_a_token_holds_until_its_time():
-    token = users.make_token("ana: maria", "engineer", 1000, KEY)
+def test_a_token_holds_until_its_time(users_file):
+    token = users.make_token(users_file, "ana", 1000)
 
-    assert users.read_token(token, KEY, 999) == ("ana: maria", "engineer")
-    assert users.read_token(token, KEY, 1000) is None
+    assert users.read_token(users_file, token, 999) == ("ana", "operator")
+    assert users.read_token(users_file, token, 1000) is None
+
+
+@pytest.mark.parametrize("forged", ["", "x", ".", "YTph.00", "OTk5OTphbmE=." + "0" * 64])
+def test_a_token_of_somebody_elses_is_nothing(users_file, forged):
+    assert users.read_token(users_file, forged, 0) is None
 
 
 @pytest.mark.parametrize(
-    "forged",
-    ["", "x", ".", users.make_token("ana", "operator", 9e9, b"other"), "YTph.00"],
-)
-def test_a_token_of_somebody_elses_is_nothing(forged):
-    assert users.read_token(forged, KEY, 0) is None
+    ("line", "known"),
+    [("", None), (users.line("bob", "operator", "s3cret"), None),
+     (users.line("ana", "operator", "another"), None)],
+)  # fmt: skip
+def test_who_is_removed_or_has_a_new_password_is_signed_out_at_once(users_file, line, known):
+    token = users.make_token(users_file, "ana", 1000)
+
+    Path(users_file).write_text(line)
+
+    assert users.read_token(users_file, token, 0) == known
+
+
+def test_a_new_role_holds_at_once(users_file):
+    token = users.make_token(users_file, "ana", 1000)
+    text = Path(users_file).read_text()
+
+    Path(users_file).write_text(text.replace("operator", "viewer"))
+
+    assert users.read_token(users_file, token, 0) == ("ana", "viewer")
+
+
+async def test_failures_of_one_name_do_not_stop_the_others_behind_a_proxy(monkeypatch, users_file):
+    """A proxy gives everybody its own address."""
+    monkeypatch.setenv("ELETROPOSTO_DASHBOARD_USERS", users_file)
+    monkeypatch.setattr(signin, "_failures", {})
+    app = Starlette(routes=signin.routes())
+    transport = httpx.ASGITransport(app, client=("10.0.0.1", 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as browser:
+
+        async def answered(name: str, password: str) -> int:
+            form = {"name": name, "password": password}
+            return (await browser.post("/entrar", data=form)).status_code
+
+        assert {await answered("bob", "guess") for _ in range(8)} == {403}
+        assert await answered("bob", "guess") == 429
+        assert await answered("ana", "s3cret") == 303
 
 
 @pytest.mark.parametrize(
