@@ -5,6 +5,7 @@ from itertools import count
 
 import psycopg
 import pytest
+from hypothesis import settings
 
 from sql.migrations import migrate
 from testbench.embedded import EmbeddedMosquitto, EmbeddedPostgres, host, runtime
@@ -22,6 +23,12 @@ _LONG = (
     "test_quirks",
     "test_dashboard_pages",
 )
+# A test that is lucky the second time says something of the machine; several say it of the code.
+_MOST_RERUNS = 3
+
+# How long an example takes says more of the machine; a failure comes with what repeats it.
+settings.register_profile("eletroposto", deadline=None, print_blob=True)
+settings.load_profile("eletroposto")
 
 
 @pytest.hookimpl(trylast=True)
@@ -38,6 +45,25 @@ def pytest_report_header() -> str:
         f"embedded services: TimescaleDB {versions[f'postgresql-{major}-timescaledb']} on"
         f" PostgreSQL {versions[f'postgresql-{major}']}, Mosquitto {versions['mosquitto']}"
     )
+
+
+def _reruns(config: pytest.Config) -> list[str]:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    return [report.nodeid for report in reporter.stats.get("rerun", ())] if reporter else []
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if len(_reruns(session.config)) > _MOST_RERUNS and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    if (seed := config.getoption("randomly_seed", None)) is not None:
+        terminalreporter.line(f"this order again: --randomly-seed={seed}")
+    if len(reruns := _reruns(config)) > _MOST_RERUNS:
+        terminalreporter.line(f"{len(reruns)} tests needed a second try: more than {_MOST_RERUNS}")
 
 
 @pytest.fixture(scope="session")
