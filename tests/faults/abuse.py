@@ -293,7 +293,7 @@ def campaign(chosen: list[str], size: Size, honest: int) -> int:
     """Start a central system, abuse it in each of these ways, print what was seen."""
     log = Path(tempfile.mkdtemp(prefix="eletroposto-abuse-")) / "ingest.log"
     with (
-        host.temporary_folder() as folder,
+        host.temporary_folder(in_memory=True) as folder,
         EmbeddedPostgres(folder / "postgres", ephemeral=True) as server,
     ):
         url = server.create_database("abuse")

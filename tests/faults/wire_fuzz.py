@@ -114,7 +114,7 @@ def main() -> int:
     arguments = parser.parse_args()
     log = Path(tempfile.mkdtemp(prefix="eletroposto-fuzz-")) / "ingest.log"
     with (
-        host.temporary_folder() as folder,
+        host.temporary_folder(in_memory=True) as folder,
         EmbeddedPostgres(folder / "postgres", ephemeral=True) as server,
     ):
         url = server.create_database("fuzz")

@@ -95,7 +95,7 @@ async def test_nothing_is_lost_when_the_broker_goes_and_comes_back(
 
 async def test_a_database_that_restarts_is_waited_for(dojot: StandIn) -> None:
     with (
-        host.temporary_folder() as folder,
+        host.temporary_folder(in_memory=True) as folder,
         EmbeddedPostgres(folder / "postgres", ephemeral=True) as server,
     ):
         url = server.create_database("restarted")
