@@ -148,7 +148,7 @@ def _show(action: str, identity: str, command: dict[str, Any]) -> None:
     match command:
         case {"status": "answered", "response": response}:
             typer.echo(json.dumps(response, ensure_ascii=False))
-            if response.get("status", "Accepted") in _YES:
+            if str(response.get("status", "Accepted")) in _YES:
                 return
             failure = f"refused: {response['status']}"
         case {"status": "expired", "error_description": reason}:

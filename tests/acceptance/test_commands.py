@@ -1,6 +1,7 @@
 """Commands on their way: one at a time, once, through any replica, and every way to fail."""
 
 import asyncio
+import json
 from collections.abc import Mapping
 from typing import Any
 
