@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from ingest.relay.metrics import Metrics
-from ingest.relay.outbox import Message, Outbox, Row
+from ingest.relay.outbox import Outbox, Publication, Row
 from ingest.relay.pacing import Pace
 
 _FRESH_TIMES = 5  # the fresh lane may be so many times faster than the backlog lane
@@ -65,7 +65,7 @@ class Lanes:
         metrics: Metrics,
         shards: Callable[[], frozenset[int]],
         unavailable: Callable[[], list[int]],
-        deliver: Callable[[Message], None],
+        deliver: Callable[[Publication], None],
     ) -> None:
         self._outbox = outbox
         self._speeds = speeds

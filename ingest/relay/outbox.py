@@ -72,7 +72,7 @@ class Row:
 
 
 @dataclass(slots=True, eq=False)
-class Message:
+class Publication:
     """One publication. Whoever holds it calls exactly one of ``sent`` and ``give_back``."""
 
     row: Row
@@ -151,7 +151,7 @@ class Outbox:
             for row_id, shard, readings, since, until in found
         ]
 
-    async def take(self, rows: Sequence[Row]) -> list[Message]:
+    async def take(self, rows: Sequence[Row]) -> list[Publication]:
         """Put rows in flight and return their messages, without those that need not be sent."""
         by_id = {row.row_id: row for row in rows}
         self._put_in_flight(rows)  # before the first await: the other lane must see it
@@ -186,7 +186,7 @@ class Outbox:
 
     def _messages(
         self, by_id: dict[int, Row], found: Iterable[tuple[Any, ...]]
-    ) -> tuple[list[Message], list[dict[str, Any]]]:
+    ) -> tuple[list[Publication], list[dict[str, Any]]]:
         messages, aside = [], []
         passed_over = self._metrics.passed_over
         oldest_ms = self._oldest().timestamp() * 1000
@@ -200,7 +200,7 @@ class Outbox:
                 passed_over.labels("expired").inc()
             else:
                 payload = f'{{"timestamp": {ms}, {attrs[1:]}'.encode()
-                messages.append(Message(by_id[row_id], position, charge_point_id, payload))
+                messages.append(Publication(by_id[row_id], position, charge_point_id, payload))
         return messages, aside
 
     async def _set_aside(self, pieces: list[dict[str, Any]]) -> None:

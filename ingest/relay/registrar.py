@@ -15,7 +15,7 @@ from ingest.relay.device_table import DeviceTable
 from ingest.relay.dialects import Device
 from ingest.relay.dojot_api import ABOUT_ONE, DojotApi, DojotError, FoundDevice, Template
 from ingest.relay.metrics import Metrics
-from ingest.relay.outbox import Message
+from ingest.relay.outbox import Publication
 from ingest.relay.pacing import Backoff
 
 logger = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class Registrar:
         table: DeviceTable,
         metrics: Metrics,
         oldest: Callable[[], datetime],
-        on_found: Callable[[Device, list[Message]], None],
+        on_found: Callable[[Device, list[Publication]], None],
         on_lost: Callable[[int], None],
     ) -> None:
         self.devices: dict[int, Device] = {}
@@ -68,7 +68,7 @@ class Registrar:
         self._on_lost = on_lost
         self._shards: frozenset[int] = frozenset()
         self._blocked: dict[int, float] = {}  # until when, by the loop's clock
-        self._pending: defaultdict[int, list[Message]] = defaultdict(list)
+        self._pending: defaultdict[int, list[Publication]] = defaultdict(list)
         self._parked = 0  # messages in it
         self._backoff = Backoff()
         self._refused: dict[int, Backoff] = {}  # by charge point whose device DOJOT will not give
@@ -76,7 +76,7 @@ class Registrar:
         self._reading = asyncio.Lock()  # devices are read, or forgotten
         self._wake = asyncio.Event()
 
-    def want(self, message: Message) -> None:
+    def want(self, message: Publication) -> None:
         """Find the device of this message's charge point; it is handed on then, or back."""
         number = message.charge_point_id
         if number in self._blocked or self._is_full(number):
@@ -91,7 +91,7 @@ class Registrar:
         waiting = len(self._pending.get(charge_point_id, ()))
         return waiting >= (_PENDING_AT_MOST if self._parked < _PARKED_AT_MOST else 1)
 
-    def _no_longer_pending(self, charge_point_id: int) -> list[Message]:
+    def _no_longer_pending(self, charge_point_id: int) -> list[Publication]:
         messages = self._pending.pop(charge_point_id, [])
         self._parked -= len(messages)
         for message in messages:

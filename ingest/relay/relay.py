@@ -24,7 +24,7 @@ from ingest.relay.lanes import Lanes, Speeds
 from ingest.relay.measure import Measure
 from ingest.relay.metrics import Metrics
 from ingest.relay.order_desk import OrderDesk
-from ingest.relay.outbox import Message, Outbox
+from ingest.relay.outbox import Outbox, Publication
 from ingest.relay.registrar import Registrar
 from ingest.relay.sessions import Sessions
 from ingest.relay.settings import RelaySettings
@@ -201,13 +201,13 @@ class Relay:
     def _unavailable(self) -> list[int]:
         return [*self.registrar.unavailable(), *self.sessions.stalled]
 
-    def _deliver(self, message: Message) -> None:
+    def _deliver(self, message: Publication) -> None:
         if device := self.registrar.devices.get(message.charge_point_id):
             self.sessions.send(device, message)
         else:
             self.registrar.want(message)
 
-    def _on_found(self, device: Device, messages: list[Message]) -> None:
+    def _on_found(self, device: Device, messages: list[Publication]) -> None:
         for message in messages:
             self.sessions.send(device, message)
 

@@ -13,7 +13,7 @@ from uuid import UUID
 from ingest.relay.dialects import Device, Dialect
 from ingest.relay.metrics import Metrics
 from ingest.relay.mqtt import ConnectFailed, Connection, ConnectRefused
-from ingest.relay.outbox import Message
+from ingest.relay.outbox import Publication
 from ingest.relay.pacing import Backoff
 from ingest.relay.places import Places
 
@@ -41,8 +41,8 @@ class Session:
 
     def __init__(self, device: Device, sessions: "Sessions") -> None:
         self.device = device
-        self.queue: deque[Message] = deque()
-        self.unacknowledged: dict[int, tuple[Message, float]] = {}
+        self.queue: deque[Publication] = deque()
+        self.unacknowledged: dict[int, tuple[Publication, float]] = {}
         self.connection: Connection | None = None
         self.opening: asyncio.Task[None] | None = None
         self.fruitless = 0
@@ -200,7 +200,7 @@ class Sessions:
         self._not_before = 0.0
         self._heard_at = 0.0  # the broker, by any session
 
-    def send(self, device: Device, message: Message) -> None:
+    def send(self, device: Device, message: Publication) -> None:
         session = self._session(device)
         if device.charge_point_id in self.stalled:
             message.give_back()

@@ -13,7 +13,7 @@ from ingest.relay.claims import Claims
 from ingest.relay.clock import OLDEST
 from ingest.relay.lanes import Lanes, Speeds
 from ingest.relay.metrics import Metrics
-from ingest.relay.outbox import Message, Outbox
+from ingest.relay.outbox import Outbox, Publication
 from tests.relaying import (
     Sample,
     add_charge_points,
@@ -39,7 +39,7 @@ def outbox_of(pool: AsyncConnectionPool) -> Outbox:
     return Outbox("readings", pool, Metrics(), lambda: OLDEST, Counter())
 
 
-async def taken_by(outbox: Outbox) -> list[Message]:
+async def taken_by(outbox: Outbox) -> list[Publication]:
     messages = await outbox.take(await outbox.fresh(0, ALL, [], 100))
     return sorted(messages, key=lambda message: message.payload)
 
@@ -61,7 +61,7 @@ def left(url: str) -> set[int]:
     return {row[0] for row in rows}
 
 
-def settle(messages: list[Message], back: int) -> None:
+def settle(messages: list[Publication], back: int) -> None:
     for place, message in enumerate(messages):
         if place == back:
             message.give_back()
@@ -93,7 +93,7 @@ async def test_what_one_relay_keeps_another_one_does_not_lose(
 async def test_rows_of_a_shard_that_left_while_they_were_read_are_left_alone(
     database_url: str, pool: AsyncConnectionPool, lane: str
 ) -> None:
-    outbox, delivered = outbox_of(pool), list[Message]()
+    outbox, delivered = outbox_of(pool), list[Publication]()
     shards = [frozenset(ALL)]
     lanes = Lanes(
         outbox,
@@ -151,7 +151,7 @@ async def test_what_is_sent_again_does_not_go_before_what_is_new(
     old = samples([charge_point], 5000, since_ms=now_ms() - 5 * 3_600_000)
     store(database_url, old, per_commit=5000)  # before there was a feed
     start_feed(database_url)
-    delivered: list[Message] = []
+    delivered: list[Publication] = []
     outbox = outbox_of(pool)
     lanes = Lanes(
         outbox,

@@ -11,7 +11,7 @@ import pytest_asyncio
 from psycopg_pool import AsyncConnectionPool
 
 from ingest.relay.metrics import Metrics
-from ingest.relay.outbox import Message, Outbox
+from ingest.relay.outbox import Outbox, Publication
 from tests.relaying import add_charge_points, ask, start_feed
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -46,11 +46,11 @@ def put(url: str, keys: str, where: str = "TRUE") -> None:
         )
 
 
-async def taken(outbox: Outbox) -> list[Message]:
+async def taken(outbox: Outbox) -> list[Publication]:
     return await outbox.take(await outbox.backlog(0, 2**62, list(range(8)), [], 100))
 
 
-def energies(messages: list[Message]) -> list[float]:
+def energies(messages: list[Publication]) -> list[float]:
     return sorted(json.loads(message.payload)["energy_wh_1"] for message in messages)
 
 
