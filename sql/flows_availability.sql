@@ -95,12 +95,7 @@ passed AS (
         greatest(local_day(%(since)s), first_fact.day) AS first_day,
         greatest(local_day(%(as_of)s), first_fact.day) AS last_day
     FROM charge_point AS cp
-    CROSS JOIN LATERAL (
-        SELECT local_day(least(
-            (SELECT min(sn.at) FROM status_notification AS sn WHERE sn.charge_point_id = cp.charge_point_id),
-            (SELECT min(conn.opened_at) FROM connection AS conn WHERE conn.charge_point_id = cp.charge_point_id)
-        )) AS day
-    ) AS first_fact
+    CROSS JOIN LATERAL (SELECT local_day(heard_since(cp.charge_point_id)) AS day) AS first_fact
     WHERE
         first_fact.day IS NOT NULL
         AND EXISTS (SELECT FROM connector AS con WHERE con.charge_point_id = cp.charge_point_id)
@@ -135,8 +130,7 @@ SELECT day.day::date AS day, array_agg(cp.charge_point_id ORDER BY cp.charge_poi
 FROM charge_point AS cp
 CROSS JOIN LATERAL (
     SELECT local_day(least(
-        (SELECT min(sn.at) FROM status_notification AS sn WHERE sn.charge_point_id = cp.charge_point_id),
-        (SELECT min(conn.opened_at) FROM connection AS conn WHERE conn.charge_point_id = cp.charge_point_id),
+        heard_since(cp.charge_point_id),
         (SELECT min(ses.started_at) FROM session AS ses WHERE ses.charge_point_id = cp.charge_point_id)
     )) AS day
 ) AS first_fact
@@ -171,10 +165,7 @@ WHERE
 -- reported its first status, and from when until when it had transactions. Other days have no row.
 CREATE TEMPORARY TABLE work_known ON COMMIT DROP AS
 WITH heard AS (
-    SELECT asked.charge_point_id, local_day(least(
-        (SELECT min(sn.at) FROM status_notification AS sn WHERE sn.charge_point_id = asked.charge_point_id),
-        (SELECT min(conn.opened_at) FROM connection AS conn WHERE conn.charge_point_id = asked.charge_point_id)
-    )) AS day
+    SELECT asked.charge_point_id, local_day(heard_since(asked.charge_point_id)) AS day
     FROM unnest(%(charge_point_ids)s::integer[]) AS asked (charge_point_id)
 )
 

@@ -2,7 +2,7 @@
 
 -- name: make_work_region
 -- Where outages and faults have to be put together anew: around runs of computed days, and as far as
--- what was known there reaches.
+-- what was known there reaches. Those of a connector do not overlap: of all begun before, the last may reach in.
 CREATE TEMPORARY TABLE work_region ON COMMIT DROP AS
 WITH day AS (
     SELECT
@@ -27,15 +27,33 @@ reach AS (
         least(span.low, min(known.started_at)) AS low,
         greatest(span.high, max(coalesce(known.ended_at, 'infinity')) FILTER (WHERE known.started_at IS NOT NULL)) AS high
     FROM span
-    LEFT JOIN (
-        SELECT charge_point_id, started_at, ended_at FROM outage
-        UNION ALL
-        SELECT charge_point_id, started_at, ended_at FROM fault_episode
-    ) AS known
-        ON
-            span.charge_point_id = known.charge_point_id
-            AND span.high >= known.started_at
-            AND span.low <= coalesce(known.ended_at, 'infinity')
+    LEFT JOIN LATERAL (
+        SELECT last.started_at, last.ended_at
+        FROM connector AS con
+        CROSS JOIN (VALUES (span.low), (span.high)) AS edge (at)
+        CROSS JOIN LATERAL (
+            (
+                SELECT one.started_at, one.ended_at
+                FROM outage AS one
+                WHERE
+                    one.charge_point_id = con.charge_point_id AND one.connector_id = con.connector_id
+                    AND one.started_at <= edge.at
+                ORDER BY one.started_at DESC
+                LIMIT 1
+            )
+            UNION ALL
+            (
+                SELECT one.started_at, one.ended_at
+                FROM fault_episode AS one
+                WHERE
+                    one.charge_point_id = con.charge_point_id AND one.connector_id = con.connector_id
+                    AND one.started_at <= edge.at
+                ORDER BY one.started_at DESC
+                LIMIT 1
+            )
+        ) AS last
+        WHERE con.charge_point_id = span.charge_point_id
+    ) AS known ON span.low <= coalesce(known.ended_at, 'infinity')
     GROUP BY span.charge_point_id, span.low, span.high
 ),
 

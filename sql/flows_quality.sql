@@ -100,7 +100,20 @@ judged AS (
         OR named.last_at > tx.stopped_at + INTERVAL '10 minutes'
 ),
 
--- A history may be told long after: only what no connection, status or transaction is as old as is odd.
+-- A history may be told long after: only what no connection, status or transaction is as old as is odd. Asked
+-- once for each charge point.
+known AS MATERIALIZED (
+    SELECT
+        cp.charge_point_id,
+        least(
+            cp.created_at,
+            heard_since(cp.charge_point_id),
+            (SELECT min(tx.started_at) FROM transaction AS tx WHERE tx.charge_point_id = cp.charge_point_id)
+        ) AS since
+    FROM charge_point AS cp
+    WHERE cp.charge_point_id = ANY(%(charge_point_ids)s) AND cp.created_at > %(low)s
+),
+
 early AS (
     SELECT
         mv.charge_point_id,
@@ -108,23 +121,14 @@ early AS (
         count(*) AS occurrences,
         min(mv.sampled_at) AS first_at,
         max(mv.sampled_at) AS last_at,
-        sign.first_at AS known_since
-    FROM charge_point AS cp
-    CROSS JOIN LATERAL (
-        SELECT least(
-            cp.created_at,
-            (SELECT min(conn.opened_at) FROM connection AS conn WHERE conn.charge_point_id = cp.charge_point_id),
-            (SELECT min(sn.at) FROM status_notification AS sn WHERE sn.charge_point_id = cp.charge_point_id),
-            (SELECT min(tx.started_at) FROM transaction AS tx WHERE tx.charge_point_id = cp.charge_point_id)
-        ) AS first_at
-    ) AS sign
-    INNER JOIN meter_value AS mv ON cp.charge_point_id = mv.charge_point_id
+        known.since AS known_since
+    FROM known
+    INNER JOIN meter_value AS mv ON known.charge_point_id = mv.charge_point_id
     WHERE
-        cp.charge_point_id = ANY(%(charge_point_ids)s)
-        AND cp.created_at > %(low)s
+        known.since > %(low)s
         AND mv.sampled_at >= %(low)s AND mv.sampled_at < %(high)s
-        AND mv.sampled_at < sign.first_at - INTERVAL '10 minutes'
-    GROUP BY mv.charge_point_id, mv.connector_id, sign.first_at
+        AND mv.sampled_at < known.since - INTERVAL '10 minutes'
+    GROUP BY mv.charge_point_id, mv.connector_id, known.since
 ),
 
 astray AS (

@@ -48,7 +48,7 @@ def network(conn: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
 
 def write(conn: psycopg.Connection[Any]) -> None:
     """What the flows do when they have done their work."""
-    insert(conn, "flow_watermark", flow="consumption", done_until=datetime.now(BELEM))
+    insert(conn, "flow_watermark", flow="availability", done_until=datetime.now(BELEM))
     assert conn.execute("SELECT count(*) FROM unsummed_day").fetchone() == (0,)
 
 
