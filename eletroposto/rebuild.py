@@ -1,30 +1,73 @@
 """Gives the flows what only ingest knows: how a frame of the raw log is read."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import orjson
 
 from flows.catalogue import offer
 from flows.commands import app
 from flows.rebuild import RawFrame, computer
-from ingest.facts import TransactionStop
+from ingest.facts import Meaning, TransactionStop, Undated
 from ingest.frames import Call, read_frame
 from ingest.meanings import meaning_of
 from ingest.measurands import COLUMNS
+from ingest.repeats import SAME_SOCKET, SOCKET_BEFORE
 from ingest.situation import Situation
 
-__all__ = ["REBUILD", "app", "readings_of"]
+__all__ = ["REBUILD", "FrameReader", "app"]
+
+_REMEMBERED = timedelta(hours=2)  # longer than anything comes again
 
 
-def readings_of(frame: RawFrame) -> Iterator[Mapping[str, Any]]:
-    """Yield the readings of a frame as rows of meter_value.
+class FrameReader:
+    """Reads frames in the order in which they came."""
 
-    What only the transaction tells (its connector, or which one runs) is left to who knows them.
-    """
-    call = read_frame(frame.raw.encode())
-    if not isinstance(call, Call):
-        return
-    meaning = meaning_of(call, Situation(zone=_zone(frame.time_zone)), frame.received_at)
+    def __init__(self) -> None:
+        self._said: dict[bytes, list[datetime]] = {}
+
+    def __call__(self, frame: RawFrame) -> Iterator[Mapping[str, Any]]:
+        """Yield the readings of a frame as rows of meter_value.
+
+        What only the transaction tells (its connector, or which one runs) is left to who knows
+        them. Readings without a usable time that came before are left out, as they were then.
+        """
+        call = read_frame(frame.raw.encode())
+        if not isinstance(call, Call):
+            return
+        situation = Situation(zone=_zone(frame.time_zone), opened_at=frame.opened_at)
+        meaning = meaning_of(call, situation, frame.received_at)
+        rows = _rows(call, meaning)
+        undated = next((fact for fact in meaning.facts if isinstance(fact, Undated)), None)
+        yield from rows if undated is None else self._new(rows, frame.received_at, undated)
+
+    def _new(
+        self, rows: Iterable[Mapping[str, Any]], received_at: datetime, undated: Undated
+    ) -> list[Mapping[str, Any]]:
+        new, said = [], []
+        for row in rows:
+            if "clock" in (row["extra"] or {}).get("flags", ()):
+                key = _what_it_says(row)
+                if self._came_before(key, received_at, undated.opened_at):
+                    continue
+                said.append(key)
+            new.append(row)
+        for key in said:
+            recent = [at for at in self._said.get(key, ()) if at >= received_at - _REMEMBERED]
+            self._said[key] = [*recent, received_at]
+        return new
+
+    def _came_before(self, key: bytes, received_at: datetime, opened_at: datetime | None) -> bool:
+        return any(
+            at >= received_at - SAME_SOCKET
+            or (opened_at is not None and opened_at - SOCKET_BEFORE <= at < opened_at)
+            for at in self._said.get(key, ())
+        )
+
+
+def _rows(call: Call, meaning: Meaning) -> Iterator[Mapping[str, Any]]:
     stops = [fact.stopped_at for fact in meaning.facts if isinstance(fact, TransactionStop)]
     is_told = not stops and call.payload.get("connectorId") is not None
     for reading in meaning.readings:
@@ -39,6 +82,11 @@ def readings_of(frame: RawFrame) -> Iterator[Mapping[str, Any]]:
         }
 
 
+def _what_it_says(row: Mapping[str, Any]) -> bytes:
+    said = {name: row[name] for name in row.keys() - {"sampled_at", "stopped_at"}}
+    return orjson.dumps(said, option=orjson.OPT_SORT_KEYS)
+
+
 def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
@@ -46,4 +94,4 @@ def _zone(name: str) -> ZoneInfo:
         return ZoneInfo("UTC")
 
 
-REBUILD = offer("rebuild", computer(readings_of), deployed_by="eletroposto.rebuild_flow")
+REBUILD = offer("rebuild", computer(FrameReader), deployed_by="eletroposto.rebuild_flow")

@@ -4,13 +4,16 @@ How frames are read is ingest's knowledge, which this room does not import: whoe
 rooms hands the reader in.
 """
 
+import bisect
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from flows.database import QUERIES, Connection, ask_one, build, do
+from psycopg.rows import DictRow
+
+from flows.database import QUERIES, Connection, ask, ask_one, build, do
 from flows.dropped import dropped_before
 from flows.runs import Compute, Outcome
 from flows.scope import Scope, ScopeError, charge_point_ids
@@ -24,7 +27,8 @@ class RawFrame:
     """A MeterValues or StopTransaction of the raw log, as it was received.
 
     Attributes:
-        time_zone: Of timestamps this charge point sends without one.
+        time_zone: In which its times without one were read when it came.
+        opened_at: When its socket was opened; None where that was long before, or nobody knows.
     """
 
     received_at: datetime
@@ -32,16 +36,18 @@ class RawFrame:
     time_zone: str
     action: str
     raw: str
+    opened_at: datetime | None
 
 
 # Returns rows of meter_value by column name (without charge_point_id and origin); times as ISO
 # text or datetime. connector_id is None where only the transaction tells it; a stop gives its
-# stopped_at too. What cannot be read is left out, as it was set aside when it came.
+# stopped_at too. What cannot be read is left out, as it was set aside when it came. A reader knows
+# the frames before: each rebuild has its own.
 Reader = Callable[[RawFrame], Iterable[Mapping[str, Any]]]
 
 
-def computer(read: Reader) -> Compute:
-    """Return the flow that rebuilds with this reader."""
+def computer(new_reader: Callable[[], Reader]) -> Compute:
+    """Return the flow that rebuilds with a reader of this kind."""
 
     def compute(conn: Connection, scope: Scope) -> Outcome:
         if scope.start is None or scope.end is None:
@@ -51,7 +57,7 @@ def computer(read: Reader) -> Compute:
         with conn.transaction(force_rollback=scope.dry_run):
             do(conn, "prepare_rebuilt")
             asked = {**window, "dates": _dates(scope.start, scope.end), "charge_point_ids": numbers}
-            _read_all(conn, read, asked)
+            _read_all(conn, new_reader(), asked)
             build(conn, "make_work_rebuilt")
             build(conn, "make_work_missing", **window)
             found = ask_one(conn, "compare_rebuilt", **window)
@@ -77,6 +83,10 @@ def _dates(start: datetime, end: datetime) -> str:
 
 
 def _read_all(conn: Connection, read: Reader, asked: dict[str, Any]) -> None:
+    window = {name: asked[name] for name in ("since", "until", "charge_point_ids")}
+    sockets: dict[int, list[datetime]] = {
+        row["charge_point_id"]: row["opened_ats"] for row in ask(conn, "sockets_opened", **window)
+    }
     with conn.cursor(name="frames") as frames:
         frames.itersize = _BATCH
         frames.execute(QUERIES["frames_to_read"], asked)
@@ -84,7 +94,7 @@ def _read_all(conn: Connection, read: Reader, asked: dict[str, Any]) -> None:
             readings = [
                 {**reading, "charge_point_id": row["charge_point_id"]}
                 for row in rows
-                for reading in read(RawFrame(**row))
+                for reading in read(RawFrame(**row, opened_at=_socket_of(row, sockets)))
             ]
             do(
                 conn,
@@ -93,6 +103,12 @@ def _read_all(conn: Connection, read: Reader, asked: dict[str, Any]) -> None:
                 since=asked["since"],
                 until=asked["until"],
             )
+
+
+def _socket_of(row: DictRow, sockets: Mapping[int, list[datetime]]) -> datetime | None:
+    opened_ats = sockets.get(row["charge_point_id"], [])
+    place = bisect.bisect_right(opened_ats, row["received_at"])
+    return opened_ats[place - 1] if place else None
 
 
 def _outcome(counts: dict[str, int], scope: Scope, gone_before: datetime) -> Outcome:

@@ -17,7 +17,7 @@ _QUERIES = sql.load("ingest")
 _MOST_COMPARED = 500  # readings without a time, in one batch, that may be repeats
 # Within so long what has no time of its own and says the same is taken for a repeat: on the same
 # socket for what a charge point sends again unanswered, from the one before for what it kept.
-_SAME_SOCKET, _SOCKET_BEFORE = timedelta(minutes=2), timedelta(hours=1)
+SAME_SOCKET, SOCKET_BEFORE = timedelta(minutes=2), timedelta(hours=1)
 
 
 def leave_out_repeats(conn: Connection, found: Sequence[tuple[Message, Undated]]) -> None:
@@ -40,8 +40,8 @@ def leave_out_repeats(conn: Connection, found: Sequence[tuple[Message, Undated]]
         _QUERIES["known_undated"],
         {
             "readings": Jsonb(rows),
-            "same_socket": _SAME_SOCKET,
-            "socket_before": _SOCKET_BEFORE,
+            "same_socket": SAME_SOCKET,
+            "socket_before": SOCKET_BEFORE,
             "since": min(map(_since, rows)),
         },
     )
@@ -57,9 +57,9 @@ def _since(row: dict[str, Any]) -> datetime:
     """Return the earliest instant under which it may have been stored."""
     opened_at: datetime | None = row["opened_at"]
     if opened_at is not None:
-        return opened_at - _SOCKET_BEFORE
+        return opened_at - SOCKET_BEFORE
     received_at: datetime = row["received_at"]
-    return received_at - _SAME_SOCKET
+    return received_at - SAME_SOCKET
 
 
 def _row(message: Message, reading: Reading, opened_at: datetime | None) -> dict[str, Any]:

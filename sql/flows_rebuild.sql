@@ -1,18 +1,35 @@
 -- Readings from the raw log: what the log holds against what is stored.
 
 -- name: frames_to_read
--- Frames with readings that may have been sampled in the window. A clock may be 5 min ahead, and a history
--- may be sent years later: what came more than a week after the window is read if it names one of its days.
-SELECT msg.received_at, msg.charge_point_id, cp.time_zone, msg.action, msg.raw
+-- Frames with readings that may have been sampled in the window. A clock may be 5 min ahead, a reading without
+-- a time may repeat one of the hour before its socket, and a history may be sent years later: what came more than
+-- a week after the window is read if it names one of its days.
+SELECT msg.received_at, msg.charge_point_id, coalesce(past.time_zone, cp.time_zone) AS time_zone, msg.action, msg.raw
 FROM ocpp_message AS msg
 INNER JOIN charge_point AS cp ON msg.charge_point_id = cp.charge_point_id
+LEFT JOIN LATERAL (
+    SELECT change.time_zone
+    FROM time_zone_change AS change
+    WHERE change.charge_point_id = msg.charge_point_id AND change.changed_at > msg.received_at
+    ORDER BY change.changed_at
+    LIMIT 1
+) AS past ON TRUE
 WHERE
-    msg.received_at >= %(since)s::timestamptz - INTERVAL '5 minutes'
+    msg.received_at >= %(since)s::timestamptz - INTERVAL '80 minutes'
     AND (msg.received_at < %(until)s::timestamptz + INTERVAL '7 days' OR msg.raw ~ %(dates)s)
     AND msg.direction = 'i' AND msg.message_type = 2
     AND msg.action IN ('MeterValues', 'StopTransaction')
     AND (%(charge_point_ids)s::integer[] IS NULL OR msg.charge_point_id = ANY(%(charge_point_ids)s))
 ORDER BY msg.received_at;
+
+-- name: sockets_opened
+-- Those on which frames of the window may have come soon after they opened.
+SELECT conn.charge_point_id, array_agg(conn.opened_at ORDER BY conn.opened_at) AS opened_ats
+FROM connection AS conn
+WHERE
+    conn.opened_at >= %(since)s::timestamptz - INTERVAL '2 hours' AND conn.opened_at < %(until)s
+    AND (%(charge_point_ids)s::integer[] IS NULL OR conn.charge_point_id = ANY(%(charge_point_ids)s))
+GROUP BY conn.charge_point_id;
 
 -- name: prepare_rebuilt
 CREATE TEMPORARY TABLE work_part (
@@ -221,5 +238,6 @@ FROM (
     SELECT DISTINCT wm.charge_point_id, date_trunc('hour', wm.sampled_at) AS hour
     FROM work_missing AS wm
 ) AS touched
-CROSS JOIN (VALUES ('sessions'), ('quality')) AS flow (name)
+CROSS JOIN (VALUES ('sessions'), ('quality'), ('reconcile_dojot')) AS flow (name)
+WHERE flow.name <> 'reconcile_dojot' OR EXISTS (SELECT FROM dojot_feed)
 ON CONFLICT (flow, charge_point_id, hour) DO UPDATE SET claimed_at = clock_timestamp();

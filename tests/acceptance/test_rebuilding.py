@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from eletroposto.rebuild import readings_of
+from eletroposto.rebuild import FrameReader
 from flows import runs
 from flows.rebuild import computer
 from flows.scope import Scope
@@ -23,7 +23,7 @@ POWER = {"value": "36.5", "measurand": "Power.Active.Import", "unit": "kW"}
 def rebuild(network: Network, identity: str, dry_run: bool = False) -> dict[str, int]:
     now = datetime.now(UTC)
     scope = Scope(now - timedelta(days=2), now + timedelta(days=1), (identity,), dry_run)
-    counts = runs.run(network.database_url, "rebuild", scope, computer(readings_of)).counts
+    counts = runs.run(network.database_url, "rebuild", scope, computer(FrameReader)).counts
     return dict(counts)
 
 

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from openpyxl import load_workbook
 
-from eletroposto.rebuild import readings_of
+from eletroposto.rebuild import FrameReader
 from flows import runs
 from flows.rebuild import computer
 from flows.scope import Scope
@@ -45,7 +45,7 @@ def meter_value(at: datetime, energy_wh: int) -> dict[str, Any]:
 
 def rebuild(facts: Facts, dry_run: bool = False) -> runs.Outcome:
     scope = Scope(NOON - timedelta(days=1), NOON + timedelta(days=1), dry_run=dry_run)
-    return runs.run(facts.url, "rebuild", scope, computer(readings_of))
+    return runs.run(facts.url, "rebuild", scope, computer(FrameReader))
 
 
 def test_readings_come_back_from_the_raw_log_as_they_were(facts: Facts):
@@ -106,11 +106,56 @@ def test_a_history_that_was_sent_years_later_comes_back_too(facts: Facts):
         log(facts, cp, NOON + minutes(place), "MeterValues", now)
     window = Scope(long_ago - timedelta(hours=1), long_ago + timedelta(hours=1))
 
-    outcome = runs.run(facts.url, "rebuild", window, computer(readings_of))
+    outcome = runs.run(facts.url, "rebuild", window, computer(FrameReader))
 
     assert (outcome.counts["in_log"], outcome.counts["restored"]) == (3, 3)
     rows = facts.rows("SELECT sampled_at FROM meter_value ORDER BY 1")
     assert [row["sampled_at"] for row in rows] == [long_ago + minutes(place) for place in range(3)]
+
+
+def test_readings_without_a_time_that_came_again_do_not_come_back(facts: Facts):
+    """Within 2 min on a socket, and from the hour before one that was just opened; else new."""
+    cp = facts.charge_point()
+    facts.connection(cp, NOON - minutes(60), NOON + minutes(25))
+    facts.connection(cp, NOON + minutes(30), None)
+    said = {"connectorId": 1, "meterValue": [{"sampledValue": [{"value": "7"}]}]}
+    for minute in (0, 1, 1.9, 5, 31, 41):
+        log(facts, cp, NOON + minutes(minute), "MeterValues", said)
+
+    assert rebuild(facts).counts["restored"] == 3
+    rows = facts.rows("SELECT sampled_at FROM meter_value ORDER BY 1")
+    assert [row["sampled_at"] for row in rows] == [NOON + minutes(at) for at in (0, 5, 41)]
+    assert rebuild(facts).counts["missing"] == 0
+
+
+def test_times_without_a_zone_are_read_as_they_were_when_they_came(facts: Facts):
+    cp = facts.charge_point(time_zone="America/Belem")
+    early = NOON - timedelta(hours=3)
+    reading = {"timestamp": f"{early:%Y-%m-%dT%H:%M:%S}", "sampledValue": [{"value": "7"}]}
+    log(facts, cp, NOON, "MeterValues", {"connectorId": 1, "meterValue": [reading]})
+    assert rebuild(facts).counts["restored"] == 1
+    facts.conn.execute("UPDATE charge_point SET time_zone = 'UTC'")
+
+    assert rebuild(facts).counts["missing"] == 0
+    later = datetime.now(UTC) + minutes(1)
+    log(facts, cp, later, "MeterValues", {"connectorId": 1, "meterValue": [reading]})
+    assert rebuild(facts).counts["restored"] == 1
+    rows = facts.rows("SELECT sampled_at FROM meter_value ORDER BY 1")
+    assert [row["sampled_at"] for row in rows] == [early, NOON]
+
+
+@pytest.mark.parametrize("has_dojot", [False, True])
+def test_what_is_restored_is_compared_with_dojot_where_there_is_one(facts: Facts, has_dojot: bool):
+    cp = facts.charge_point()
+    payload = {"connectorId": 1, "meterValue": [meter_value(NOON, 7)]}
+    log(facts, cp, NOON + minutes(1), "MeterValues", payload)
+    if has_dojot:
+        facts.conn.execute("INSERT INTO dojot_feed DEFAULT VALUES")
+
+    rebuild(facts)
+
+    asked = facts.rows("SELECT hour FROM touched_work WHERE flow = 'reconcile_dojot'")
+    assert [row["hour"] for row in asked] == [NOON] * has_dojot
 
 
 def test_an_empty_log_is_said_in_words(facts: Facts):
