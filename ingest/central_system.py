@@ -19,7 +19,7 @@ from ingest.admission import Admission, Admitted, Proof, Refused, certified_name
 from ingest.charge_point import ChargePoint
 from ingest.database import DATABASE_AWAY
 from ingest.door import Allowance, Door, network_of
-from ingest.guard import GuardedConnection, TlsConnection
+from ingest.guard import GuardedConnection, TlsConnection, peer_of
 from ingest.metrics import Metrics
 from ingest.process import file_limit, listening
 from ingest.registration import Registration
@@ -199,7 +199,7 @@ class CentralSystem:
         if why.status == http.HTTPStatus.SERVICE_UNAVAILABLE:
             self.door.complain("nobody is let in", str(why))
         elif why.of_address is not None:
-            network = network_of(_address(websocket))
+            network = network_of(peer_of(websocket.transport))
             named = f"refused {path[:100]!r}: {what}"
             self.door.complain(network, named, about=f"{network} {why.of_address}")
         else:
@@ -232,7 +232,7 @@ class CentralSystem:
         except DATABASE_AWAY as exc:
             raise Refused(http.HTTPStatus.SERVICE_UNAVAILABLE, "the database is away") from exc
         self._count_coming(identity)
-        self.door.befriend([_address(websocket)])
+        self.door.befriend([peer_of(websocket.transport)])
         if admitted.password_digest is not None:
             self.registry.keep_digest(registration, admitted.password_digest)
         return admitted
@@ -309,16 +309,11 @@ def _proof(websocket: ServerConnection, request: Request) -> Proof:
         raise Refused(http.HTTPStatus.UNAUTHORIZED, "there are two Authorization headers")
     secure: ssl.SSLObject | None = websocket.transport.get_extra_info("ssl_object")
     return Proof(
-        network_of(_address(websocket)),
+        network_of(peer_of(websocket.transport)),
         next(iter(authorizations), None),
         secure is not None,
         certified_names(secure.getpeercert()) if secure else frozenset(),
     )
-
-
-def _address(websocket: ServerConnection) -> str:
-    address = websocket.remote_address
-    return str(address[0]) if address else "unknown"
 
 
 def _port(server: Server) -> int:

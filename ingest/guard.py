@@ -42,7 +42,7 @@ class GuardedConnection(ServerConnection):
 
     @property
     def address(self) -> str:
-        return _peer(self.transport)
+        return peer_of(self.transport)
 
     @property
     def name(self) -> str:
@@ -51,7 +51,7 @@ class GuardedConnection(ServerConnection):
         return str(admitted.registration.identity) if admitted else self.address
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        address = _peer(transport)
+        address = peer_of(transport)
         if not self._door.enter(address):
             cast(asyncio.Transport, transport).abort()
             return
@@ -253,6 +253,7 @@ def _go_on_with(
         return result
 
 
-def _peer(transport: asyncio.BaseTransport) -> str:
+def peer_of(transport: asyncio.BaseTransport) -> str:
+    """Return the address at the other end."""
     address: Any = transport.get_extra_info("peername")
     return str(address[0]) if address else "unknown"
