@@ -1,4 +1,4 @@
-"""Bytes per reading and per raw frame, as the write path stores them.
+"""Bytes per reading, per raw frame and per reading that waits, as the write path stores them.
 
 python -m benchmarks.storage
 """
@@ -10,8 +10,11 @@ from typing import Annotated, Any, LiteralString
 import psycopg
 import typer
 
+import sql
 from benchmarks import servers, writing
+from benchmarks.load import Failed
 from benchmarks.tables import Findings, Table, publish, say
+from benchmarks.writing import Measured
 from testbench.embedded import EmbeddedPostgres
 
 TABLES = ("ocpp_message", "meter_value")
@@ -20,10 +23,16 @@ COLUMNS = ("what", "rows", "table", "indexes", "bytes per row")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Stations that never pause, for so long: pages must fill as they do in months."""
+    """Stations that never pause, for so long: pages must fill as they do in months.
+
+    Attributes:
+        waiting_stations: Of a paced load whose readings wait for DOJOT. A commit leaves a row for
+            each shard, and how many readings share one depends on the pace.
+    """
 
     stations: int = 50
     seconds: float = 30.0
+    waiting_stations: int = 5000
 
 
 def collect(findings: Findings, server: EmbeddedPostgres, plan: Plan) -> None:
@@ -40,7 +49,35 @@ def collect(findings: Findings, server: EmbeddedPostgres, plan: Plan) -> None:
             rows += _parts_of_a_frame(conn)
             rows += _packed(conn)
     rows.append(("write-ahead log per frame", "", "", "", f"{log_bytes:.0f}"))
-    findings.add(Table("storage", "Storage", COLUMNS, rows), run.summary())
+    waiting = _waiting(server, plan, rows)
+    runs = {"saturated": run.summary(), "waiting": waiting.summary()}
+    findings.add(Table("storage", "Storage", COLUMNS, rows), runs)
+
+
+def _waiting(server: EmbeddedPostgres, plan: Plan, rows: list[tuple[str, ...]]) -> Measured:
+    """Weigh what waits for DOJOT while it is away: the keys of each commit, a row per shard."""
+    count, seconds = plan.waiting_stations, plan.seconds
+    say(f"{count:,} stations at one per 10 s for {seconds:g} s, their readings wait for DOJOT")
+    with (
+        servers.ours(server) as ours,
+        psycopg.connect(ours.database_url, autocommit=True) as conn,
+    ):
+        conn.execute(sql.load("relay")["open_feed"])
+        run = writing.measure(ours, server, writing.paced(count, seconds))
+        conn.execute("VACUUM dojot_outbox")
+        readings = _number(conn, b"SELECT sum(cardinality(charge_point_ids)) FROM dojot_outbox")
+        in_rows = round(_number(conn, b"SELECT count(*) FROM dojot_outbox"))
+        table, indexes = (
+            _number(conn, f"SELECT pg_{part}_size('dojot_outbox')".encode())
+            for part in ("table", "indexes")
+        )
+    if readings < run.outcome.confirmed:
+        raise Failed(f"{run.outcome.confirmed} readings were confirmed, {readings:.0f} wait")
+    what = f"a reading that waits in `dojot_outbox`, {count:,} stations paced, {in_rows:,} rows"
+    sizes = (table / readings, indexes / readings, (table + indexes) / readings)
+    cells = (f"{sizes[0]:.0f}", f"{sizes[1]:.0f}", f"**{sizes[2]:.0f}**")
+    rows.append((what, f"{readings:,.0f}", *cells))
+    return run
 
 
 def _log_position(conn: psycopg.Connection[Any]) -> float:
@@ -140,13 +177,16 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def main(
     stations: Annotated[int, typer.Option(min=1)] = 50,
     seconds: Annotated[float, typer.Option(min=1, help="How long they send.")] = 30.0,
+    waiting_stations: Annotated[
+        int, typer.Option(min=1, help="Whose readings wait for DOJOT, one per 10 s.")
+    ] = 5000,
     output: Annotated[Path | None, typer.Option(help="Also write everything as JSON.")] = None,
 ) -> None:
-    """Weigh readings and raw frames."""
+    """Weigh readings, raw frames and what waits for DOJOT."""
 
     def run(findings: Findings) -> None:
         with servers.database_server() as server:
-            collect(findings, server, Plan(stations, seconds))
+            collect(findings, server, Plan(stations, seconds, waiting_stations))
 
     publish(run, output)
 
