@@ -5,11 +5,12 @@ import base64
 import http
 import time
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from ingest import admission as door
-from ingest.admission import Admission, Proof, Refused
+from ingest.admission import Admission, Admitted, Proof, Refused
 from ingest.credentials import hash_password
 from ingest.registration import Registration
 from ingest.turns import Turns
@@ -133,3 +134,28 @@ async def test_who_gives_up_waiting_takes_no_turn_along() -> None:
     async with asyncio.timeout(1):
         await wait()
     assert turns._busy == 0
+
+
+@pytest.mark.parametrize(
+    ("came_with", "change", "stands"),
+    [
+        ({"profile": 1}, {}, True),
+        ({"profile": 1}, {"password_hash": "another"}, False),
+        ({"profile": 1}, {"password_hash": None}, True),
+        ({"profile": 1}, {"new_password_hash": "told"}, True),
+        ({"profile": 1}, {"security_profile": 2}, False),
+        ({"profile": 2}, {"security_profile": 2}, True),
+        ({"profile": 1, "new": "told"}, {"password_hash": "told"}, True),
+        ({"profile": 1, "new": "told"}, {"new_password_hash": "newer told"}, True),
+        ({"profile": 0, "password": None}, {"password_hash": None}, True),
+        ({"profile": 0, "password": None}, {}, False),
+        ({"profile": 3}, {"password_hash": "another", "security_profile": 3}, True),
+    ],
+)
+def test_what_was_proved_is_judged_by_what_the_registry_says_now(
+    came_with: dict[str, Any], change: dict[str, Any], stands: bool
+) -> None:
+    now = replace(registered("CP-1"), security_profile=0)
+    then = replace(now, password_hash=came_with.get("password", HASHED))
+    admitted = Admitted(then, came_with["profile"], came_with.get("new"))
+    assert admitted.stands_up_to(replace(now, **change)) == stands
