@@ -1,5 +1,6 @@
 """One batch of frames, one transaction: every write that charge points cause."""
 
+import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from ingest.facts import (
     Undated,
     Verdict,
 )
+from ingest.fields import to_json
 from ingest.frames import result_text
 from ingest.items import Closing, Item, Message, Opening
 from ingest.measurands import COLUMNS
@@ -33,6 +35,11 @@ _QUERIES = sql.load("ingest")
 # Each day is a part of its own in the database, and making one takes it about 6 ms and some locks.
 _MOST_NEW_DAYS = 64
 _FORGET_MARKS_S = 60  # touched_window promises a mark a minute
+# Of one charge point. Some number them by a key that grows with each session: beyond it they are
+# none that anybody could plug into, or look after.
+_MOST_CONNECTORS = 128
+
+logger = logging.getLogger(__name__)
 
 set_json_dumps(orjson.dumps)
 
@@ -55,6 +62,7 @@ class Store:
         self._marks_since = time.monotonic()
         self._days: set[int] = set()
         self._connectors: set[tuple[int, int]] = set()
+        self._crowded: set[int] = set()
 
     def save(self, conn: Connection, items: Sequence[Item]) -> None:
         """Store all items in one transaction and write their answers.
@@ -81,11 +89,11 @@ class Store:
             else:
                 with conn.transaction():
                     self._open(conn, [item for item in items if isinstance(item, Opening)])
+                    self._note_connectors(conn, connectors)
                     self._save_facts(conn, meant)
                     self._store(conn, messages)
                     self._save_set_aside(conn, meant)
                     self._touch(conn, marks)
-                    self._note_connectors(conn, connectors)
                     self._close(conn, [item for item in items if isinstance(item, Closing)])
         self._marked |= marks
         self._days |= days
@@ -211,7 +219,7 @@ class Store:
             for fact in meaning.facts:
                 if isinstance(fact, StatusChange):
                     marks.add((number, int(fact.at.timestamp()) // 3600))
-                elif isinstance(fact, TransactionStart):
+                if isinstance(fact, StatusChange | TransactionStart):
                     connectors.add((number, fact.connector_id))
         return marks - self._marked, connectors - self._connectors
 
@@ -226,14 +234,33 @@ class Store:
             )
 
     def _note_connectors(self, conn: Connection, connectors: set[tuple[int, int]]) -> None:
-        if connectors:
-            conn.execute(
-                _QUERIES["note_connectors"],
-                {
-                    "charge_point_ids": [charge_point_id for charge_point_id, _ in connectors],
-                    "connector_ids": [connector_id for _, connector_id in connectors],
-                },
-            )
+        if not connectors:
+            return
+        parameters = {
+            "charge_point_ids": [charge_point_id for charge_point_id, _ in connectors],
+            "connector_ids": [connector_id for _, connector_id in connectors],
+            "most": _MOST_CONNECTORS,
+        }
+        left_out = conn.execute(_QUERIES["note_connectors"], parameters).fetchall()
+        if left_out:
+            self._leave_out(conn, left_out)
+
+    def _leave_out(self, conn: Connection, connectors: Sequence[tuple[int, int]]) -> None:
+        """Say of which connectors there is nothing but what they sent."""
+        pieces = [
+            {
+                "received_at": datetime.now(UTC),
+                "charge_point_id": number,
+                "reason": f"connector {connector_id}: the charge point has {_MOST_CONNECTORS}",
+                "raw": to_json({"connectorId": connector_id}),
+            }
+            for number, connector_id in connectors
+        ]
+        conn.execute(_QUERIES["store_set_aside"], {"pieces": Jsonb(pieces)})
+        crowded = {number for number, _ in connectors} - self._crowded
+        self._crowded |= crowded
+        for number in crowded:
+            logger.warning("charge point %d: too many connectors, no more are noted", number)
 
     def _open(self, conn: Connection, openings: list[Opening]) -> None:
         if not openings:

@@ -232,14 +232,17 @@ kept AS (
     ON CONFLICT DO NOTHING
 )
 
-INSERT INTO connector AS con (charge_point_id, connector_id, status, error_code, status_at)
-SELECT DISTINCT ON (charge_point_id, connector_id)
-    charge_point_id, connector_id, status, error_code, least(at, received_at)
-FROM told
-ORDER BY charge_point_id ASC, connector_id ASC, least(at, received_at) DESC, received_at DESC
-ON CONFLICT (charge_point_id, connector_id) DO UPDATE
-SET status = excluded.status, error_code = excluded.error_code, status_at = excluded.status_at
-WHERE con.status_at IS NULL OR excluded.status_at >= con.status_at;
+UPDATE connector AS con
+SET status = newest.status, error_code = newest.error_code, status_at = newest.status_at
+FROM (
+    SELECT DISTINCT ON (charge_point_id, connector_id)
+        charge_point_id, connector_id, status, error_code, least(at, received_at) AS status_at
+    FROM told
+    ORDER BY charge_point_id ASC, connector_id ASC, status_at DESC, received_at DESC
+) AS newest
+WHERE
+    con.charge_point_id = newest.charge_point_id AND con.connector_id = newest.connector_id
+    AND (con.status_at IS NULL OR newest.status_at >= con.status_at);
 
 -- name: store_boots
 UPDATE charge_point AS cp
@@ -282,12 +285,30 @@ SELECT t.charge_point_id, t.hour
 FROM unnest(%(charge_point_ids)s::integer[], %(hours)s::timestamptz[]) AS t (charge_point_id, hour);
 
 -- name: note_connectors
--- Connectors that speak only through readings and transactions are there too; of their status we know nothing.
-INSERT INTO connector (charge_point_id, connector_id)
-SELECT c.charge_point_id, c.connector_id
-FROM unnest(%(charge_point_ids)s::integer[], %(connector_ids)s::smallint[]) AS c (charge_point_id, connector_id)
-ORDER BY c.charge_point_id, c.connector_id
-ON CONFLICT DO NOTHING;
+-- Connectors that speak only through readings and transactions are there too; of their status we know nothing. Where
+-- there are so many that it cannot be true no more are noted: those are returned.
+WITH asked AS (
+    SELECT
+        c.charge_point_id, c.connector_id,
+        (SELECT count(*) FROM connector AS known WHERE known.charge_point_id = c.charge_point_id) AS there
+    FROM unnest(%(charge_point_ids)s::integer[], %(connector_ids)s::smallint[]) AS c (charge_point_id, connector_id)
+),
+
+noted AS (
+    INSERT INTO connector (charge_point_id, connector_id)
+    SELECT charge_point_id, connector_id FROM asked WHERE there < %(most)s
+    ORDER BY charge_point_id, connector_id
+    ON CONFLICT DO NOTHING
+)
+
+SELECT asked.charge_point_id, asked.connector_id
+FROM asked
+WHERE
+    asked.there >= %(most)s
+    AND NOT EXISTS (
+        SELECT FROM connector AS con
+        WHERE con.charge_point_id = asked.charge_point_id AND con.connector_id = asked.connector_id
+    );
 
 -- name: await_other_replicas
 -- Two replicas that open sockets of one charge point at once do so one after the other, and the later one sees

@@ -109,6 +109,29 @@ async def test_a_connector_is_known_by_its_readings_and_its_transactions(
     assert rows == [(1, None), (3, None), (700, None)]
 
 
+async def test_numbers_that_grow_for_ever_do_not_become_connectors(
+    db: psycopg.Connection, database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Firmware that gives each session a connector of its own: nothing is lost, none is listed."""
+    numbers = [*range(1000, 1128), 2000, 2001, 2000]
+    told = [{"connectorId": number, "status": "Available"} for number in numbers]
+    late = [reading(1) | {"connectorId": 2002}, reading(2) | {"connectorId": 1000}]
+    async with writing(database_url) as writer:
+        await submit(writer, [frame("StatusNotification", one) for one in told], together=False)
+        await submit(writer, [frame("MeterValues", one) for one in late], together=False)
+
+    assert db.execute("SELECT count(*), max(connector_id) FROM connector").fetchone() == (128, 1127)
+    kept = "SELECT count(DISTINCT connector_id) FROM status_notification"
+    assert db.execute(kept).fetchone() == (130,)
+    assert db.execute("SELECT count(*) FROM meter_value").fetchone() == (2,)
+    aside = db.execute("SELECT reason, raw FROM set_aside ORDER BY reason").fetchall()
+    assert aside == [
+        (f"connector {number}: the charge point has 128", f'{{"connectorId":{number}}}')
+        for number in (2000, 2001, 2002)
+    ]
+    assert caplog.text.count("too many connectors") == 1
+
+
 async def test_the_first_status_of_a_connector_that_was_known_counts(
     db: psycopg.Connection, database_url: str
 ) -> None:
