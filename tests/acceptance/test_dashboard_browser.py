@@ -22,6 +22,7 @@ from tests.acceptance.dashboard_server import (
     install_chromium,
 )
 from tests.acceptance.issuer import CLIENT, SECRET, Issuer, running
+from tests.waiting import wait_until
 
 PAGES = (
     "/", "/estacoes", "/sessoes", "/consumo", "/disponibilidade", "/custos", "/relatorios",
@@ -30,6 +31,9 @@ PAGES = (
 PATIENCE_MS = 60_000
 expect.set_options(timeout=PATIENCE_MS)
 MOST_BYTES = 1_000_000
+WIDE = {"width": 1366, "height": 768}
+NARROW = {"width": 390, "height": 844}
+FITS = "document.querySelector('[data-testid=stMain]').scrollWidth <= window.innerWidth"
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +76,7 @@ def watched(dashboard: Dashboard) -> Iterator[Watched]:
 
 @pytest.fixture
 def page(chromium: Browser, watched: Watched) -> Iterator[Page]:
-    context = chromium.new_context(viewport={"width": 1366, "height": 768}, accept_downloads=True)
+    context = chromium.new_context(viewport=WIDE, accept_downloads=True)
     context.set_default_timeout(PATIENCE_MS)
     opened = context.new_page()
     watched.watch(opened)
@@ -88,13 +92,21 @@ def settled(page: Page) -> None:
     )
 
 
-def test_every_page_draws_and_sends_less_than_a_megabyte(page, dashboard, watched):
-    for path in PAGES:
+def test_every_page_draws_sends_less_than_a_megabyte_and_fits_a_narrow_screen(
+    page, dashboard, watched, seeded
+):
+    _, made = seeded
+    session = next(one for one in made[0].sessions if not one.is_open)
+    details = (f"/estacao?ponto={made[0].identity}", f"/sessao?transacao={session.transaction_id}")
+    for path in (*PAGES, *details):
         watched.received.clear()
+        page.set_viewport_size(WIDE)
         page.goto(dashboard.url + path)
         settled(page)
         assert sum(watched.received.values()) < MOST_BYTES, path
         assert page.get_by_test_id("stException").count() == 0, path
+        page.set_viewport_size(NARROW)
+        wait_until(lambda: page.evaluate(FITS), f"{path} scrolls sideways")
 
 
 def test_one_walks_through_the_pages_and_back(page, dashboard):
@@ -190,25 +202,6 @@ def brazilian(file: io.BytesIO) -> pd.DataFrame:
     return pd.read_csv(file, sep=";", decimal=",", encoding="utf-8-sig")
 
 
-def test_a_narrow_screen_shows_everything_without_scrolling_sideways(
-    chromium, dashboard, watched, seeded
-):
-    _, made = seeded
-    session = next(one for one in made[0].sessions if not one.is_open)
-    details = (f"/estacao?ponto={made[0].identity}", f"/sessao?transacao={session.transaction_id}")
-    context = chromium.new_context(viewport={"width": 390, "height": 844})
-    narrow = context.new_page()
-    watched.watch(narrow)
-    for path in (*PAGES, *details):
-        narrow.goto(dashboard.url + path)
-        settled(narrow)
-        too_wide = narrow.evaluate(
-            "document.querySelector('[data-testid=stMain]').scrollWidth > window.innerWidth"
-        )
-        assert not too_wide, path
-    context.close()
-
-
 def test_a_keyboard_is_enough(page, dashboard, seeded):
     """The menu, the period, a command, and the question before it."""
     url, made = seeded
@@ -250,7 +243,7 @@ def tab_to(page: Page, tag: str, text: str) -> None:
 
 
 def test_the_dark_page_can_be_read(chromium, dashboard, watched):
-    context = chromium.new_context(color_scheme="dark", viewport={"width": 1366, "height": 768})
+    context = chromium.new_context(color_scheme="dark", viewport=WIDE)
     context.set_default_timeout(PATIENCE_MS)
     dark = context.new_page()
     watched.watch(dark)
