@@ -135,5 +135,6 @@ def _put_together(conn: Connection, found: Sequence[DictRow]) -> None:
         low = ask_one(conn, "region_low")["low"]
         do(conn, "delete_outages")
         do(conn, "delete_faults")
-        do(conn, "store_outages", low=low)
-        do(conn, "store_faults", low=low)
+        build(conn, "make_work_episode", low=low)
+        do(conn, "store_outages")
+        do(conn, "store_faults")

@@ -81,91 +81,26 @@ WHERE
     gone.charge_point_id = region.charge_point_id
     AND gone.started_at >= region.low AND gone.started_at <= region.high;
 
--- name: store_outages
-WITH down AS (
-    SELECT si.charge_point_id, si.connector_id, si.started_at, si.ended_at, si.state, si.error_code, region.low
+-- name: make_work_episode
+-- States that follow one another, put together. An outage: whatever is down, without a break. A fault: Faulted
+-- without a break, or again with the same error code within 5 min.
+CREATE TEMPORARY TABLE work_episode ON COMMIT DROP AS
+WITH paired AS (
+    SELECT
+        kind.kind,
+        region.low,
+        si.*,
+        lag(si.ended_at) OVER by_time AS last_ended_at,
+        lag(si.error_code) OVER by_time AS last_error_code
     FROM work_region AS region
     INNER JOIN state_interval AS si ON region.charge_point_id = si.charge_point_id
+    INNER JOIN (
+        VALUES ('outage', 'Faulted'), ('outage', 'Unavailable'), ('outage', 'offline'), ('fault', 'Faulted')
+    ) AS kind (kind, state) ON si.state = kind.state
     WHERE
         si.started_at >= region.low AND si.started_at <= region.high
         AND si.started_at >= %(low)s
-        AND si.state IN ('Faulted', 'Unavailable', 'offline')
-),
-
-turned AS (
-    SELECT
-        down.*,
-        (
-            down.started_at = lag(down.ended_at) OVER (
-                PARTITION BY down.charge_point_id, down.connector_id, down.low ORDER BY down.started_at
-            )
-        ) IS NOT TRUE AS is_turn
-    FROM down
-),
-
-numbered AS (
-    SELECT
-        turned.*,
-        count(*) FILTER (WHERE turned.is_turn) OVER (
-            PARTITION BY turned.charge_point_id, turned.connector_id, turned.low ORDER BY turned.started_at
-        ) AS stretch
-    FROM turned
-),
-
-whole AS (
-    SELECT
-        numbered.charge_point_id,
-        numbered.connector_id,
-        min(numbered.started_at) AS started_at,
-        max(numbered.ended_at) AS ended_at,
-        array_agg(numbered.state ORDER BY numbered.started_at) AS states,
-        (array_agg(numbered.error_code ORDER BY numbered.started_at) FILTER (WHERE numbered.error_code IS NOT NULL))[1] AS error_code
-    FROM numbered
-    GROUP BY numbered.charge_point_id, numbered.connector_id, numbered.low, numbered.stretch
-)
-
-INSERT INTO outage AS known (charge_point_id, connector_id, started_at, ended_at, states, error_code)
-SELECT
-    whole.charge_point_id,
-    whole.connector_id,
-    whole.started_at,
-    CASE WHEN whole.ended_at < newest.ended_at THEN whole.ended_at END,
-    ARRAY(
-        SELECT part.state
-        FROM unnest(whole.states) WITH ORDINALITY AS part (state, place)
-        GROUP BY part.state
-        ORDER BY min(part.place)
-    ),
-    whole.error_code
-FROM whole
-CROSS JOIN LATERAL (
-    SELECT si.ended_at
-    FROM state_interval AS si
-    WHERE si.charge_point_id = whole.charge_point_id AND si.connector_id = whole.connector_id
-    ORDER BY si.started_at DESC
-    LIMIT 1
-) AS newest
-ON CONFLICT (charge_point_id, connector_id, started_at) DO UPDATE SET
-    ended_at = excluded.ended_at, states = excluded.states, error_code = excluded.error_code;
-
--- name: store_faults
-WITH fault AS (
-    SELECT si.charge_point_id, si.connector_id, si.started_at, si.ended_at, si.error_code, si.vendor_error_code, region.low
-    FROM work_region AS region
-    INNER JOIN state_interval AS si ON region.charge_point_id = si.charge_point_id
-    WHERE
-        si.started_at >= region.low AND si.started_at <= region.high
-        AND si.started_at >= %(low)s
-        AND si.state = 'Faulted'
-),
-
-paired AS (
-    SELECT
-        fault.*,
-        lag(fault.ended_at) OVER by_time AS last_ended_at,
-        lag(fault.error_code) OVER by_time AS last_error_code
-    FROM fault
-    WINDOW by_time AS (PARTITION BY fault.charge_point_id, fault.connector_id, fault.low ORDER BY fault.started_at)
+    WINDOW by_time AS (PARTITION BY kind.kind, si.charge_point_id, si.connector_id, region.low ORDER BY si.started_at)
 ),
 
 turned AS (
@@ -175,7 +110,8 @@ turned AS (
         (
             paired.started_at = paired.last_ended_at
             OR (
-                paired.started_at - paired.last_ended_at < INTERVAL '5 minutes'
+                paired.kind = 'fault'
+                AND paired.started_at - paired.last_ended_at < INTERVAL '5 minutes'
                 AND coalesce(paired.error_code, '') = coalesce(paired.last_error_code, '')
             )
         ) IS NOT TRUE AS is_turn
@@ -186,38 +122,39 @@ numbered AS (
     SELECT
         turned.*,
         count(*) FILTER (WHERE turned.is_turn) OVER (
-            PARTITION BY turned.charge_point_id, turned.connector_id, turned.low ORDER BY turned.started_at
+            PARTITION BY turned.kind, turned.charge_point_id, turned.connector_id, turned.low ORDER BY turned.started_at
         ) AS episode
     FROM turned
 ),
 
 whole AS (
     SELECT
+        numbered.kind,
         numbered.charge_point_id,
         numbered.connector_id,
         min(numbered.started_at) AS started_at,
         max(numbered.ended_at) AS ended_at,
+        array_agg(numbered.state ORDER BY numbered.started_at) AS states,
         (array_agg(numbered.error_code ORDER BY numbered.started_at) FILTER (WHERE numbered.error_code IS NOT NULL))[1] AS error_code,
         (array_agg(numbered.vendor_error_code ORDER BY numbered.started_at)
             FILTER (WHERE numbered.vendor_error_code IS NOT NULL))[1] AS vendor_error_code,
         count(*) FILTER (WHERE numbered.is_part) AS parts,
-        sum(extract(EPOCH FROM numbered.ended_at - numbered.started_at))::double precision AS faulted_s
+        sum(extract(EPOCH FROM numbered.ended_at - numbered.started_at))::double precision AS length_s
     FROM numbered
-    GROUP BY numbered.charge_point_id, numbered.connector_id, numbered.low, numbered.episode
+    GROUP BY numbered.kind, numbered.charge_point_id, numbered.connector_id, numbered.low, numbered.episode
 )
 
-INSERT INTO fault_episode AS known (
-    charge_point_id, connector_id, started_at, ended_at, error_code, vendor_error_code, parts, faulted_s
-)
 SELECT
+    whole.kind,
     whole.charge_point_id,
     whole.connector_id,
     whole.started_at,
-    CASE WHEN whole.ended_at < newest.ended_at THEN whole.ended_at END,
+    CASE WHEN whole.ended_at < newest.ended_at THEN whole.ended_at END AS ended_at,
+    whole.states,
     whole.error_code,
     whole.vendor_error_code,
     whole.parts,
-    whole.faulted_s
+    whole.length_s
 FROM whole
 CROSS JOIN LATERAL (
     SELECT si.ended_at
@@ -225,7 +162,42 @@ CROSS JOIN LATERAL (
     WHERE si.charge_point_id = whole.charge_point_id AND si.connector_id = whole.connector_id
     ORDER BY si.started_at DESC
     LIMIT 1
-) AS newest
+) AS newest;
+
+-- name: store_outages
+INSERT INTO outage AS known (charge_point_id, connector_id, started_at, ended_at, states, error_code)
+SELECT
+    we.charge_point_id,
+    we.connector_id,
+    we.started_at,
+    we.ended_at,
+    ARRAY(
+        SELECT part.state
+        FROM unnest(we.states) WITH ORDINALITY AS part (state, place)
+        GROUP BY part.state
+        ORDER BY min(part.place)
+    ),
+    we.error_code
+FROM work_episode AS we
+WHERE we.kind = 'outage'
+ON CONFLICT (charge_point_id, connector_id, started_at) DO UPDATE SET
+    ended_at = excluded.ended_at, states = excluded.states, error_code = excluded.error_code;
+
+-- name: store_faults
+INSERT INTO fault_episode AS known (
+    charge_point_id, connector_id, started_at, ended_at, error_code, vendor_error_code, parts, faulted_s
+)
+SELECT
+    we.charge_point_id,
+    we.connector_id,
+    we.started_at,
+    we.ended_at,
+    we.error_code,
+    we.vendor_error_code,
+    we.parts,
+    we.length_s
+FROM work_episode AS we
+WHERE we.kind = 'fault'
 ON CONFLICT (charge_point_id, connector_id, started_at) DO UPDATE SET
     ended_at = excluded.ended_at, error_code = excluded.error_code,
     vendor_error_code = excluded.vendor_error_code, parts = excluded.parts, faulted_s = excluded.faulted_s;
