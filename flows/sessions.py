@@ -119,13 +119,11 @@ def _compute_batch(
 
 def _store(conn: Connection, transaction_ids: list[int], as_of: datetime) -> int:
     known = ask_one(conn, "known_bounds")
-    do(conn, "touch_days_before")
+    do(conn, "touch_days")
     do(conn, "delete_buckets", **known)
     do(conn, "delete_costs")
     do(conn, "store_buckets")
     stored = do(conn, "store_sessions", as_of=as_of)
-    do(conn, "touch_consumption_after")
-    do(conn, "touch_days_after")
     do(conn, "touch_soc")
     # A link may rest on one that this very statement changes: again until nothing moves.
     while do(conn, "link_visits", transaction_ids=transaction_ids):

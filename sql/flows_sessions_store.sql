@@ -212,47 +212,28 @@ ON CONFLICT (transaction_id) DO UPDATE SET
     flags = excluded.flags,
     computed_at = now();
 
--- name: touch_consumption_after
--- The days whose consumption, plug-ins and session counts these sessions belong to now: a session
--- may answer to a plug-in up to 5 min before it, or 1 min after its start.
+-- name: touch_days
+-- The days of these sessions, as they were known and as they are now: their consumption, plug-ins (up to
+-- 5 min before a session, or 1 min after its start) and counts; which readings have a transaction; and
+-- when, where no status tells, the connector was in use.
 INSERT INTO touched_work (flow, charge_point_id, hour)
-SELECT 'consumption', ws.charge_point_id, local_midnight(day.day::date)
-FROM work_session AS ws
-INNER JOIN work_end AS we ON ws.transaction_id = we.transaction_id
+SELECT flow.name, span.charge_point_id, local_midnight(day.day::date)
+FROM (
+    SELECT ses.charge_point_id, ses.started_at, ses.ended_at
+    FROM work_session AS ws
+    INNER JOIN session AS ses ON ws.transaction_id = ses.transaction_id
+    UNION
+    SELECT ws.charge_point_id, ws.started_at, we.ended_at
+    FROM work_session AS ws
+    INNER JOIN work_end AS we ON ws.transaction_id = we.transaction_id
+) AS span
 CROSS JOIN LATERAL generate_series(
-    local_day(ws.started_at - INTERVAL '5 minutes')::timestamp,
-    local_day(greatest(we.ended_at, ws.started_at + INTERVAL '1 minute'))::timestamp,
+    local_day(span.started_at - INTERVAL '5 minutes')::timestamp,
+    local_day(greatest(span.ended_at, span.started_at + INTERVAL '1 minute'))::timestamp,
     INTERVAL '1 day'
 ) AS day (day)
-GROUP BY ws.charge_point_id, day.day
-ON CONFLICT (flow, charge_point_id, hour) DO UPDATE SET claimed_at = clock_timestamp();
-
--- name: touch_days_before
--- The days whose consumption the sessions had so far, on which their readings were looked at, and that
--- they were in use; a plug-in may be up to 5 min before its session.
-INSERT INTO touched_work (flow, charge_point_id, hour)
-SELECT flow.name, ses.charge_point_id, local_midnight(day.day::date)
-FROM work_session AS ws
-INNER JOIN session AS ses ON ws.transaction_id = ses.transaction_id
-CROSS JOIN LATERAL generate_series(
-    local_day(ses.started_at - INTERVAL '5 minutes')::timestamp, local_day(ses.ended_at)::timestamp, INTERVAL '1 day'
-) AS day (day)
 CROSS JOIN (VALUES ('consumption'), ('quality'), ('availability')) AS flow (name)
-GROUP BY flow.name, ses.charge_point_id, day.day
-ON CONFLICT (flow, charge_point_id, hour) DO UPDATE SET claimed_at = clock_timestamp();
-
--- name: touch_days_after
--- The days of these sessions: a reading past midnight has a transaction now, or none any more; and
--- where no status tells, they say when the connector was in use.
-INSERT INTO touched_work (flow, charge_point_id, hour)
-SELECT flow.name, ws.charge_point_id, local_midnight(day.day::date)
-FROM work_session AS ws
-INNER JOIN work_end AS we ON ws.transaction_id = we.transaction_id
-CROSS JOIN LATERAL generate_series(
-    local_day(ws.started_at)::timestamp, local_day(we.ended_at)::timestamp, INTERVAL '1 day'
-) AS day (day)
-CROSS JOIN (VALUES ('quality'), ('availability')) AS flow (name)
-GROUP BY flow.name, ws.charge_point_id, day.day
+GROUP BY flow.name, span.charge_point_id, day.day
 ON CONFLICT (flow, charge_point_id, hour) DO UPDATE SET claimed_at = clock_timestamp();
 
 -- name: touch_soc
