@@ -9,8 +9,8 @@ How a frame becomes a row and gets its answer, in the order of the calls:
 3. ``meanings`` says what a CALL comes to in the ``situation`` of its socket: ``facts``, and the
    answer that will be due. ``readings`` reads the MeterValues for it; ``measurands``, ``fields``
    and ``timestamps`` know the odd ways in which charge points write them.
-4. ``charge_point`` makes a Message of it (``items``), without secrets (``redaction``), submits it
-   to ``writer`` and waits.
+4. ``charge_point`` has a Message of ``items`` made of it, without secrets (``transcript``,
+   ``redaction``), submits it to ``writer`` and waits.
 5. ``writer`` hands all that is queued to ``store`` in a thread: one transaction, statements of
    ``sql/ingest.sql``; ``repeats`` leaves out what came before. Facts that are questions get what
    the database decided (a verdict, the number of a transaction); the answer is made of them.

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,9 +14,9 @@ from websockets.exceptions import ConnectionClosed
 from ingest.calls import Calls
 from ingest.facts import Meaning, SetAside, TransactionStart, TransactionStop
 from ingest.frames import (
-    CALL,
     CALL_ERROR,
     CALL_RESULT,
+    LARGE,
     Call,
     CallError,
     CallResult,
@@ -27,27 +26,18 @@ from ingest.frames import (
     error_text,
     read_frame,
 )
-from ingest.inbox import LARGE, Inbox
+from ingest.inbox import Inbox
 from ingest.items import Closing, Message, Opening
 from ingest.meanings import meaning_of
 from ingest.metrics import Metrics
 from ingest.pulse import Pulse
-from ingest.redaction import (
-    secrets_in,
-    shown_call,
-    shown_error,
-    shown_result,
-    shown_text,
-    without_secrets,
-)
 from ingest.registration import Registration
 from ingest.situation import Situation
-from ingest.writer import DatabaseAway, NotStored, Writer, forget
+from ingest.transcript import Transcript
+from ingest.writer import DatabaseAway, NotStored, Writer
 
 logger = logging.getLogger(__name__)
 
-_MOST_TOLD = 16  # secrets we sent, which answers may repeat
-_MOST_LOGGED = 32  # frames on their way to the log that nobody waits for
 # A repeat of one of these under the same id is answered again, not stored again. The answers to
 # the others are made anew: they carry the time, or a verdict that may have changed.
 _ANSWERED_AGAIN = {
@@ -92,16 +82,16 @@ class ChargePoint:
     calls: Calls = field(init=False)
     pulse: Pulse = field(init=False)
     _inbox: Inbox = field(init=False)
-    _logging: deque[asyncio.Future[None]] = field(default_factory=deque)
+    _transcript: Transcript = field(init=False)
     _answers: dict[tuple[str, int], str] = field(default_factory=dict)
     _booted: asyncio.Event = field(default_factory=asyncio.Event)
-    _told: deque[str] = field(default_factory=lambda: deque(maxlen=_MOST_TOLD))
 
     def __post_init__(self) -> None:
         self.situation.zone = self.registration.zone
         self.situation.opened_at = self.opened_at
         self.calls = Calls(self._send_call)
         self._inbox = Inbox(self._serve)
+        self._transcript = Transcript(self.charge_point_id, self.writer)
         self.pulse = Pulse(self.situation.heartbeat_interval, self.opened_monotonic_s)
 
     @property
@@ -205,7 +195,8 @@ class ChargePoint:
         self._hear(call)
         again = (call.message_id, hash(raw))
         if (answer := self._answers.get(again)) is not None:
-            await self._log_repeat(call, raw, received_at, answer)
+            repeat = await self._transcript.call(call, raw, received_at, answer)
+            await self._transcript.log(repeat)
             return answer
         message = await self._message(call, raw, received_at)
         if not await self._is_stored(message):
@@ -231,45 +222,24 @@ class ChargePoint:
     async def _keep_unhandled(self, call: Call, raw: str, received_at: datetime) -> str:
         """Keep a frame that brought a defect of ours to light, and return what to answer."""
         answer = error_text(call.message_id, "InternalError", "kept, but not understood")
-        raw = await self._show(raw, shown_text)
-        aside = SetAside("not handled: a defect of the central system", raw)
-        message = self._logged(call, raw, received_at, answer)
+        message = await self._transcript.unhandled(call, raw, received_at, answer)
+        aside = SetAside("not handled: a defect of the central system", message.raw)
         message.meaning = Meaning(aside=[aside])
         await self._is_stored(message)
         return answer
-
-    def _logged(
-        self, call: Call, raw: str, received_at: datetime, answer: str | None = None
-    ) -> Message:
-        """Return a CALL as the log has it."""
-        number, action = self.charge_point_id, call.action[:100]
-        return Message(number, received_at, raw, CALL, "i", action, call.message_id, answer=answer)
 
     async def _message(self, call: Call, raw: str, received_at: datetime) -> Message:
         if len(raw) > LARGE:
             meaning = await asyncio.to_thread(meaning_of, call, self.situation, received_at)
         else:
             meaning = meaning_of(call, self.situation, received_at)
-        message = self._logged(call, await self._show(raw, shown_call, call), received_at)
+        message = await self._transcript.call(call, raw, received_at)
         message.meaning = meaning
         if meaning.error:
             message.answer = error_text(call.message_id, *meaning.error)
         for piece in meaning.aside:
             logger.warning("%s: set aside: %s", self.identity, piece.reason)
         return message
-
-    async def _log_repeat(self, call: Call, raw: str, received_at: datetime, answer: str) -> None:
-        """Log a repeated frame with the answer it gets again."""
-        shown = await self._show(raw, shown_call, call)
-        await self._log(self._logged(call, shown, received_at, answer))
-
-    async def _log(self, message: Message) -> None:
-        """Hand a frame to the log without waiting for it, unless many are on their way."""
-        done = self.writer.submit(message)
-        done.add_done_callback(forget)
-        self._logging.append(done)
-        if len(self._logging) > _MOST_LOGGED:
-            await asyncio.wait([self._logging.popleft()])
 
     def _hear(self, call: Call) -> None:
         now_s = time.monotonic()
@@ -296,21 +266,17 @@ class ChargePoint:
         self, frame: CallResult | CallError, raw: str, received_at: datetime
     ) -> None:
         self.pulse.heard_s = time.monotonic()
-        if isinstance(frame, CallError):
-            frame = shown_error(frame, self._told)
-            raw = await self._show(raw, shown_text)
-        else:
-            raw = await self._show(raw, shown_result, frame)
+        frame, raw = await self._transcript.answer(frame, raw)
         action = self.calls.answer(frame)
         if action is None:
             logger.warning("%s: an answer to no CALL of ours", self.identity)
         kind = CALL_RESULT if isinstance(frame, CallResult) else CALL_ERROR
         number, message_id = self.charge_point_id, frame.message_id
-        await self._log(Message(number, received_at, raw, kind, "i", action, message_id))
+        await self._transcript.log(Message(number, received_at, raw, kind, "i", action, message_id))
 
     async def _take_unreadable(self, frame: Unreadable, raw: str, received_at: datetime) -> None:
         """Keep what could not be read; answer it if it was a CALL."""
-        raw = await self._show(raw, shown_text)
+        raw = await self._transcript.text(raw)
         logger.warning("%s: unreadable frame: %s", self.identity, frame.reason)
         self.metrics.unreadable += 1
         if frame.answers is not None:
@@ -332,18 +298,8 @@ class ChargePoint:
         if message.answer:
             await self.websocket.send(message.answer)
 
-    async def _show(self, raw: str, show: Callable[..., str], *frame: object) -> str:
-        """Return a frame as it may be kept; ``show`` is of ``redaction``."""
-        told = tuple(self._told)
-        if len(raw) > LARGE:
-            return await asyncio.to_thread(show, *frame, raw, told)
-        return show(*frame, raw, told)
-
     async def _send_call(self, message_id: str, action: str, payload: dict[str, Any]) -> None:
-        self._told.extend(secrets_in(payload))
-        shown = call_text(message_id, action, without_secrets(payload))
-        now = datetime.now(UTC)
-        self.writer.note(Message(self.charge_point_id, now, shown, CALL, "o", action, message_id))
+        self._transcript.note_sent(message_id, action, payload)
         await self.websocket.send(call_text(message_id, action, payload))
 
 

@@ -12,6 +12,8 @@ from typing import Any, TypeAlias
 import orjson
 
 CALL, CALL_RESULT, CALL_ERROR = 2, 3, 4
+# What is done to a frame beyond it is done in a thread, since others need the loop meanwhile.
+LARGE = 64 * 1024
 
 # What a frame that is not JSON may still tell: its type and its id.
 _TYPE_AND_ID = re.compile(r'\s*\[\s*([234])\s*,\s*"([^"\\]{1,255})"')

@@ -6,14 +6,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from ingest.frames import Call
+from ingest.frames import LARGE, Call
 
 # CALLs read ahead of a pipelining charge point, and their characters; then we stop reading.
 _MOST_WAITING = 32
 _MOST_WAITING_CHARACTERS = 1_000_000
-# A frame beyond it is read in a thread, since others need the loop meanwhile; and its charge point
-# rests so many times as long as the frame took, since they need the writer too.
-LARGE = 64 * 1024
+# Its charge point rests so many times as long as a large frame took: others need the writer too.
 _REST_AFTER_LARGE = 3
 
 
