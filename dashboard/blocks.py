@@ -20,7 +20,7 @@ from dashboard.written import written
 
 Kind = Literal[
     "text", "integer", "number", "kwh", "kw", "percent", "money", "cost", "duration",
-    "instant", "day", "state", "code", "term", "url", "second",
+    "instant", "day", "state", "code", "term", "glossed", "url", "second", "measure",
 ]  # fmt: skip
 _MARKDOWN = str.maketrans({mark: "\\" + mark for mark in r"\`*_{}[]()#+-.!|~<>$:&"})
 _KEPT_PARAMS = ("de", "ate", "estacao", "lang")
@@ -30,14 +30,16 @@ _KEPT_PARAMS = ("de", "ate", "estacao", "lang")
 class Column:
     """A column of a table: its name in the frame, the key of its title, and how to write it.
 
-    A cost is written beside the column ``unpriced_wh`` of the frame.
+    A cost is written beside the column ``unpriced_wh`` of the frame, a measure beside ``unit``.
+    A term is shown by our words alone, a glossed one in its own spelling with our words for it;
+    either may hold several, apart by commas.
     """
 
     name: str
     label: str
     kind: Kind = "text"
     digits: int = 1
-    terms: str = ""  # of kind term: what the keys of its texts begin with
+    terms: str = ""  # of kinds term and glossed: what the keys of its texts begin with
 
 
 def plain(text: object) -> str:
@@ -296,10 +298,7 @@ def first_run() -> None:
 
 def state_text(state: str | None, words: Any = None) -> str:
     """An OCPP state in its own spelling, with its meaning."""
-    speak = words or visitor.words()
-    name = state or "unknown"
-    gloss = speak.known(f"state.{name}", "")
-    return f"{name} – {gloss}" if gloss else name
+    return str((words or visitor.words()).glossed("state.", state or "unknown"))
 
 
 def pretty_json(text: str | None) -> str:
@@ -310,14 +309,17 @@ def pretty_json(text: str | None) -> str:
         return (text or "")[:20_000]
 
 
-_WRITTEN = {"integer", "number", "kwh", "kw", "percent", "money", "cost", "duration"}
+_WRITTEN = {"integer", "number", "kwh", "kw", "percent", "money", "cost", "duration", "measure"}
 
 
 def _prepared(values: "pd.Series[Any]", column: Column, words: Words) -> "pd.Series[Any]":
     if column.kind in ("kwh", "kw"):
         return values / 1000
-    if column.kind == "term":
-        return values.map(lambda name: words.known(column.terms + str(name), str(name)))
+    if column.kind in ("term", "glossed"):
+        tell = words.terms if column.kind == "term" else words.glossed
+        # A posto that is none has words of its own; most of what is unknown has not.
+        none = words.known(f"{column.terms}none", None)
+        return values.map(lambda v: none if formats.is_unknown(v) else tell(column.terms, str(v)))
     if column.kind == "state":
         return values.map(lambda state: f"{states.look(state).symbol} {state_text(state, words)}")
     if column.kind == "url":  # no javascript: links, whoever wrote them
@@ -332,6 +334,10 @@ def _written(values: "pd.Series[Any]", frame: pd.DataFrame, column: Column) -> l
         words, lacking = visitor.words(), frame["unpriced_wh"].tolist()
         both = zip(values.tolist(), lacking, strict=True)
         return [formats.cost(value, wh, words) for value, wh in both]
+    if column.kind == "measure":
+        language = visitor.language()
+        pairs = zip(values.tolist(), frame["unit"].tolist(), strict=True)
+        return [formats.measure(value, unit, language, column.digits) for value, unit in pairs]
     return [*map(_writer(column, visitor.language()), values.tolist())]
 
 

@@ -96,6 +96,13 @@ def local(moment: datetime) -> datetime:
     return moment.astimezone(ZONE)
 
 
+def measure(value: float | None, unit: str | None, language: Language, digits: int = 1) -> str:
+    """A number with its unit; seconds as people tell them."""
+    if unit != "s" or is_unknown(value) or value is None:
+        return number(value, language, digits, unit or "")
+    return ("-" if value < 0 else "") + duration(abs(value))
+
+
 def instant(moment: datetime | None, language: Language, seconds: bool = False) -> str:
     if is_unknown(moment) or moment is None:
         return UNKNOWN

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from dashboard import formats
 from dashboard.charts import style
 from dashboard.i18n import Words
 
@@ -57,7 +58,7 @@ def week(frame: pd.DataFrame, words: Words) -> go.Figure:
         colorscale=style.HEAT,
         xgap=1,
         ygap=1,
-        colorbar={"title": "kWh", "thickness": 10, "outlinewidth": 0},
+        colorbar={"title": "kWh", "thickness": 10, "outlinewidth": 0, "separatethousands": True},
         hovertemplate="%{y} %{x} h: %{z:,.1f} kWh<extra></extra>",
     )
     figure.update_layout(hovermode="closest")
@@ -115,7 +116,7 @@ def compared(now: pd.DataFrame, before: pd.DataFrame, words: Words) -> go.Figure
             y=frame["energy_wh"] / 1000,
             name=words(key),
             marker_color=color,
-            customdata=[f"{day:%d/%m/%Y}" for day in pd.to_datetime(frame["day"])],
+            customdata=[formats.day(day, words.language) for day in frame["day"]],
             hovertemplate="%{customdata}: %{y:,.1f} kWh",
         )
     figure.update_xaxes(title=words("consumption.day_of_period"))
@@ -140,7 +141,7 @@ def duration(frame: pd.DataFrame, contracted_w: float | None, words: Words) -> g
     )
     if contracted_w:
         _contracted(figure, contracted_w, words)
-    figure.update_xaxes(title=words("consumption.hours"))
+    figure.update_xaxes(title=words("consumption.hours"), separatethousands=True)
     figure.update_yaxes(title="kW")
     return figure
 

@@ -27,7 +27,7 @@ def network(frame: pd.DataFrame, words: Words) -> go.Figure:
             y=part["latitude"],
             mode="markers",
             marker={"size": 14, "color": look.color, "line": {"width": 1, "color": "#ffffff"}},
-            name=f"{look.symbol} {state}",
+            name=f"{look.symbol} {words.glossed('state.', str(state))}",
             text=[style.safe(name) for name in part["name"]],
             hovertemplate="<b>%{text}</b><br>%{y:.4f}, %{x:.4f}<extra></extra>",
         )

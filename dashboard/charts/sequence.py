@@ -42,14 +42,14 @@ def masked(frame: str) -> str:
     return _TAG.sub(r'\1"•••"', frame)
 
 
-def arrows(frames: pd.DataFrame, with_tags: bool) -> list[Arrow | Omitted]:
+def arrows(frames: pd.DataFrame, words: Words, with_tags: bool) -> list[Arrow | Omitted]:
     """Messages and answers in order, and how many were left out in between."""
     found: list[Arrow | Omitted] = []
     for row in frames.itertuples():
         inbound = row.direction == "in"
         label = row.action if isinstance(row.action, str) else "?"
         is_answer = row.message_type in (3, 4)
-        text = _answered(label, row.raw) if is_answer else _labelled(label, row.raw)
+        text = _answered(label, row.raw) if is_answer else _labelled(label, row.raw, words)
         shown = _shown(row.raw, with_tags)
         found.append(Arrow(row.received_at, text, shown, inbound, is_answer))
         if isinstance(row.answer, str):  # a column of some answers holds NaN for none
@@ -66,7 +66,7 @@ def arrows(frames: pd.DataFrame, with_tags: bool) -> list[Arrow | Omitted]:
 
 def diagram(frames: pd.DataFrame, words: Words, with_tags: bool) -> go.Figure:
     """Two life lines, time downwards. Columns as of ``data.sessions.frames``."""
-    steps = arrows(frames, with_tags)
+    steps = arrows(frames, words, with_tags)
     figure = style.base(words.language, 90 + _STEP * len(steps))
     bottom = -len(steps) - 0.3
     for x in (_LEFT, _RIGHT):
@@ -125,9 +125,11 @@ def _hover_points(figure: go.Figure, steps: list[Arrow | Omitted], words: Words)
     )
 
 
-def _labelled(action: str, raw: str) -> str:
+def _labelled(action: str, raw: str, words: Words) -> str:
     """The action with the one fact that tells messages of a kind apart."""
     payload = _part(raw, 3)
+    if isinstance(meter := payload.get("meterStart"), int):
+        return f"{action} (meterStart {formats.number(meter, words.language, 0, 'Wh')})"
     for key in ("status", "reason", "meterStart", "requestedMessage"):
         if key in payload:
             return f"{action} ({payload[key]})"

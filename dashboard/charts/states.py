@@ -17,6 +17,7 @@ _SHADES = ((0.0, "#b8433a"), (0.7, "#d9a22b"), (1.0, "#2a8f6d"))
 _LEAST = 90  # percent; what is below looks alike
 _MONTH = {"pt": "%m/%Y", "en": "%Y-%m"}
 _CODES = 20
+_PERCENT = (0, 25, 50, 75, 100)
 
 
 def timeline(frame: pd.DataFrame, words: Words) -> go.Figure:
@@ -35,7 +36,7 @@ def timeline(frame: pd.DataFrame, words: Words) -> go.Figure:
             x=seconds * 1000,
             y=[words("timeline.connector", number=number) for number in part["connector_id"]],
             orientation="h",
-            name=f"{looks.look(state).symbol} {state}",
+            name=f"{looks.look(state).symbol} {words.glossed('state.', state)}",
             marker={"color": looks.look(state).color, "line": {"width": 0}},
             customdata=[_interval(row, words) for row in part.itertuples()],
             hovertemplate="%{customdata}<extra></extra>",
@@ -139,7 +140,8 @@ def pareto(frame: pd.DataFrame, words: Words) -> go.Figure:
     )
     figure.update_layout(
         yaxis2={"overlaying": "y", "side": "right", "range": [0, 105], "showgrid": False,
-                "tickmode": "array", "tickvals": [0, 25, 50, 75, 100], "ticksuffix": " %"}
+                "tickmode": "array", "tickvals": _PERCENT,
+                "ticktext": [f"{share} %" for share in _PERCENT]}
     )  # fmt: skip
     figure.update_xaxes(type="category")
     # Episodes are whole: no tick between one and the next.

@@ -80,7 +80,9 @@ def base(language: Language, height: int, **layout: Any) -> go.Figure:
         **layout,
     )
     figure.update_xaxes(showgrid=False, automargin=True)
-    figure.update_yaxes(gridcolor=GRID, zeroline=False, automargin=True, rangemode="tozero")
+    figure.update_yaxes(
+        gridcolor=GRID, zeroline=False, automargin=True, rangemode="tozero", separatethousands=True
+    )
     return figure
 
 

@@ -3,9 +3,11 @@
 import json
 from functools import cache
 from importlib.resources import files
+from typing import TypeVar
 
 from dashboard.formats import Language
 
+T = TypeVar("T")
 DEFAULT: Language = "pt"
 LANGUAGES: tuple[Language, ...] = ("pt", "en")
 _FILES: dict[Language, str] = {"pt": "pt_BR.json", "en": "en.json"}
@@ -29,9 +31,18 @@ class Words:
         text = self._texts[key]
         return text.format(**values) if values else text
 
-    def known(self, key: str, otherwise: str) -> str:
+    def known(self, key: str, otherwise: T) -> str | T:
         """The text of a key made from data, or ``otherwise`` where we have none."""
         return self._texts.get(key, otherwise)
+
+    def terms(self, prefix: str, names: str) -> str:
+        """Names of one kind, apart by commas, as our texts call them."""
+        return ", ".join(self.known(prefix + name, name) for name in names.split(", "))
+
+    def glossed(self, prefix: str, names: str) -> str:
+        """Names in their own spelling, which is OCPP's, each with its meaning."""
+        told = {name: self.known(prefix + name, "") for name in names.split(", ")}
+        return ", ".join(f"{name} – {gloss}" if gloss else name for name, gloss in told.items())
 
 
 def chosen(value: str | None) -> Language:

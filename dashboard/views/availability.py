@@ -24,9 +24,9 @@ OUTAGES = (
     Column("started_at", "column.started_at", "instant"),
     Column("ended_at", "column.stopped_at", "instant"),
     Column("duration_s", "column.duration", "duration"),
-    Column("states", "column.states"),
+    Column("states", "column.states", "glossed", terms="state."),
     Column("error_code", "column.error"),
-    Column("excluded_for", "column.excluded"),
+    Column("excluded_for", "column.excluded", "term", terms="exclude."),
     Column("charge_point", "column.identity", "code"),
 )
 FAULTS = (
@@ -73,8 +73,8 @@ NEVI_SESSIONS = (
     Column("energy_wh", "column.energy_kwh", "kwh", 3),
     Column("peak_power_w", "column.peak_kw", "kw", 2),
     Column("error_codes", "nevi.error_codes"),
-    Column("stop_reason", "column.stop_reason"),
-    Column("flags", "column.flags"),
+    Column("stop_reason", "column.stop_reason", "glossed", terms="reason."),
+    Column("flags", "column.flags", "term", terms="finding."),
 )
 
 

@@ -19,7 +19,7 @@ _LONGEST = {"quarter": 10, "hour": 60}
 
 SERIES = (
     Column("at", "column.at", "instant"),
-    Column("posto", "column.posto"),
+    Column("posto", "column.posto", "term", terms="posto."),
     Column("energy_wh", "column.energy_kwh", "kwh", 3),
 )
 DAYS = (

@@ -38,11 +38,14 @@ FINDINGS = (
     Column("kind", "quality.kind", "term", terms="finding."),
     Column("severity", "quality.severity", "term", terms="quality."),
     Column("occurrences", "quality.occurrences", "integer"),
-    Column("value", "quality.value", "number"),
-    Column("unit", "quality.unit"),
+    Column("value", "quality.value", "measure"),
     Column("told", "quality.evidence"),
 )
-FINDINGS_FILE = (*FINDINGS, Column("evidence", "quality.evidence_json"))
+FINDINGS_FILE = (
+    *FINDINGS,
+    Column("unit", "quality.unit"),
+    Column("evidence", "quality.evidence_json"),
+)
 SET_ASIDE = (
     Column("reason", "quality.reason"),
     Column("pieces", "quality.occurrences", "integer"),
@@ -51,7 +54,7 @@ SET_ASIDE = (
     Column("example", "quality.example"),
 )
 FLOWS = (
-    Column("flow", "quality.flow", "code"),
+    Column("flow", "quality.flow", "term", terms="flow."),
     Column("done_until", "quality.done_until", "instant"),
     Column("waiting", "quality.waiting", "integer"),
     Column("started_at", "quality.last_run", "instant"),
@@ -117,7 +120,9 @@ def pipelines() -> None:
     if frame.empty:
         st.info(t("quality.no_flows"), icon=":material/schedule:")
     else:
-        blocks.table(frame, FLOWS, "flows_table")
+        words = visitor.words()
+        told = [evidence.run_told(message, words) for message in frame["message"]]
+        blocks.table(frame.assign(message=told), FLOWS, "flows_table")
 
 
 def found(selection: Selection) -> None:

@@ -67,7 +67,7 @@ def soc(session: Any) -> str:
     language = visitor.language()
     gain = formats.number(end - start, language, 0)
     first, last = formats.number(start, language, 0), formats.percent(end, language, 0)
-    told = f"{first} → {last} (+{gain})"
+    told = f"{first} → {last} ({'' if end < start else '+'}{gain})"
     return f"{told} · {t('session.extrapolated')}" if session["soc_is_extrapolated"] else told
 
 
@@ -77,7 +77,8 @@ def stop_reason(session: Any) -> str:
     inferred = session["inferred_by"]
     if inferred:
         return t("session.inferred", by=t(f"inferred.{inferred}"))
-    return str(session["stop_reason"] or t("unknown.not_told"))
+    reason = session["stop_reason"]
+    return visitor.words().glossed("reason.", reason) if reason else t("unknown.not_told")
 
 
 def energies(session: Any) -> None:
@@ -100,7 +101,8 @@ def energies(session: Any) -> None:
     blocks.facts(facts)
     _judge(session)
     if session["flags"]:
-        st.caption(t("session.flags", flags=", ".join(map(blocks.plain, session["flags"]))))
+        flags = visitor.words().terms("finding.", ", ".join(session["flags"]))
+        st.caption(t("session.flags", flags=blocks.plain(flags)))
 
 
 def _judge(session: Any) -> None:

@@ -26,8 +26,8 @@ COLUMNS = (
     Column("mean_power_w", "column.mean_kw", "kw"),
     Column("idle_s", "column.idle", "duration"),
     Column("cost", "column.cost", "cost"),
-    Column("stop_reason", "column.stop_reason"),
-    Column("flags", "column.flags"),
+    Column("stop_reason", "column.stop_reason", "glossed", terms="reason."),
+    Column("flags", "column.flags", "term", terms="finding."),
     Column("unpriced_wh", "costs.unpriced", "kwh", 2),
     Column("current_type", "column.current_type"),
     Column("stopped_at", "column.stopped_at", "instant"),
@@ -85,7 +85,9 @@ def _reason() -> str | None:
     st.selectbox(
         t("column.stop_reason"),
         ("", *ask.REASONS),
-        format_func=lambda name: name or t("sessions.any_reason"),
+        format_func=lambda name: (
+            visitor.words().glossed("reason.", name) if name else t("sessions.any_reason")
+        ),
         key="motivo",
         persist_state="session",
     )

@@ -24,7 +24,7 @@ SESSIONS = (
     Column("energy_wh", "column.energy_kwh", "kwh", 2),
     Column("duration_s", "column.duration", "duration"),
     Column("soc_end_percent", "column.soc_end", "percent", 0),
-    Column("stop_reason", "column.stop_reason"),
+    Column("stop_reason", "column.stop_reason", "glossed", terms="reason."),
 )
 CONFIGURATION = (
     Column("key", "config.key", "code"),

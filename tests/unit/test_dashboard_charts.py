@@ -262,7 +262,10 @@ def test_the_timeline_has_a_bar_per_interval_and_a_row_per_connector():
 
     figure = states.timeline(frame, PT)
 
-    assert {trace.name for trace in figure.data} == {"○ Available", "⌀ offline"}
+    assert {trace.name for trace in figure.data} == {
+        "○ Available – livre",
+        "⌀ offline – sem contato",
+    }
     assert list(figure.layout.yaxis.categoryarray) == ["Conector 2", "Conector 1"]
 
 
@@ -275,7 +278,7 @@ def frames(*rows: dict[str, object]) -> pd.DataFrame:
 
 START_FRAME = {
     "action": "StartTransaction",
-    "raw": '[2,"1","StartTransaction",{"idTag":"SECRET-1","meterStart":7}]',
+    "raw": '[2,"1","StartTransaction",{"idTag":"SECRET-1","meterStart":37705867}]',
     "answer": '[3,"1",{"transactionId":9,"idTagInfo":{"status":"Accepted"}}]',
 }
 
@@ -305,9 +308,11 @@ def test_readings_that_stand_alone_need_no_band():
 
 
 def test_the_sequence_shows_call_and_answer_in_order():
-    call, answer = sequence.arrows(frames(START_FRAME), with_tags=True)
+    call, answer = sequence.arrows(frames(START_FRAME), PT, with_tags=True)
 
-    assert (call.label, call.to_right, call.is_answer) == ("StartTransaction (7)", True, False)
+    assert (call.label, call.to_right, call.is_answer) == (
+        "StartTransaction (meterStart 37.705.867 Wh)", True, False,
+    )  # fmt: skip
     assert (answer.label, answer.to_right, answer.is_answer) == (
         "StartTransaction.conf (Accepted, #9)", False, True,
     )  # fmt: skip
@@ -321,13 +326,13 @@ def test_the_sequence_shows_call_and_answer_in_order():
 def test_the_answer_to_a_command_is_an_answer_with_its_status(kind, raw, label):
     row = {"action": "UnlockConnector", "raw": raw, "answer": None, "message_type": kind}
 
-    [answer] = sequence.arrows(frames(row), with_tags=True)
+    [answer] = sequence.arrows(frames(row), PT, with_tags=True)
 
     assert (answer.label, answer.to_right, answer.is_answer) == (label, True, True)
 
 
 def test_identifiers_of_people_are_masked_for_viewers():
-    masked = sequence.arrows(frames(START_FRAME), with_tags=False)[0].detail
+    masked = sequence.arrows(frames(START_FRAME), PT, with_tags=False)[0].detail
 
     assert "SECRET-1" not in masked
     assert "meterStart" in masked
@@ -351,3 +356,11 @@ def test_an_unreadable_frame_is_drawn_all_the_same(raw):
     row = {"action": None, "raw": raw, "answer": None, "message_type": None}
 
     assert sequence.diagram(frames(row), PT, with_tags=True).layout.annotations
+
+
+def test_days_of_two_periods_are_named_in_the_order_of_the_language():
+    frame = pd.DataFrame({"day": [date(2026, 1, 2)], "energy_wh": [1.0]})
+
+    told = [energy.compared(frame, frame, words).data[0].customdata[0] for words in (PT, EN)]
+
+    assert told == ["02/01/2026", "2026-01-02"]

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dashboard import evidence
+from dashboard import blocks, evidence, formats
+from dashboard.blocks import Column
 from dashboard.charts import costs, energy, places, states, style
 from dashboard.i18n import Words
 
@@ -121,3 +122,41 @@ def test_evidence_is_told_in_words(facts, text):
 @pytest.mark.parametrize("text", ["{cut", "[1]", "", '{"first_at": 3}'])
 def test_odd_evidence_is_shown_not_lost(text):
     assert evidence.told(text, PT) in (text, "o primeiro em 3")
+
+
+def test_files_for_people_are_in_the_words_of_who_asked_for_them():
+    """Also a posto that is none, and several states of one outage."""
+    columns = (
+        Column("posto", "column.posto", "term", terms="posto."),
+        Column("states", "column.states", "glossed", terms="state."),
+        Column("reason", "column.stop_reason", "glossed", terms="reason."),
+    )
+    frame = pd.DataFrame(
+        {"posto": ["fora_ponta", None], "states": ["Faulted, offline", None],
+         "reason": ["Local", "Unheard"]}
+    )  # fmt: skip
+
+    made = blocks.for_people(frame, columns, Words("pt"))
+
+    assert made["posto"].tolist() == ["Fora ponta", "Sem tarifa"]
+    assert made["states"][0] == "Faulted – em falha, offline – sem contato"
+    assert pd.isna(made["states"][1])
+    assert made["reason"].tolist() == ["Local – encerrada no eletroposto", "Unheard"]
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [("174 connector days in 30 local days", "174 dias de conector em 30 dias locais"),
+     ("119 sessions computed", "119 sessões calculadas"), ("boom", "boom"), (None, None)],
+)  # fmt: skip
+def test_what_a_run_did_is_told_in_words(message, told):
+    assert evidence.run_told(message, Words("pt")) == told
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [(170137.3, "s", "1 d 23 h"), (-90.0, "s", "-1 min"), (1234.5, "Wh", "1.234,5 Wh"),
+     (3.0, None, "3,0"), (float("nan"), "s", "—")],
+)  # fmt: skip
+def test_a_measure_has_its_unit_and_seconds_are_a_duration(value, unit, text):
+    assert formats.measure(value, unit, "pt") == text
