@@ -26,6 +26,7 @@ from ingest.frames import (
     error_text,
     read_frame,
 )
+from ingest.guard import peer_of
 from ingest.inbox import Inbox
 from ingest.items import Closing, Message, Opening
 from ingest.meanings import meaning_of
@@ -104,7 +105,8 @@ class ChargePoint:
 
     async def run(self) -> None:
         """Serve the socket until it ends."""
-        opening = Opening(self.charge_point_id, self.opened_at, _address(self.websocket))
+        address = peer_of(self.websocket.transport)
+        opening = Opening(self.charge_point_id, self.opened_at, address)
         try:
             await self.writer.submit(opening)
         except NotStored:
@@ -301,11 +303,6 @@ class ChargePoint:
     async def _send_call(self, message_id: str, action: str, payload: dict[str, Any]) -> None:
         self._transcript.note_sent(message_id, action, payload)
         await self.websocket.send(call_text(message_id, action, payload))
-
-
-def _address(websocket: ServerConnection) -> str:
-    address: Any = websocket.remote_address
-    return str(address[0]) if address else "unknown"
 
 
 def _reason(exc: ConnectionClosed) -> str:
