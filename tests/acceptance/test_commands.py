@@ -301,46 +301,6 @@ async def test_secrets_are_kept_nowhere(
 # ---------------------------------------------------------------- replicas
 
 
-async def test_any_replica_will_do(
-    start_central_system: StartCentralSystem, database_url: str
-) -> None:
-    start_central_system()
-    second = start_central_system()
-    received: list[str] = []
-
-    def answer(action: str, payload: Mapping[str, Any]) -> Mapping[str, Any]:
-        received.append(payload["data"])
-        return {"status": "Accepted"}
-
-    with psycopg.connect(database_url, autocommit=True) as database:
-        desk = Desk(database)
-        async with connected(second.url, "R-1", on_call=answer):
-            await until(lambda: desk.rows("SELECT FROM report.connection"), "not connected")
-            wanted = [str(number) for number in range(40)]
-            numbers = [
-                desk.queue("R-1", "DataTransfer", {"vendorId": "v", "data": text})
-                for text in wanted
-            ]
-            for number in numbers:
-                assert (await desk.finished(number))["status"] == "answered"
-    assert received == wanted, "each once, in their order"
-
-
-async def test_the_newest_socket_gets_the_command_wherever_it_is(
-    start_central_system: StartCentralSystem, database_url: str
-) -> None:
-    first, second = start_central_system(), start_central_system()
-    with psycopg.connect(database_url, autocommit=True) as database:
-        desk = Desk(database)
-        async with connected(first.url, "R-2") as older:
-            await until(lambda: desk.rows("SELECT FROM report.connection"), "not connected")
-            async with connected(second.url, "R-2", on_call=accepting):
-                closed = await asyncio.wait_for(older.wait_closed(), 20)
-                assert closed.rcvd is not None
-                assert "newer connection" in closed.rcvd.reason
-                assert await desk.send("R-2", "ClearCache", {}) == {"status": "Accepted"}
-
-
 async def test_a_call_of_a_dead_replica_is_given_up(
     start_central_system: StartCentralSystem, database_url: str
 ) -> None:

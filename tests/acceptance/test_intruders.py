@@ -131,7 +131,7 @@ async def test_a_restart_costs_keyed_charge_points_no_slow_hash_where_there_is_a
 ) -> None:
     pepper = tmp_path / "pepper"
     pepper.write_text(secrets.token_hex(32))
-    keys = await asyncio.to_thread(add_keyed, database_url, 150)
+    keys = await asyncio.to_thread(add_keyed, database_url, 40)
     central_system = start_central_system(
         unknown_charge_points="refuse", password_pepper_file=str(pepper)
     )
@@ -140,7 +140,7 @@ async def test_a_restart_costs_keyed_charge_points_no_slow_hash_where_there_is_a
 
         def kept() -> bool:
             query = "SELECT count(password_digest) FROM charge_point"
-            return conn.execute(query).fetchone() == (150,)
+            return conn.execute(query).fetchone() == (40,)
 
         await eventually(kept, "the digests are kept", 20)
     await asyncio.to_thread(central_system.restart)

@@ -110,7 +110,7 @@ async def test_the_newest_socket_wins_wherever_it_is(replicas: Replicas) -> None
     async with here.charge_point() as older:
         identity = older.charge_point_id
         await boot(older)
-        async with there.charge_point(identity) as newest:
+        async with there.charge_point(identity, on_call=lambda *_: ACCEPTED) as newest:
             closed = await asyncio.wait_for(older.wait_closed(), 5)
             assert closed.rcvd is not None
             assert (closed.rcvd.code, closed.rcvd.reason) == (
@@ -118,6 +118,7 @@ async def test_the_newest_socket_wins_wherever_it_is(replicas: Replicas) -> None
                 "replaced by a newer connection",
             )
             assert "currentTime" in await newest.call("Heartbeat")
+            assert await Desk(replicas.database).send(identity, "ClearCache", {}) == ACCEPTED
             earlier, later = there.rows("connection", identity)
     assert (earlier["reason"], later["closed_at"]) == ("a newer connection came", None)
 
@@ -195,6 +196,27 @@ async def test_commands_find_the_socket_wherever_it_went(replicas: Replicas) -> 
     assert received == ["asleep", "first", "second", "third"], "each once, in their order"
     assert (await desk.finished(asleep))["status"] == "answered"
     assert len(set(replicas.holders(identity)[-2:])) == 2
+
+
+async def test_commands_at_once_reach_the_one_that_holds_the_socket(replicas: Replicas) -> None:
+    received: list[str] = []
+
+    def answer(action: str, payload: dict[str, Any]) -> dict[str, str]:
+        received.append(payload["data"])
+        return ACCEPTED
+
+    desk, wanted = Desk(replicas.database), [str(number) for number in range(40)]
+    async with replicas.at(1).charge_point(on_call=answer) as charge_point:
+        await boot(charge_point)
+        numbers = [
+            desk.queue(
+                charge_point.charge_point_id, "DataTransfer", {"vendorId": "v", "data": text}
+            )
+            for text in wanted
+        ]
+        for number in numbers:
+            assert (await desk.finished(number))["status"] == "answered"
+    assert received == wanted, "each once, in their order"
 
 
 async def test_a_transaction_is_whole_though_its_parts_came_through_both(

@@ -92,10 +92,9 @@ def test_a_page_draws_over_a_seeded_database(monkeypatch, seeded, view, language
     assert not page.error
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("view", VIEWS)
-def test_a_page_draws_over_an_empty_database(monkeypatch, empty, view, language):
-    page = opened(monkeypatch, empty, view, lang=language)
+def test_a_page_draws_over_an_empty_database(monkeypatch, empty, view):
+    page = opened(monkeypatch, empty, view)
 
     assert not page.exception
     assert page.title
