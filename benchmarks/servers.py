@@ -103,7 +103,6 @@ def ingest(database: str, **settings: str) -> Iterator[tuple[int, int]]:
         "ELETROPOSTO_HEALTH_PORT": str(health),
         "ELETROPOSTO_UNKNOWN_CHARGE_POINTS": "accept",
         "ELETROPOSTO_UNKNOWN_ID_TAGS": "accept",
-        "ELETROPOSTO_CONFIGURE_ON_BOOT": "false",
         "ELETROPOSTO_LOG_LEVEL": "ERROR",
         **settings,
     }
