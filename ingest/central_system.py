@@ -1,4 +1,4 @@
-"""The door: handshakes, who is connected, and the order in which everything ends."""
+"""The server: handshakes, who is connected, and the order in which everything ends."""
 
 import asyncio
 import http

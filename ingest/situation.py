@@ -25,7 +25,7 @@ class KnownTransaction:
     Attributes:
         ended_at: It was closed then; or its connector was free: the stop is lost, or still to come.
         has_booted: The charge point booted since the start.
-        is_closed: It was stopped, or another one began.
+        is_closed: It was stopped, another one began, or an operator ended it.
     """
 
     connector_id: int
@@ -103,14 +103,19 @@ class Situation:
         for fact in facts:
             if isinstance(fact, TransactionStart) and fact.transaction_id is not None:
                 self._begin(fact.transaction_id, fact)
-            elif isinstance(fact, TransactionStop) and fact.matched_id in self.transactions:
-                transaction = self.transactions[fact.matched_id]
-                transaction.close(fact.stopped_at)
-                self._forget_older(transaction.connector_id)
+            elif isinstance(fact, TransactionStop):
+                self.close(fact.matched_id, fact.stopped_at)
             elif isinstance(fact, StatusChange):
                 self._note_status(fact)
             elif isinstance(fact, Boot):
                 self._note_boot()
+
+    def close(self, transaction_id: int | None, at: datetime) -> None:
+        """Take note that a transaction was stopped, or ended by an operator."""
+        if transaction_id is not None and transaction_id in self.transactions:
+            transaction = self.transactions[transaction_id]
+            transaction.close(at)
+            self._forget_older(transaction.connector_id)
 
     def _begin(self, transaction_id: int, start: TransactionStart) -> None:
         if transaction_id in self.transactions:
@@ -124,14 +129,14 @@ class Situation:
 
     def _forget_older(self, connector_id: int) -> None:
         """Keep the last one that is closed: its readings may come after its stop."""
-        closed = [known.started_at for known in self._on(connector_id) if known.is_closed]
-        for transaction_id, known in list(self.transactions.items()):
-            is_here = known.connector_id == connector_id
-            if is_here and known.is_closed and known.started_at < max(closed):
+        closed = [one.started_at for one in self._on(connector_id) if one.is_closed]
+        for transaction_id, one in list(self.transactions.items()):
+            is_here = one.connector_id == connector_id
+            if is_here and one.is_closed and one.started_at < max(closed):
                 del self.transactions[transaction_id]
 
     def _on(self, connector_id: int) -> list[KnownTransaction]:
-        return [known for known in self.transactions.values() if known.connector_id == connector_id]
+        return [one for one in self.transactions.values() if one.connector_id == connector_id]
 
     def _note_status(self, change: StatusChange) -> None:
         """Learn from a status which transactions have ended without a stop."""

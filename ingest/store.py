@@ -281,8 +281,7 @@ class Store:
         )
         cursor = conn.execute(_QUERIES["known_transactions"], {"charge_point_ids": list(by_id)})
         for charge_point_id, transaction_id, *so_far in cursor.fetchall():
-            known = KnownTransaction(*so_far)
-            by_id[charge_point_id].transactions[transaction_id] = known
+            by_id[charge_point_id].transactions[transaction_id] = KnownTransaction(*so_far)
 
     def _close(self, conn: Connection, closings: list[Closing]) -> None:
         if closings:
