@@ -1,11 +1,26 @@
 -- Prices, consumption per day, demand per site.
 
 -- name: consumption_days
--- The days that were handed over; and the day after, where its first session on a connector may answer to
--- a plug-in of before midnight.
+-- The days that were handed over; those of plug-ins that were too young to be judged when this flow ran
+-- last; and the day after, where its first session on a connector may answer to a plug-in of before midnight.
 WITH handed AS (
-    SELECT DISTINCT work.charge_point_id, local_day(work.hour) AS day
+    SELECT work.charge_point_id, local_day(work.hour) AS day
     FROM taken_work AS work
+    UNION
+    SELECT con.charge_point_id, local_day(ripe.at)
+    FROM flow_watermark AS wm
+    CROSS JOIN connector AS con
+    CROSS JOIN LATERAL (
+        SELECT sn.at
+        FROM status_notification AS sn
+        WHERE
+            sn.charge_point_id = con.charge_point_id AND sn.connector_id = con.connector_id
+            AND sn.at > wm.done_until - INTERVAL '5 minutes' AND sn.at <= wm.done_until
+            AND sn.at < now() - INTERVAL '5 minutes'
+            AND sn.status = 'Preparing'
+        LIMIT 1
+    ) AS ripe
+    WHERE wm.flow = 'consumption'
 )
 
 SELECT due.day, array_agg(due.charge_point_id ORDER BY due.charge_point_id) AS charge_point_ids

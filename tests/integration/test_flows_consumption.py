@@ -258,6 +258,22 @@ def test_a_plug_in_of_this_moment_has_not_failed_yet(facts: Facts):
     }  # fmt: skip
 
 
+def test_a_plug_in_too_young_for_the_last_run_is_counted_by_the_next(facts: Facts):
+    """Nothing was said since; the last run was when the plug-in was two minutes old."""
+    now = datetime.now(UTC)
+    cp = facts.charge_point()
+    facts.status(cp, now - minutes(60), "Available")
+    facts.status(cp, now - minutes(6), "Preparing")
+    facts.run()
+    facts.conn.execute("UPDATE consumption_day SET plug_ins = 0")
+    facts.conn.execute("UPDATE flow_watermark SET done_until = %s", [now - minutes(4)])
+
+    facts.run()
+
+    (row,) = facts.rows("SELECT sum(plug_ins) AS tried FROM consumption_day")
+    assert row["tried"] == 1
+
+
 def test_a_plug_in_before_midnight_is_served_after_it(facts: Facts):
     """The flow ran between the two: the answer must not depend on that."""
     cp = facts.charge_point()
