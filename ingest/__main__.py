@@ -156,7 +156,7 @@ class Ingest:
             connect_timeout=10,
             **KEEPALIVE,
         ) as conn:
-            for channel in ("charge_point", "command", "replaced"):
+            for channel in ("charge_point", "command", "ended", "replaced"):
                 await conn.execute(f"LISTEN eletroposto_{channel}")
             await self._catch_up()
             while True:
@@ -175,6 +175,9 @@ class Ingest:
                 opened_at = _EPOCH + timedelta(microseconds=int(opened_at_us))
                 reason = "replaced by a newer connection"
                 self.central_system.leave(int(number), reason, opened_at)
+            case "eletroposto_ended", [number, transaction_id] if transaction_id.isdecimal():
+                if (charge_point := self.central_system.connected.get(int(number))) is not None:
+                    charge_point.situation.close(int(transaction_id), datetime.now(UTC))
             case "eletroposto_charge_point", [number] if number.isdecimal():
                 await self._load_registered(int(number))
 

@@ -41,11 +41,11 @@ END;
 $$;
 COMMENT ON FUNCTION operation.describe_charge_point IS 'Name, site and place of a charge point';
 
--- 0014_lost_answers.sql
+-- 0024_ended_by_hand.sql
 CREATE OR REPLACE FUNCTION operation.end_transaction(number bigint, who text) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
-    charge_point text;
+    ended charge_point;
 BEGIN
     UPDATE transaction AS tx
     SET superseded_at = greatest(tx.started_at, now()), changed_at = now()
@@ -53,12 +53,13 @@ BEGIN
     WHERE
         tx.transaction_id = number AND tx.stopped_at IS NULL AND tx.superseded_at IS NULL
         AND cp.charge_point_id = tx.charge_point_id
-    RETURNING cp.identity INTO charge_point;
-    IF charge_point IS NULL THEN
+    RETURNING cp.* INTO ended;
+    IF ended.charge_point_id IS NULL THEN
         RETURN FALSE;
     END IF;
+    PERFORM pg_notify('eletroposto_ended', ended.charge_point_id || ' ' || number);
     PERFORM operation.note(
-        who, 'end_transaction', charge_point, jsonb_build_object('transaction_id', number)
+        who, 'end_transaction', ended.identity, jsonb_build_object('transaction_id', number)
     );
     RETURN TRUE;
 END;

@@ -1,5 +1,6 @@
 """MeterValues and clocks as real charge points send them, and what becomes of them."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -437,6 +438,25 @@ async def test_readings_after_the_stop_stay_with_their_transaction_and_do_not_re
     rows = network.rows("meter_value", charge_point)
     assert [row["transaction_id"] for row in rows] == [begun["transactionId"], None]
     assert network.row("transaction", charge_point) == stopped
+
+
+async def test_readings_after_an_operator_ended_the_transaction_are_of_none(network):
+    """The socket that holds it is told."""
+    async with network.charge_point() as charge_point:
+        begun = await start(charge_point, network.add_id_tag())
+        ended = network.ask(
+            "SELECT operation.end_transaction(%s, 'a test')", [begun["transactionId"]]
+        )
+        placed = []
+        while not placed or (placed[-1] is not None and len(placed) < 100):
+            await asyncio.sleep(0.05)
+            await send_meter_values(charge_point, meter_value(1, at=minutes_ago(-1)))
+            placed = [row["transaction_id"] for row in network.rows("meter_value", charge_point)]
+        await send_meter_values(charge_point, meter_value(2, at=minutes_ago(5)))
+
+    assert (ended, placed[-1]) == ([(True,)], None)
+    early = network.rows("meter_value", charge_point)[0]
+    assert (early["energy_wh"], early["transaction_id"]) == (2, begun["transactionId"])
 
 
 @pytest.mark.parametrize("followed", [False, True], ids=["last", "before another"])
