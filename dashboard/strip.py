@@ -33,7 +33,8 @@ def draw(selection: Selection) -> None:
 
 
 def _card(row: Any) -> None:
-    name = f"{blocks.plain(row.name)} · {row.connector_id}"
+    # The number of the connector never stands in a line of its own.
+    name = f"{blocks.plain(row.name)}\N{NO-BREAK SPACE}·\N{NO-BREAK SPACE}{row.connector_id}"
     with st.container(border=True, gap=None, key=f"card_{row.Index}"):
         if pd.notna(row.transaction_id):
             blocks.link("session", name, transacao=int(row.transaction_id))

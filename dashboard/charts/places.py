@@ -12,7 +12,6 @@ from dashboard.i18n import Words
 
 _KM_PER_DEGREE = 111.32  # of latitude; of longitude at the equator
 _LEAST_KM = 0.3
-_SPACE = "\N{NO-BREAK SPACE}" * 3  # keeps a name clear of its point
 _NAMED = 25  # more names than this lie on top of each other
 
 
@@ -45,8 +44,9 @@ def _names(figure: go.Figure, placed: pd.DataFrame) -> None:
     figure.add_scatter(
         x=placed["longitude"],
         y=placed["latitude"],
-        mode="text",
-        text=[f"{_SPACE}{style.safe(name)}{_SPACE}" for name in placed["name"]],
+        mode="markers+text",
+        marker={"size": 24, "opacity": 0},  # keeps a name clear of its point
+        text=[style.safe(name) for name in placed["name"]],
         textposition=[f"middle {_side(place, places)}" for place in places],
         textfont={"size": 12},
         hoverinfo="skip",

@@ -160,8 +160,11 @@ def reliability(selection: Selection) -> None:
             t("availability.mttr"): formats.duration(faults["faulted_s"].sum() / episodes),
         }
     )
-    blocks.plot(charts.pareto(faults, visitor.words()), "pareto", t("availability.pareto_alt"))
-    blocks.table(faults, FAULTS, "faults_table")
+    left, right = st.columns(2, gap="large")
+    with left:
+        blocks.plot(charts.pareto(faults, visitor.words()), "pareto", t("availability.pareto_alt"))
+    with right:
+        blocks.table(faults, FAULTS, "faults_table")
 
 
 def outages(selection: Selection) -> None:
@@ -250,10 +253,9 @@ with blocks.card(t("availability.year"), help_=t("availability.year_help")):
     year(selection)
 with blocks.card(t("availability.months"), help_=t("availability.months_help")):
     months(selection)
-left, right = st.columns([3, 2], gap="large")
-with left, blocks.card(t("availability.outages"), help_=t("availability.outages_help")):
+with blocks.card(t("availability.outages"), help_=t("availability.outages_help")):
     outages(selection)
-with right, blocks.card(t("availability.faults")):
+with blocks.card(t("availability.faults")):
     reliability(selection)
 with blocks.card(t("nevi.title")):
     nevi(selection)

@@ -72,8 +72,8 @@ def test_the_map_names_its_points_and_has_a_scale():
 
     figure = places.network(frame, EN)
 
-    names = next(trace for trace in figure.data if trace.mode == "text")
-    assert {name.strip() for name in names.text} == {"North", "South"}
+    names = next(trace for trace in figure.data if trace.mode == "markers+text")
+    assert set(names.text) == {"North", "South"}
     [bar] = figure.layout.shapes
     [text] = figure.layout.annotations
     length_km = (bar.x1 - bar.x0) * 111.32 * np.cos(np.radians(-1.45))
