@@ -26,8 +26,23 @@ class Listening(Protocol):
 
 def memory_mb(central_system: CentralSystem) -> float:
     """The memory that is resident in the process now."""
-    pages = int(Path(f"/proc/{central_system.pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / MEGABYTE
+    return _status_mb(central_system, "VmRSS")
+
+
+def peak_mb(central_system: CentralSystem) -> float:
+    """The most memory that was resident in the process since ``forget_peak``."""
+    return _status_mb(central_system, "VmHWM")
+
+
+def forget_peak(central_system: CentralSystem) -> float:
+    """Let the peak begin at what is resident now, and return that."""
+    Path(f"/proc/{central_system.pid}/clear_refs").write_text("5")
+    return memory_mb(central_system)
+
+
+def _status_mb(central_system: CentralSystem, name: str) -> float:
+    lines = Path(f"/proc/{central_system.pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1024
 
 
 def frame(payload: bytes, opcode: int = 1, *, fin: bool = True) -> bytes:

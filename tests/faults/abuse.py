@@ -25,9 +25,10 @@ from tests.abusers import (
     Listening,
     basic,
     confirmations_s,
+    forget_peak,
     frame,
-    memory_mb,
     p99,
+    peak_mb,
     push,
     raw_socket,
     swallow,
@@ -239,16 +240,16 @@ async def measure(central_system: CentralSystem, name: str, size: Size, honest: 
         ]
         calm = await _confirm(charge_points, 3.0)
         log_began = len(central_system.log)
+        took = []
+        forget_peak(central_system)
         task = asyncio.create_task(abused(central_system, name, size))
-        took, most_mb = [], memory_mb(central_system)
         while not task.done():
             took += await _confirm(charge_points, 1.0)
-            most_mb = max(most_mb, memory_mb(central_system))
         await task
     lines = central_system.log[log_began:].splitlines()
     named = [line.partition(" WARNING ingest.door ")[2] for line in lines]
     named = [line for line in named if line]
-    return Seen(p99(calm), p99(took), most_mb, len(took), named)
+    return Seen(p99(calm), p99(took), peak_mb(central_system), len(took), named)
 
 
 async def _confirm(charge_points: list[RawChargePoint], seconds: float) -> list[float]:
