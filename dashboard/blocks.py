@@ -179,10 +179,10 @@ def downloads(
     Files for people have the units, words and titles of the table; files for programs the names
     and base units of the report views.
     """
-    labels = {column.name: _file_title(column) for column in columns}
     wanted = [column.name for column in columns]
     # A file is made beside the page, where nobody knows whose it is.
     words = visitor.words()
+    labels = file_titles(columns, words)
     ways: Mapping[str, Callable[[], bytes]] = {
         "csv_br": lambda: exports.csv_brazil(for_people(make(), columns, words), labels),
         "csv": lambda: exports.csv_international(make()[wanted]),
@@ -211,9 +211,12 @@ def for_people(frame: pd.DataFrame, columns: Sequence[Column], words: Words) -> 
     )
 
 
-def _file_title(column: Column) -> str:
-    title = t(column.label)
-    return f"{title} (s)" if column.kind == "duration" else title
+def file_titles(columns: Sequence[Column], words: Words) -> dict[str, str]:
+    """The titles of the table, with the unit where cells of a file have none."""
+    return {
+        column.name: words(column.label) + (" (s)" if column.kind == "duration" else "")
+        for column in columns
+    }
 
 
 @contextmanager

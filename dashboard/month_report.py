@@ -1,4 +1,4 @@
-"""The report of a month: a page to print and a workbook. Pure: frames in, bytes out."""
+"""The report of a month no flow has made yet: a page to print and a workbook."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from dashboard import exports, formats
+from dashboard import blocks, columns, exports, formats
 from dashboard.i18n import Words
 
 
@@ -19,6 +19,7 @@ class Month:
     daily: As of ``data.energy.daily``.
     stations: As of ``data.stations.stations``.
     sessions: As of ``data.sessions.every_session``.
+    until: The last day there is of a month that is not over.
     """
 
     first: date
@@ -26,8 +27,11 @@ class Month:
     daily: pd.DataFrame
     stations: pd.DataFrame
     sessions: pd.DataFrame
+    until: date | None = None
 
 
+# The state of a connector now is none of a month.
+_STATIONS = tuple(column for column in columns.STATIONS if column.name != "state")
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;color:#1d2733}
 body{max-width:60rem;margin:2rem auto;padding:0 1rem}
@@ -44,6 +48,8 @@ svg{width:100%;height:9rem}footer{margin-top:2rem;color:#56626f;font-size:.82rem
 def html(month: Month, words: Words, made_at: str) -> bytes:
     """A page that stands alone: no script, nothing fetched."""
     title = words("report.of", month=month_name(month.first, words))
+    if month.until is not None:
+        title += f" {words('report.until', day=formats.day(month.until, words.language))}"
     facts = "".join(
         f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
         for name, value in figures(month.totals, words).items()
@@ -59,14 +65,19 @@ def html(month: Month, words: Words, made_at: str) -> bytes:
 
 
 def workbook(month: Month, words: Words) -> bytes:
-    """Sheets: days, stations, sessions; base units, the names of the report views."""
-    sheets = {
-        "column.day": month.daily,
-        "stations.title": month.stations,
-        "sessions.title": month.sessions,
-    }
+    """Sheets: days, stations, sessions; with the units, words and titles of the pages."""
+    sheets = (
+        ("column.day", month.daily, columns.DAYS),
+        ("stations.title", month.stations, _STATIONS),
+        ("sessions.title", month.sessions, columns.SESSIONS),
+    )
     return exports.workbook(
-        {words(key): exports.readable(frame, {}) for key, frame in sheets.items()}
+        {
+            words(key): exports.readable(
+                blocks.for_people(frame, wanted, words), blocks.file_titles(wanted, words)
+            )
+            for key, frame, wanted in sheets
+        }
     )
 
 

@@ -270,6 +270,7 @@ SELECT
     sums.energy_wh,
     sums.sessions,
     sums.cost,
+    sums.unpriced_wh,
     sums.idle_s,
     sums.charging_s,
     100 * sums.up_s / nullif(sums.up_s + sums.down_s, 0) AS technical_percent,

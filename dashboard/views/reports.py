@@ -60,7 +60,13 @@ def gathered(first: date) -> month_report.Month:
         energy.daily(selection),
         station_data.stations(selection),
         session_data.every_session(selection, session_data.Wanted()),
+        until_of(first),
     )
+
+
+def until_of(first: date) -> date | None:
+    """Today where the month is not over."""
+    return today() if first == today().replace(day=1) else None
 
 
 def made_now(first: date) -> None:
@@ -70,6 +76,9 @@ def made_now(first: date) -> None:
         st.info(t("report.nothing"), icon=":material/search_off:")
         return
     blocks.facts(month_report.figures(totals.to_dict(), words))
+    if until := until_of(first):
+        st.caption(t("report.until", day=formats.day(until, words.language)))
+    stored = kept_files(first)
     at = formats.instant(datetime.now(UTC), words.language)
     ways: dict[str, Callable[[], bytes]] = {
         "html": lambda: month_report.html(gathered(first), words, at),
@@ -79,13 +88,27 @@ def made_now(first: date) -> None:
         for way, make in ways.items():
             st.download_button(
                 t(f"report.{way}"),
-                data=make,
+                data=_from(stored[way]) if way in stored else make,
                 file_name=f"eletroposto-{first:%Y-%m}.{way}",
                 mime="text/html" if way == "html" else "application/octet-stream",
                 key=f"report_{way}",
                 on_click="ignore",
                 icon=":material/download:",
             )
+
+
+def kept_files(first: date) -> dict[str, int]:
+    """Numbers of the files a flow made of the month for the network, by format.
+
+    A month that has them has one report, not two that may differ in what they say.
+    """
+    frame = costs.reports(first, None)
+    mine = frame[(frame["kind"] == "monthly") & (frame["language"] == visitor.language())]
+    return dict(zip(mine["format"], mine["report_file_id"].astype(int), strict=True))
+
+
+def _from(report_file_id: int) -> Callable[[], bytes]:
+    return lambda: costs.report_content(report_file_id)
 
 
 def earlier(first: date) -> None:
@@ -102,7 +125,7 @@ def earlier(first: date) -> None:
             number = int(row.report_file_id)
             st.download_button(
                 blocks.plain(row.file_name),
-                data=lambda number=number: costs.report_content(number),  # type: ignore[misc]
+                data=_from(number),
                 file_name=str(row.file_name),
                 key=f"report_file_{number}",
                 on_click="ignore",

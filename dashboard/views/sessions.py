@@ -4,37 +4,12 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import addresses, blocks, data, formats, header, shown, visitor
-from dashboard.blocks import Column
+from dashboard import addresses, blocks, columns, data, formats, header, shown, visitor
 from dashboard.charts import sessions as charts
 from dashboard.data import sessions as ask
 from dashboard.filters import Selection
 from dashboard.visitor import t
 
-COLUMNS = (
-    Column("started_at", "column.started_at", "instant"),
-    Column("name", "column.name"),
-    Column("connector_id", "column.connector", "integer"),
-    Column("id_tag_alias", "column.tag"),
-    Column("is_attempt", "sessions.counts_as", "term", terms="sessions.is_attempt_"),
-    Column("energy_wh", "column.energy_kwh", "kwh", 2),
-    Column("energy_source", "column.energy_source", "term", terms="energy_source."),
-    Column("duration_s", "column.duration", "duration"),
-    Column("soc_start_percent", "column.soc_start", "percent", 0),
-    Column("soc_end_percent", "column.soc_end", "percent", 0),
-    Column("peak_power_w", "column.peak_kw", "kw"),
-    Column("mean_power_w", "column.mean_kw", "kw"),
-    Column("idle_s", "column.idle", "duration"),
-    Column("cost", "column.cost", "cost"),
-    Column("stop_reason", "column.stop_reason", "glossed", terms="reason."),
-    Column("flags", "column.flags", "term", terms="finding."),
-    Column("unpriced_wh", "costs.unpriced", "kwh", 2),
-    Column("current_type", "column.current_type"),
-    Column("stopped_at", "column.stopped_at", "instant"),
-    Column("transaction_id", "column.transaction", "code"),
-    Column("continues", "sessions.continues", "code"),
-    Column("pack_estimate_wh", "sessions.pack", "kwh", 0),
-)
 _BARS = 400
 
 
@@ -144,13 +119,13 @@ def page(selection: Selection) -> None:
     bars(frame)
     totals = ask.session_totals(selection, wanted)
     sums(totals)
-    chosen = blocks.table(frame, COLUMNS, "sessions_table", select=True)
+    chosen = blocks.table(frame, columns.SESSIONS, "sessions_table", select=True)
     shown.say(frame, totals["sessions"] + totals["attempts"])
     with st.container(horizontal=True):
         blocks.downloads(
             "eletroposto-sessoes",
             lambda: ask.every_session(selection, wanted),
-            COLUMNS,
+            columns.SESSIONS,
             "sessions",
         )
         st.caption(t("table.select_hint"))

@@ -3,26 +3,11 @@
 import pandas as pd
 import streamlit as st
 
-from dashboard import blocks, data, header, visitor
-from dashboard.blocks import Column
+from dashboard import blocks, columns, data, header, visitor
 from dashboard.charts import places
 from dashboard.data import stations as ask
 from dashboard.visitor import t
 
-COLUMNS = (
-    Column("name", "column.name"),
-    Column("state", "column.state", "state"),
-    Column("site", "column.site"),
-    Column("last_message_at", "column.last_message", "instant"),
-    Column("technical_percent", "column.availability", "percent", 2),
-    Column("utilisation_percent", "column.utilisation", "percent"),
-    Column("energy_wh", "column.energy_kwh", "kwh"),
-    Column("sessions", "column.sessions", "integer"),
-    Column("faults", "column.faults", "integer"),
-    Column("model", "column.model"),
-    Column("firmware_version", "column.firmware"),
-    Column("charge_point", "column.identity", "code"),
-)
 # A charge point with several connectors shows the state that matters most.
 _RANK = (
     "Faulted", "offline", "Unavailable", "SuspendedEVSE", "Charging", "SuspendedEV", "Finishing",
@@ -50,9 +35,9 @@ if not data.charge_point_names():
     st.stop()
 with blocks.card():
     stations = with_state(ask.stations(selection), data.connectors_now(selection))
-    chosen = blocks.table(stations, COLUMNS, "stations_table", select=True)
+    chosen = blocks.table(stations, columns.STATIONS, "stations_table", select=True)
     with st.container(horizontal=True):
-        blocks.downloads("eletroposto-estacoes", lambda: stations, COLUMNS, "stations")
+        blocks.downloads("eletroposto-estacoes", lambda: stations, columns.STATIONS, "stations")
         st.caption(t("table.select_hint"))
     if chosen is not None:
         blocks.leave_for("station", ponto=stations["charge_point"].iloc[chosen])

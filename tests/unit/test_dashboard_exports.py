@@ -5,8 +5,9 @@ from datetime import date
 
 import pandas as pd
 import pytest
+from openpyxl import load_workbook
 
-from dashboard import exports, month_report
+from dashboard import columns, exports, month_report
 from dashboard.i18n import Words
 
 FRAME = pd.DataFrame(
@@ -105,3 +106,28 @@ def test_the_month_report_stands_alone():
     assert "<script" not in page
     assert "http" not in page
     assert "Relatório de 11/2026" in page
+
+
+def test_the_workbook_of_a_month_is_in_the_units_and_words_of_its_reader():
+    day = pd.DataFrame(
+        {"day": [pd.Timestamp("2026-11-01").date()], "energy_wh": [1500.0], "sessions": [1],
+         "cost": [2.0], "unpriced_wh": [0.0], "idle_s": [60.0], "technical_percent": [99.0],
+         "utilisation_percent": [5.0]}
+    )  # fmt: skip
+    stations = pd.DataFrame({column.name: [None] for column in columns.STATIONS}, dtype=float)
+    sessions = pd.DataFrame(
+        {column.name: pd.Series([None], dtype=float) for column in columns.SESSIONS}
+    ).assign(stop_reason="Local", is_attempt=False, energy_wh=2500.0)
+    month = month_report.Month(day["day"][0], {}, day, stations, sessions)
+
+    book = load_workbook(io.BytesIO(month_report.workbook(month, Words("pt"))))
+
+    days, _, rows = book.worksheets
+    assert [cell.value for cell in days[1]][:2] == ["Dia", "Energia (kWh)"]
+    assert days["B2"].value == 1.5
+    titles = [cell.value for cell in rows[1]]
+    assert rows.cell(2, titles.index("Energia (kWh)") + 1).value == 2.5
+    assert (
+        rows.cell(2, titles.index("Motivo do fim") + 1).value == "Local – encerrada no eletroposto"
+    )
+    assert rows.cell(2, titles.index("Conta como") + 1).value == "sessão"
