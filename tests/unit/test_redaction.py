@@ -142,10 +142,10 @@ def test_an_answer_does_not_bring_back_what_was_told() -> None:
 def test_no_text_takes_long(piece: str) -> None:
     """Whoever sends a megabyte of it must not hold up the others."""
     text = piece * (200_000 // len(piece)) + "@"
-    began = time.perf_counter()
+    began = time.process_time()
     text_without_secrets(text)
     without_secrets({"data": text, "location": text})
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 @given(st.text(alphabet='"\\{}[]:=/@ passkeyvalue'))
