@@ -14,16 +14,21 @@ import httpx
 import psycopg
 import pytest
 import yaml
-from prefect.flows import load_flow_from_entrypoint
 
 from eletroposto.rebuild import REBUILD
 from flows.catalogue import DEPLOYED_BY
-from flows.serve import SCHEDULES
 from flows.settings import QUIET_PREFECT
 from tests.flow_facts import NOON, Facts, minutes, some_days
 
 _PATIENCE_S = 180
-DEPLOYED = {**SCHEDULES, REBUILD: None}
+
+
+def deployed() -> dict[str, str | None]:
+    """Each deployment and its schedule."""
+    # Every worker imports this file, and Prefect takes seconds.
+    from flows.serve import SCHEDULES
+
+    return {**SCHEDULES, REBUILD: None}
 
 
 @pytest.fixture
@@ -64,7 +69,7 @@ def api(environment: dict[str, str], tmp_path: Path) -> Iterator[httpx.Client]:
         _wait(lambda: _is_healthy(client), tmp_path / "server.log")
         serve = ["-c", "from eletroposto.rebuild import app; app()", "serve"]
         with _Process(serve, environment, tmp_path / "serve.log"):
-            _wait(lambda: len(_deployments(client)) == len(DEPLOYED), tmp_path / "serve.log")
+            _wait(lambda: len(_deployments(client)) == len(deployed()), tmp_path / "serve.log")
             yield client
 
 
@@ -117,7 +122,7 @@ def test_a_served_deployment_computes_a_backfill(
     cp = facts.charge_point()
     tx = facts.transaction(cp, NOON, NOON + minutes(60), 0, 40_000)
     deployments = {row["name"]: row for row in _deployments(api)}
-    assert deployments.keys() == DEPLOYED.keys()
+    assert deployments.keys() == deployed().keys()
     assert deployments["update"]["concurrency_limit"] == 1 or deployments["update"].get(
         "global_concurrency_limit"
     )
@@ -222,13 +227,15 @@ def test_the_work_pool_has_the_same_deployments_as_serve():
         row["name"]: row["schedules"][0]["cron"] if "schedules" in row else None
         for row in yaml.safe_load(text)["deployments"]
     }
-    assert crons == DEPLOYED
+    assert crons == deployed()
 
 
 def test_a_worker_finds_every_flow_and_its_form():
     """By module and name, as a served run does in a process of its own."""
+    from prefect.flows import load_flow_from_entrypoint
+
     form = {"start": "2026-11-01", "end": "2026-11-02", "charge_points": ["CP-1"], "dry_run": True}
-    for name in DEPLOYED:
+    for name in deployed():
         module = DEPLOYED_BY.get(name, "flows.deployments")
         loaded = load_flow_from_entrypoint(f"{module}.{name}")
         assert loaded.validate_parameters(form)["start"] == datetime(2026, 11, 1)
