@@ -17,6 +17,8 @@ from sql import load
 QUERIES: dict[str, LiteralString] = load("dashboard")
 SHOWN = 500  # rows of a table on the screen; files have them all
 _KEPT = 300
+# Below the pace of the live cards, above what a page takes to draw: drawn anew it asks nothing.
+_LIVE_S = 4
 _SLICE_DAYS = 31  # a thousand charge points are answered well within the time limit
 
 Params = tuple[tuple[str, Any], ...]
@@ -64,7 +66,7 @@ def _fetch(address: str, name: str, params: Params) -> pd.DataFrame:
 
 # Three functions: Streamlit knows a cache by its function, and would empty one that is shared
 # each time another ttl asks for it.
-@st.cache_data(ttl=2, max_entries=64, show_spinner=False)
+@st.cache_data(ttl=_LIVE_S, max_entries=64, show_spinner=False)
 def _live(address: str, name: str, params: Params) -> pd.DataFrame:
     return _fetch(address, name, params)
 
@@ -80,7 +82,7 @@ def _settled(address: str, name: str, params: Params) -> pd.DataFrame:
 
 
 def live(name: str, **params: Any) -> pd.DataFrame:
-    """Ask at most every 2 s."""
+    """Ask at most every few seconds."""
     return _answer(_live, name, params)
 
 
@@ -141,7 +143,7 @@ def chosen(selection: Selection) -> dict[str, Any]:
 
 def forget() -> None:
     """Ask everything anew: after a change made by the reader."""
-    for cached in (_live, _recent, _settled):
+    for cached in (_live, _recent, _settled, _shared_names):
         cached.clear()
 
 
@@ -155,7 +157,10 @@ def _told_apart(frame: pd.DataFrame) -> pd.DataFrame:
     """With the identity added to names that several charge points have."""
     if not {"charge_point", "name"} <= set(frame.columns):
         return frame
-    shared = _shared_names()
+    try:
+        shared = _shared_names(db.url())
+    except db.NoAnswer:
+        return frame
     if not shared:
         return frame
     both = zip(frame["charge_point"], frame["name"], strict=True)
@@ -163,11 +168,9 @@ def _told_apart(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(name=pd.Series(named, index=frame.index, dtype=object))
 
 
-def _shared_names() -> set[str]:
-    try:
-        known = _cached(_recent, "charge_point_names", {})["name"]
-    except db.NoAnswer:
-        return set()
+@st.cache_data(ttl=20, max_entries=8, show_spinner=False)
+def _shared_names(address: str) -> set[str]:
+    known = _recent(address, "charge_point_names", ())["name"]
     return set(known[known.duplicated()])
 
 
