@@ -173,6 +173,36 @@ async def test_what_is_missing_is_said_before_the_first_load(tmp_path: Path) -> 
     assert blind.err.count("\n") == homeless.err.count("\n") == 1, "nothing was begun"
 
 
+async def test_a_browser_that_does_not_start(tmp_path: Path) -> None:
+    browser = tmp_path / "chromium"
+    browser.write_text("#!/bin/sh\nexit 1\n")
+    browser.chmod(0o755)
+
+    said = await bench("--stations", "0", environment=os.environ | {"PATH": str(tmp_path)})
+
+    check_it_gave_up(said, f"{browser} does not start: ")
+
+
+async def test_loads_before_the_one_that_failed_are_told() -> None:
+    boots = 0
+
+    def full_house(frame: list[Any]) -> list[Any]:
+        nonlocal boots
+        boots += frame[2] == "BootNotification"
+        return choosy(frame) if boots > 50 else willing(frame)
+
+    async with central_system(full_house) as url:
+        said = await bench("--url", url)
+
+    reason = "INCOMPLETE: 500 at one per 10 s failed: BootNotification was answered"
+    assert said.code == 1
+    assert "| 50 saturated |" in said.out
+    assert "| 500 " not in said.out
+    assert reason in said.out
+    assert f"bench: {reason}" in said.err
+    assert "Traceback" not in said.err
+
+
 async def test_a_server_that_confirms_nothing() -> None:
     async with central_system(unwell) as url:
         said = await bench("--url", url)
