@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -50,6 +51,7 @@ class CentralSystem:
         settings: ``ELETROPOSTO_*`` variables without their prefix, in lower case.
         sources: Where the rooms are that it runs; None: where the tests run.
         program: What runs it, as ``python -m`` takes it.
+        may_trace: Whether a test makes it leave a traceback in its log.
     """
 
     database_url: str
@@ -59,6 +61,7 @@ class CentralSystem:
     health_port: int = field(default_factory=free_port)
     sources: Path | None = None
     program: tuple[str, ...] = ("ingest",)
+    may_trace: bool = False
     _process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -142,6 +145,27 @@ class CentralSystem:
         return inherited | {f"ELETROPOSTO_{name.upper()}": value for name, value in own.items()}
 
 
+@contextmanager
+def serving(database_url: str, folder: Path, **settings: str) -> Iterator[CentralSystem]:
+    """Run one that may do what it has to and no more; it has to end in order, with a quiet log.
+
+    Unless told otherwise a charge point that knocks is registered, and nobody is configured.
+    """
+    chosen = {"unknown_charge_points": "accept", "configure_on_boot": "false", **settings}
+    central_system = CentralSystem(ingest_login(database_url), folder / "ingest.log", chosen)
+    try:
+        central_system.start()
+        yield central_system
+    finally:
+        code = central_system.stop()
+    assert_in_order(central_system, code)
+
+
+def assert_in_order(central_system: CentralSystem, code: int) -> None:
+    assert code == 0, f"it ended with {code}:\n{central_system.log}"
+    assert central_system.may_trace or "Traceback" not in central_system.log, central_system.log
+
+
 class StartCentralSystem(Protocol):
     def __call__(self, **settings: str) -> CentralSystem: ...
 
@@ -164,8 +188,9 @@ def start_central_system(database_url: str, tmp_path: Path) -> Iterator[StartCen
         return central_system
 
     yield start
-    for central_system in running:
-        central_system.stop()
+    codes = [central_system.stop() for central_system in running]
+    for central_system, code in zip(running, codes, strict=True):
+        assert_in_order(central_system, code)
 
 
 @pytest.fixture
@@ -182,11 +207,8 @@ def network(
 ) -> Iterator[Network]:
     """A central system for all tests that need no other: each brings its own charge points."""
     url = postgres_server.create_database("network", template=migrated_template)
-    log_file = tmp_path_factory.mktemp("network") / "ingest.log"
-    settings = {"unknown_charge_points": "accept", "configure_on_boot": "false"}
-    central_system = CentralSystem(ingest_login(url), log_file, settings)
-    central_system.start()
-    with psycopg.connect(url, autocommit=True) as database:
+    with (
+        serving(url, tmp_path_factory.mktemp("network")) as central_system,
+        psycopg.connect(url, autocommit=True) as database,
+    ):
         yield Network(central_system.url, url, database)
-    central_system.stop()
-    assert "Traceback" not in central_system.log, central_system.log

@@ -14,7 +14,6 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from ingest.credentials import hash_password
-from testbench.embedded import EmbeddedPostgres
 from testbench.socket import RawChargePoint, connected
 from tests.abusers import (
     MEGABYTE,
@@ -29,7 +28,7 @@ from tests.abusers import (
     swallow,
     was_ended,
 )
-from tests.acceptance.conftest import CentralSystem, StartCentralSystem
+from tests.acceptance.conftest import CentralSystem, StartCentralSystem, serving
 from tests.acceptance.network import minutes_ago
 from tests.faults.abuse import Size, measure
 
@@ -38,19 +37,11 @@ HONEST = ("HONEST", "HONEST-2", "HONEST-3")
 
 @pytest.fixture(scope="module")
 def crowded(
-    postgres_server: EmbeddedPostgres,
-    migrated_template: str,
-    tmp_path_factory: pytest.TempPathFactory,
+    module_database_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[CentralSystem]:
     """One central system for the abuse that needs no settings of its own."""
-    url = postgres_server.create_database("crowded", template=migrated_template)
-    log_file = tmp_path_factory.mktemp("crowded") / "ingest.log"
-    settings = {"unknown_charge_points": "accept", "configure_on_boot": "false"}
-    central_system = CentralSystem(url, log_file, settings)
-    central_system.start()
-    yield central_system
-    assert central_system.stop() == 0
-    assert "Traceback" not in central_system.log, central_system.log
+    with serving(module_database_url, tmp_path_factory.mktemp("crowded")) as central_system:
+        yield central_system
 
 
 async def p99_s(honest: list[RawChargePoint], seconds: float) -> float:

@@ -10,9 +10,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from testbench.embedded import EmbeddedPostgres
 from testbench.socket import CallError, RawChargePoint, connected
-from tests.acceptance.conftest import CentralSystem
+from tests.acceptance.conftest import serving
 from tests.acceptance.network import BOOT, Network
 from tests.acceptance.operator_desk import Desk, simulated, until
 
@@ -24,21 +23,14 @@ MEASURANDS = "MeterValuesSampledData"
 
 
 @pytest.fixture(scope="module")
-def asking(
-    postgres_server: EmbeddedPostgres,
-    migrated_template: str,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Network]:
+def asking(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
     """A central system that configures charge points after their boot."""
-    url = postgres_server.create_database("asking", template=migrated_template)
-    settings = {"unknown_charge_points": "accept"}
-    folder = tmp_path_factory.mktemp("asking")
-    central_system = CentralSystem(url, folder / "ingest.log", settings)
-    central_system.start()
-    with psycopg.connect(url, autocommit=True) as database:
+    url, folder = module_database_url, tmp_path_factory.mktemp("asking")
+    with (
+        serving(url, folder, configure_on_boot="true") as central_system,
+        psycopg.connect(url, autocommit=True) as database,
+    ):
         yield Network(central_system.url, url, database)
-    central_system.stop()
-    assert "Traceback" not in central_system.log, central_system.log
 
 
 @dataclass

@@ -14,7 +14,7 @@ from websockets.exceptions import InvalidHandshake, InvalidStatus
 from ingest.credentials import hash_password
 from testbench.authority import TestAuthority, key_pem, new_key
 from testbench.certificates import hash_data
-from tests.acceptance.conftest import CentralSystem, free_port
+from tests.acceptance.conftest import free_port, serving
 from tests.acceptance.network import BOOT, Answers, Network, answered, boot, eventually
 
 case = pytest.mark.conformance
@@ -172,30 +172,28 @@ class Secured:
 
 
 @pytest.fixture(scope="module")
-def secured(postgres_server, migrated_template, tmp_path_factory):
+def secured(module_database_url, tmp_path_factory):
     folder, authority = tmp_path_factory.mktemp("secured"), TestAuthority()
     certificate, key = authority.server(folder)
     authority_certificate, authority_key = authority.write(folder)
     tls_port = free_port()
     settings = {
-        "unknown_charge_points": "accept",
-        "configure_on_boot": "false",
         "ocpp_tls_port": str(tls_port),
         "tls_certificate": str(certificate),
         "tls_key": str(key),
         "authority_certificate": str(authority_certificate),
         "authority_key": str(authority_key),
     }
-    url = postgres_server.create_database("secured", template=migrated_template)
-    central_system = CentralSystem(url, folder / "ingest.log", settings)
-    central_system.start()
-    with psycopg.connect(url, autocommit=True) as database:
+    url = module_database_url
+    with (
+        serving(url, folder, **settings) as central_system,
+        psycopg.connect(url, autocommit=True) as database,
+    ):
         yield Secured(
             authority,
             Network(central_system.url, url, database),
             Network(f"wss://127.0.0.1:{tls_port}/ocpp", url, database),
         )
-    central_system.stop()
 
 
 @case("086", "profile 2: the server certificate verifies; a wrong authority does not")

@@ -4,16 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
 from testbench.balancer import Balancer
-from testbench.embedded import EmbeddedPostgres
 from testbench.socket import RawChargePoint
-from tests.acceptance.conftest import CentralSystem
+from tests.acceptance.conftest import CentralSystem, StartCentralSystem, serving
 from tests.acceptance.network import (
     Network,
     boot,
@@ -66,21 +64,16 @@ def health(replica: CentralSystem) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def replicas(
-    postgres_server: EmbeddedPostgres,
-    migrated_template: str,
-    tmp_path_factory: pytest.TempPathFactory,
+    module_database_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Replicas]:
-    url = postgres_server.create_database("replicas", template=migrated_template)
-    folder = tmp_path_factory.mktemp("replicas")
-    settings = {"unknown_charge_points": "accept", "configure_on_boot": "false"}
-    both = [CentralSystem(url, folder / f"ingest-{number}.log", settings) for number in (1, 2)]
-    for replica in both:
-        replica.start()
-    with psycopg.connect(url, autocommit=True) as database:
-        yield Replicas(both, url, database)
-    for replica in both:
-        replica.stop()
-        assert "Traceback" not in replica.log, replica.log
+    url = module_database_url
+    folders = [tmp_path_factory.mktemp(name) for name in ("first", "second")]
+    with (
+        serving(url, folders[0]) as first,
+        serving(url, folders[1]) as second,
+        psycopg.connect(url, autocommit=True) as database,
+    ):
+        yield Replicas([first, second], url, database)
 
 
 def open_connections(network: Network, identity: str) -> list[dict[str, Any]]:
@@ -307,19 +300,12 @@ async def test_nothing_is_stored_twice_where_both_get_the_same_frame(replicas: R
 # ---------------------------------------------------------------- a replica dies
 
 
-async def test_what_a_killed_replica_held_is_closed(database_url: str, tmp_path: Path) -> None:
-    settings = {"unknown_charge_points": "accept", "configure_on_boot": "false"}
-    both = [CentralSystem(database_url, tmp_path / f"{name}.log", settings) for name in "ab"]
-    for replica in both:
-        replica.start()
-    doomed = both[0]
-    try:
-        with psycopg.connect(database_url, autocommit=True) as database:
-            await _kill_one(Replicas(both, database_url, database), doomed)
-    finally:
-        for replica in both:
-            replica.stop()
-    assert "Traceback" not in both[1].log
+async def test_what_a_killed_replica_held_is_closed(
+    start_central_system: StartCentralSystem, database_url: str
+) -> None:
+    both = [start_central_system() for _ in range(2)]
+    with psycopg.connect(database_url, autocommit=True) as database:
+        await _kill_one(Replicas(both, database_url, database), both[0])
 
 
 async def _kill_one(replicas: Replicas, doomed: CentralSystem) -> None:

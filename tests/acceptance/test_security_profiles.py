@@ -23,7 +23,7 @@ from testbench.authority import TestAuthority, key_pem, new_key
 from testbench.embedded import EmbeddedPostgres
 from testbench.link import Address
 from testbench.socket import connected
-from tests.acceptance.conftest import CentralSystem, StartCentralSystem, free_port
+from tests.acceptance.conftest import StartCentralSystem, free_port, serving
 from tests.acceptance.network import BOOT, Network
 from tests.acceptance.operator_desk import Desk, eletroposto, simulated, until
 
@@ -221,7 +221,7 @@ def fortress(
     root, root_key = authority.write(folder)
     port = free_port()
     settings = {
-        "configure_on_boot": "false",
+        "unknown_charge_points": "refuse",
         "ocpp_tls_port": str(port),
         "tls_certificate": str(certificate),
         "tls_key": str(key),
@@ -231,13 +231,12 @@ def fortress(
     }
     name = f"fortress_{'ec' if curve else 'rsa'}"
     database_url = postgres_server.create_database(name, template=migrated_template)
-    central_system = CentralSystem(database_url, folder / "ingest.log", settings)
-    central_system.start()
     url = f"wss://127.0.0.1:{port}/ocpp"
-    with psycopg.connect(database_url, autocommit=True) as database:
+    with (
+        serving(database_url, folder, **settings) as central_system,
+        psycopg.connect(database_url, autocommit=True) as database,
+    ):
         yield Fortress(central_system.url, url, authority, folder, database)
-    central_system.stop()
-    assert "Traceback" not in central_system.log, central_system.log
 
 
 async def test_profiles_rise_and_never_fall(fortress: Fortress) -> None:
@@ -401,6 +400,7 @@ async def test_a_defect_in_the_judgement_is_answered_and_leaves_a_trace(
     start_central_system: StartCentralSystem, database_url: str
 ) -> None:
     central_system = start_central_system()
+    central_system.may_trace = True
     with psycopg.connect(database_url, autocommit=True) as database:
         database.execute(
             "INSERT INTO charge_point (identity, password_hash) VALUES ('CP-1', 'no hash at all')"
