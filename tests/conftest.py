@@ -9,6 +9,7 @@ from hypothesis import settings
 
 from sql.migrations import migrate
 from testbench.embedded import EmbeddedMosquitto, EmbeddedPostgres, host, runtime
+from testbench.embedded.postgres import DATABASE
 
 _numbers = count(1)
 # Begun first, so that no worker is left alone with one of them at the end.
@@ -107,7 +108,8 @@ def module_database_url(postgres_server: EmbeddedPostgres, migrated_template: st
 def empty_database_url(postgres_server: EmbeddedPostgres) -> Iterator[str]:
     """A new database with TimescaleDB, without the migrations."""
     name = f"test_{next(_numbers)}"
-    yield postgres_server.create_database(name)
+    # A copy of what the server came with, which no test fills.
+    yield postgres_server.create_database(name, template=DATABASE)
     postgres_server.drop_database(name)
 
 
