@@ -7,7 +7,7 @@ import pytest
 
 from dashboard.i18n import Words
 from tests.integration.test_dashboard_pages import closed_pools, opened, said
-from tests.integration.test_dashboard_questions import NOON, conn, session
+from tests.integration.test_dashboard_questions import NOON, conn, insert, session
 
 __all__ = ["closed_pools", "conn"]  # fixtures
 T = Words("pt")
@@ -48,3 +48,20 @@ def test_a_cost_that_lacks_a_part_says_so(
 
     for page in (one, all_):
         assert expected in "".join(element.proto.body for element in page.get("html"))
+
+
+def test_a_battery_that_lost_charge_has_one_sign(
+    monkeypatch: pytest.MonkeyPatch, conn: psycopg.Connection[Any], database_url: str
+) -> None:
+    session(conn, 1, NOON, flags=["gap"], stop_reason="PowerLoss")
+    insert(
+        conn, "session_soc", transaction_id=1, soc_start_percent=72, soc_end_percent=70,
+        soc_gain_percent=-2, first_at=NOON, last_at=NOON, is_extrapolated=False,
+    )  # fmt: skip
+
+    page = opened(monkeypatch, database_url, "session", transacao="1")
+    facts = "".join(element.proto.body for element in page.get("html"))
+
+    assert "72 → 70 % (-2)" in facts
+    assert f"PowerLoss – {T('reason.PowerLoss')}" in facts
+    assert T("session.flags", flags=T("finding.gap")) in said(page)
