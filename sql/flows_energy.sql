@@ -32,9 +32,10 @@ step AS (
     SELECT
         pair.*,
         pair.energy_wh < pair.from_wh AS is_drop,
-        (pair.place = 1) <> (pair.from_place = 1) AND pair.has_time
-        AND pair.energy_wh - pair.from_wh > pair.rated_power_w * (pair.at_s - pair.from_s + 60) / 3600 * 1.05 + 1000
-            AS is_apart,
+        CASE
+            WHEN (pair.place = 1) <> (pair.from_place = 1) AND pair.has_time
+                THEN pair.rated_power_w * (pair.at_s - pair.from_s + 60) / 3600 * 1.05 + 1000
+        END AS edge_wh,
         pair.energy_wh - pair.from_wh > pair.limit_wh
         OR (
             pair.earlier_wh > pair.from_wh
@@ -47,8 +48,9 @@ step AS (
 rise AS (
     SELECT
         step.*,
+        coalesce(step.energy_wh - step.from_wh > step.edge_wh, FALSE) AS is_apart,
         CASE
-            WHEN step.is_jump OR step.is_apart THEN 0
+            WHEN step.is_jump OR step.energy_wh - step.from_wh > step.edge_wh THEN 0
             WHEN NOT step.is_drop THEN step.energy_wh - step.from_wh
             WHEN
                 step.place < 2
@@ -69,6 +71,7 @@ running AS (
         rise.is_drop AND rise.place = 2 AS is_stop_below,
         coalesce(rise.is_jump AND NOT rise.is_apart, FALSE) AS is_jump,
         rise.is_apart,
+        CASE WHEN rise.is_apart OR rise.is_drop THEN rise.edge_wh END AS unseen_wh,
         rise.rise_wh * 3600 > threshold.value * (rise.at_s - rise.from_s) AS is_charging,
         sum(rise.rise_wh) OVER (
             PARTITION BY rise.transaction_id ORDER BY rise.at_s, rise.place, rise.energy_wh, rise.power_w
@@ -98,6 +101,7 @@ part AS (
         bool_or(running.is_reset) AS is_reset,
         bool_or(running.is_jump) AS is_jump,
         bool_or(running.is_apart) AS is_apart,
+        sum(running.unseen_wh) AS unseen_wh,
         bool_or(running.is_stop_below) AS is_stop_below
     FROM running
     GROUP BY running.transaction_id, running.first_quarter, running.last_quarter
@@ -114,6 +118,7 @@ SELECT
     bool_or(part.is_reset) AS is_reset,
     bool_or(part.is_jump) AS is_jump,
     bool_or(part.is_apart) AS is_apart,
+    sum(part.unseen_wh * share.portion) AS unseen_wh,
     bool_or(part.is_stop_below) AS is_stop_below
 FROM part
 CROSS JOIN LATERAL generate_series(part.first_quarter::bigint, part.last_quarter::bigint) AS slot (quarter)
@@ -249,6 +254,7 @@ WITH rise AS (
         bool_or(is_reset) AS is_reset,
         bool_or(is_jump) AS is_jump,
         bool_or(is_apart) AS is_apart,
+        sum(unseen_wh) AS unseen_wh,
         bool_or(is_stop_below) AS is_stop_below
     FROM work_rise
     GROUP BY transaction_id
@@ -296,6 +302,7 @@ known AS (
         reach.temperature_max_c,
         reach.peak_power_w,
         rise.series_wh,
+        rise.unseen_wh,
         rise.charging_s AS rise_charging_s,
         rise.energised_at,
         coalesce(rise.is_reset, FALSE) AS is_reset,
@@ -337,6 +344,8 @@ judged AS (
             WHEN
                 register_wh BETWEEN 0 AND limit_wh AND is_stop_zero IS NOT TRUE
                 AND (register_wh = 0 AND (series_wh > 100 OR beside_wh > 500)) IS NOT TRUE
+                -- meterStart of one register, meterStop of another.
+                AND NOT (is_apart AND register_wh > series_wh + unseen_wh)
                 THEN 'register'
             WHEN
                 registers > 0 AND series_wh <= limit_wh

@@ -166,6 +166,35 @@ def test_two_registers_do_not_bend_the_curve(
     assert quarters(facts) == [5_000, 5_000]
 
 
+@pytest.mark.parametrize("first", [420_000, 0])
+def test_start_and_stop_of_two_registers_have_no_difference(facts: Facts, first: float):
+    """Start of the session's register, stop of the meter's; samples of either, 10 kWh in 2 h."""
+    cp = facts.charge_point(rated_power_w=None)
+    tx = facts.transaction(cp, NOON, NOON + minutes(120), 0, 430_000)
+    register = [first + 10_000 * minute / 120 for minute in range(121)]
+    facts.readings(cp, tx, NOON, minutes(1), energy_wh=register)
+
+    facts.run()
+
+    session = facts.session(tx)
+    assert session["energy_source"] == "register_series"
+    assert session["energy_wh"] == pytest.approx(10_000)
+    assert "register_mismatch" in session["flags"]
+
+
+def test_samples_of_another_register_that_end_early_do_not_deny_the_difference(facts: Facts):
+    """Ten of forty kWh were sampled, by the meter's register; the rest came in three quarters."""
+    cp = facts.charge_point(rated_power_w=None)
+    tx = facts.transaction(cp, NOON, NOON + minutes(60), 0, 40_000)
+    register = [420_000 + 10_000 * minute / 15 for minute in range(16)]
+    facts.readings(cp, tx, NOON, minutes(1), energy_wh=register)
+
+    facts.run()
+
+    session = facts.session(tx)
+    assert (session["energy_wh"], session["energy_source"]) == (40_000, "register")
+
+
 def test_a_first_sample_that_comes_late_has_the_time_before_it(facts: Facts):
     """50 kW for the hour before the first sample, and for the quarter after the last."""
     cp = facts.charge_point(booted_at=NOON + minutes(300))
