@@ -16,14 +16,14 @@ from tests.waiting import wait_until
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    with host.temporary_folder() as path:
+    with host.temporary_folder(in_memory=True) as path:
         yield path
 
 
 @pytest.fixture(scope="module")
 def initialised() -> Iterator[Path]:
     """A data folder to make copies of, which is quicker than initialising each."""
-    with host.temporary_folder() as path:
+    with host.temporary_folder(in_memory=True) as path:
         with EmbeddedPostgres(path / "data", ephemeral=True):
             pass
         yield path / "data"
