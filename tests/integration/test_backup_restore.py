@@ -51,7 +51,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPost
         (secrets / f"db_{name}").write_text(f"of the {name}\n")
     script = (ROOT / "docker/logins.sql").read_text().replace("/run/secrets", str(secrets))
     (secrets / "logins.sql").write_text(script)
-    with host.temporary_folder() as folder, serving(folder) as server:
+    with host.temporary_folder(in_memory=True) as folder, serving(folder) as server:
         run("psql", "--no-psqlrc", f"--file={secrets}/logins.sql", server.url())
         migrate(url_of(server, OWNER))
         fill(server)
@@ -60,7 +60,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPost
 
 @pytest.fixture
 def other_server() -> Iterator[EmbeddedPostgres]:
-    with host.temporary_folder() as folder, serving(folder) as server:
+    with host.temporary_folder(in_memory=True) as folder, serving(folder) as server:
         server.drop_database(OWNER)  # the guide begins on an empty one
         yield server
 
