@@ -12,22 +12,7 @@ from psycopg.rows import DictRow, dict_row
 
 import sql
 
-_FILES = (
-    "flows",
-    "flows_sessions",
-    "flows_energy",
-    "flows_sessions_store",
-    "flows_soc",
-    "flows_availability",
-    "flows_outages",
-    "flows_consumption",
-    "flows_quality",
-    "flows_retention",
-    "flows_reconcile",
-    "flows_reports",
-    "flows_rebuild",
-)
-QUERIES = {name: text for file in _FILES for name, text in sql.load(file).items()}
+QUERIES = sql.load("flows")
 
 Connection = psycopg.Connection[DictRow]
 

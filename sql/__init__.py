@@ -8,11 +8,20 @@ _MARKER = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
 
 
 def load(room: str) -> dict[str, LiteralString]:
-    """Return the queries of ``sql/<room>.sql`` by name."""
-    text = files(__package__).joinpath(f"{room}.sql").read_text(encoding="utf-8")
-    _, *parts = _MARKER.split(text)
-    # The text comes from our own files and never from outside.
-    return {
-        name: cast(LiteralString, query.strip())
-        for name, query in zip(parts[::2], parts[1::2], strict=True)
-    }
+    """Return the queries of ``sql/<room>.sql`` and of every ``sql/<room>_*.sql``, by name.
+
+    Raises:
+        ValueError: There is no such file, or two queries share a name.
+    """
+    found: dict[str, LiteralString] = {}
+    for file in sorted(files(__package__).iterdir(), key=lambda file: file.name):
+        if file.name == f"{room}.sql" or re.fullmatch(rf"{room}_\w+\.sql", file.name):
+            _, *parts = _MARKER.split(file.read_text(encoding="utf-8"))
+            for name, query in zip(parts[::2], parts[1::2], strict=True):
+                if name in found:
+                    raise ValueError(f"{file.name}: the query {name} exists already")
+                # The text comes from our own files and never from outside.
+                found[name] = cast(LiteralString, query.strip())
+    if not found:
+        raise ValueError(f"there are no queries of {room!r}")
+    return found
