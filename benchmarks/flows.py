@@ -80,6 +80,7 @@ def _without_history(server: EmbeddedPostgres, plan: Plan) -> Iterable[Runs]:
         with _database(server, plan.stations) as maker:
             readings = _make_day(maker, 1)
             first.append(_update(maker.url))
+            maker.settle(1)
             again.append(_update_again(maker, 1))
     return ("first", readings, first), ("repeated", readings, again)
 
@@ -97,6 +98,7 @@ def _with_history(server: EmbeddedPostgres, plan: Plan) -> Iterable[Runs]:
             say(f"flows: a day after it, {plan.repeats - days_ago + 1} of {plan.repeats}")
             readings = _make_day(maker, days_ago)
             first.append(_update(maker.url))
+            maker.settle(days_ago)
         again = [_update_again(maker, 1) for _ in range(plan.repeats)]
         late: list[Run] = []
         middle = (oldest + newest) // 2

@@ -87,6 +87,9 @@ _TOUCHED: LiteralString = """
     SELECT cp.charge_point_id, %(midnight)s::timestamptz + h * INTERVAL '1 h',
         now() - INTERVAL '5 min'
     FROM charge_point AS cp CROSS JOIN generate_series(0, 23) AS h"""
+_SETTLE: LiteralString = """
+    UPDATE transaction SET changed_at = started_at
+    WHERE started_at >= %(low)s AND started_at < %(high)s"""
 _DONE: LiteralString = """
     INSERT INTO flow_watermark (flow, done_until)
     SELECT name, now() FROM unnest(%(flows)s::text []) AS name
@@ -145,6 +148,14 @@ class Maker:
     def touch(self, days_ago: int) -> None:
         """Mark every hour of a day, as late readings do."""
         self.conn.execute(_TOUCHED, {"midnight": self.midnight(days_ago)})
+
+    def settle(self, days_ago: int) -> None:
+        """Make the transactions of a day old news: each run looks at the newest once more."""
+        midnight = self.midnight(days_ago)
+        with self.conn.transaction():
+            self.conn.execute("SET LOCAL session_replication_role = replica")
+            self.conn.execute(_SETTLE, {"low": midnight, "high": midnight + _A_DAY})
+        self.conn.execute("VACUUM transaction")
 
     def midnight(self, days_ago: int) -> datetime:
         return self.today - days_ago * _A_DAY
