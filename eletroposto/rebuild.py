@@ -1,9 +1,8 @@
 """Gives the flows what only ingest knows: how a frame of the raw log is read."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import orjson
 
@@ -16,6 +15,7 @@ from ingest.meanings import meaning_of
 from ingest.measurands import COLUMNS
 from ingest.repeats import SAME_SOCKET, SOCKET_BEFORE
 from ingest.situation import Situation
+from ingest.timestamps import read_zone
 
 __all__ = ["REBUILD", "FrameReader", "app"]
 
@@ -37,7 +37,8 @@ class FrameReader:
         call = read_frame(frame.raw.encode())
         if not isinstance(call, Call):
             return
-        situation = Situation(zone=_zone(frame.time_zone), opened_at=frame.opened_at)
+        zone = read_zone(frame.time_zone) or UTC
+        situation = Situation(zone=zone, opened_at=frame.opened_at)
         meaning = meaning_of(call, situation, frame.received_at)
         rows = _rows(call, meaning)
         undated = next((fact for fact in meaning.facts if isinstance(fact, Undated)), None)
@@ -85,13 +86,6 @@ def _rows(call: Call, meaning: Meaning) -> Iterator[Mapping[str, Any]]:
 def _what_it_says(row: Mapping[str, Any]) -> bytes:
     said = {name: row[name] for name in row.keys() - {"sampled_at", "stopped_at"}}
     return orjson.dumps(said, option=orjson.OPT_SORT_KEYS)
-
-
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
-        return ZoneInfo("UTC")
 
 
 REBUILD = offer("rebuild", computer(FrameReader), deployed_by="eletroposto.rebuild_flow")

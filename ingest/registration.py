@@ -3,7 +3,8 @@
 import logging
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from ingest.timestamps import read_zone
 
 logger = logging.getLogger(__name__)
 
@@ -39,8 +40,8 @@ class Registration:
     @property
     def zone(self) -> tzinfo:
         """The time zone; UTC where the name is of none."""
-        try:
-            return ZoneInfo(self.time_zone)
-        except (ZoneInfoNotFoundError, ValueError):
+        zone = read_zone(self.time_zone)
+        if zone is None:
             logger.warning("%s: no time zone %r, UTC is assumed", self.identity, self.time_zone)
             return UTC
+        return zone

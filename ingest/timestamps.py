@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 # Before it, a clock that was never set. Clocks begin at 2014 and the like too, but the histories of
 # readings and transactions that are fed through the websocket reach back to about 2010.
@@ -42,6 +43,14 @@ def read_instant(
     if not earliest <= at <= received_at + _AHEAD:
         return Instant(received_at, "clock")
     return Instant(at if at.tzinfo is UTC else at.astimezone(UTC), flag)
+
+
+def read_zone(name: str) -> tzinfo | None:
+    """Return the time zone of this name; None: there is none."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        return None
 
 
 def _placed(at: datetime, zone: tzinfo, received_at: datetime) -> datetime:
