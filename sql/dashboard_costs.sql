@@ -66,8 +66,8 @@ WITH part AS (
         sums.energy_wh,
         sums.cost,
         sums.unpriced_wh
-    FROM report.tags_of_period(%(first_day)s, %(last_day)s) AS sums
-    WHERE %(charge_points)s::text[] IS NULL
+    FROM report.tag_day AS sums
+    WHERE sums.day BETWEEN %(first_day)s AND %(last_day)s AND %(charge_points)s::text[] IS NULL
     UNION ALL
     SELECT
         upper(btrim(tx.id_tag)),

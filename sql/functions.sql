@@ -1472,7 +1472,7 @@ END;
 COMMENT ON FUNCTION without_serial IS
 'The id_tag that was read, where a charge point hung its serial number or identity on it: TAG_SERIAL';
 
--- 0023_sums_of_a_year.sql
+-- 0029_sums_of_tags_by_day.sql
 CREATE OR REPLACE FUNCTION write_sums() RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
@@ -1489,20 +1489,16 @@ BEGIN
     FROM gone;
     DELETE FROM network_day AS old WHERE old.day = ANY(connector_days);
     INSERT INTO network_day SELECT fresh.* FROM unnest(connector_days) AS each (day), report.sums_of_day(each.day) AS fresh;
-    DELETE FROM session_day AS old WHERE old.day = ANY(session_days);
-    INSERT INTO session_day SELECT fresh.* FROM unnest(session_days) AS each (day), report.sums_of_sessions(each.day) AS fresh;
     DELETE FROM connector_month AS old
     WHERE old.month IN (SELECT date_trunc('month', each.day)::date FROM unnest(connector_days) AS each (day));
     INSERT INTO connector_month
     SELECT fresh.*
     FROM (SELECT DISTINCT date_trunc('month', each.day)::date AS month FROM unnest(connector_days) AS each (day)) AS dates,
         report.sums_of_connectors(dates.month, report.last_day_of(dates.month)) AS fresh;
-    DELETE FROM tag_month AS old
-    WHERE old.month IN (SELECT date_trunc('month', each.day)::date FROM unnest(session_days) AS each (day));
-    INSERT INTO tag_month
-    SELECT fresh.*
-    FROM (SELECT DISTINCT date_trunc('month', each.day)::date AS month FROM unnest(session_days) AS each (day)) AS dates,
-        report.sums_of_tags(dates.month, report.last_day_of(dates.month)) AS fresh;
+    DELETE FROM session_day AS old WHERE old.day = ANY(session_days);
+    INSERT INTO session_day SELECT fresh.* FROM unnest(session_days) AS each (day), report.sums_of_sessions(each.day) AS fresh;
+    DELETE FROM tag_day AS old WHERE old.day = ANY(session_days);
+    INSERT INTO tag_day SELECT fresh.* FROM unnest(session_days) AS each (day), report.sums_of_tags(each.day) AS fresh;
 END;
 $$;
 COMMENT ON FUNCTION write_sums IS 'Write down the sums of all days that are marked';
@@ -1655,6 +1651,21 @@ CREATE OR REPLACE FUNCTION report.last_day_of(month date) RETURNS date
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN (date_trunc('month', month::timestamp) + INTERVAL '1 month - 1 day')::date;
 COMMENT ON FUNCTION report.last_day_of IS 'The last day of the month in which a day lies';
+
+-- 0029_sums_of_tags_by_day.sql
+CREATE OR REPLACE FUNCTION report.last_known_day(last_day date) RETURNS date
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT CASE
+        WHEN EXISTS (
+            SELECT FROM consumption_day AS con WHERE con.day > last_day AND con.day <= report.last_day_of(last_day)
+        ) OR EXISTS (
+            SELECT FROM availability_day AS av WHERE av.day > last_day AND av.day <= report.last_day_of(last_day)
+        ) THEN last_day
+        ELSE report.last_day_of(last_day)
+    END
+$$;
+COMMENT ON FUNCTION report.last_known_day IS
+'The last day of the month if nothing is known of the days after this one, which then makes no difference; else this one';
 
 -- 0023_sums_of_a_year.sql
 CREATE OR REPLACE FUNCTION report.parts_of_period(first_day date, last_day date) RETURNS TABLE (part_first date, part_last date)
@@ -1840,15 +1851,18 @@ $$;
 COMMENT ON FUNCTION report.sums_of_days IS
 'Sums of each day of a period, its ends included: over these charge points, or with NULL over all as written down';
 
--- 0023_sums_of_a_year.sql
+-- 0029_sums_of_tags_by_day.sql
 CREATE OR REPLACE FUNCTION report.sums_of_period(first_day date, last_day date) RETURNS SETOF connector_month
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    WITH period AS (SELECT report.last_known_day(last_day) AS last_day)
+
     SELECT whole.*
     FROM report.connector_month AS whole
-    WHERE whole.month >= first_day AND report.last_day_of(whole.month) <= last_day
+    WHERE whole.month >= first_day AND report.last_day_of(whole.month) <= (SELECT period.last_day FROM period)
     UNION ALL
     SELECT fresh.*
-    FROM report.parts_of_period(first_day, last_day) AS part
+    FROM period
+    CROSS JOIN LATERAL report.parts_of_period(first_day, period.last_day) AS part
     CROSS JOIN LATERAL report.sums_of_connectors(part.part_first, part.part_last) AS fresh
 $$;
 COMMENT ON FUNCTION report.sums_of_period IS
@@ -1893,6 +1907,25 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     GROUP BY coalesce(upper(btrim(tx.id_tag)), '')
 $$;
 COMMENT ON FUNCTION report.sums_of_tags IS 'Sums of the sessions begun on some days by who charged, added up now; month is their first day';
+
+-- 0029_sums_of_tags_by_day.sql
+CREATE OR REPLACE FUNCTION report.sums_of_tags(of_day date) RETURNS SETOF tag_day
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT
+        of_day,
+        coalesce(upper(btrim(tx.id_tag)), ''),
+        count(*) FILTER (WHERE NOT ses.is_attempt),
+        count(*) FILTER (WHERE ses.is_attempt),
+        sum(ses.energy_wh),
+        sum(price.cost),
+        coalesce(sum(price.unpriced_wh), 0)
+    FROM session AS ses
+    INNER JOIN transaction AS tx ON ses.transaction_id = tx.transaction_id
+    LEFT JOIN session_cost AS price ON ses.transaction_id = price.transaction_id
+    WHERE ses.started_at >= local_midnight(of_day) AND ses.started_at < local_midnight(of_day + 1)
+    GROUP BY coalesce(upper(btrim(tx.id_tag)), '')
+$$;
+COMMENT ON FUNCTION report.sums_of_tags IS 'Sums of the sessions begun on a day by who charged, added up now';
 
 -- 0023_sums_of_a_year.sql
 CREATE OR REPLACE FUNCTION report.tags_of_period(first_day date, last_day date) RETURNS SETOF tag_month

@@ -24,12 +24,14 @@ from tests.integration.test_dashboard_questions import (
 __all__ = ["conn"]  # the fixture
 FIRST, LAST = date(2026, 8, 30), date(2026, 11, 18)
 DAYS = [FIRST + timedelta(days=number) for number in range((LAST - FIRST).days + 1)]
-# Whole months, parts of months, one month in part, exactly one month.
+# Whole months, parts of months, one month in part, exactly one month, up to the last day known.
 PERIODS = [
     (FIRST, LAST),
     (date(2026, 9, 10), date(2026, 9, 20)),
     (date(2026, 10, 1), date(2026, 10, 31)),
     (date(2026, 9, 15), date(2026, 11, 3)),
+    (date(2026, 10, 20), LAST),
+    (date(2026, 11, 5), LAST),
 ]
 
 

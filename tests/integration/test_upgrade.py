@@ -24,6 +24,8 @@ RELEASED = Path(__file__).with_name("released")
 MIGRATIONS = [migration for migration in available() if migration.wanted("apache")]
 # The first, those that databases had when upgrades began, and the last but one.
 STOPS = (1, sum(migration.name < "0016" for migration in MIGRATIONS), len(MIGRATIONS) - 1)
+# Sums of other rows, which a migration adds up in another table.
+MOVED = {"public.tag_month"}
 Rows = dict[str, list[dict[str, Any]]]
 
 
@@ -62,6 +64,8 @@ def lacking(before: Rows, after: Rows) -> list[str]:
     """Name each row that is gone or changed; new columns and new rows are welcome."""
     found = []
     for table, rows in before.items():
+        if table in MOVED and table not in after:
+            continue
         columns = rows[0].keys() if rows else ()
         now = Counter(_text({name: row[name] for name in columns}) for row in after[table])
         found += [f"{table}: {text}" for text in Counter(map(_text, rows)) - now]
@@ -139,6 +143,22 @@ def _read_every_view(conn: psycopg.Connection[Any]) -> None:
         "SELECT count(*), max(energy_wh) FROM report.meter_value WHERE charge_point = 'CP-1'"
     )
     assert readings.fetchone() == (1441, 1000 + 125 * 1441)
+
+
+def test_sums_that_an_upgrade_writes_are_those_of_the_sessions(at: Callable[[int], str]) -> None:
+    url = at(STOPS[1])
+    migrate(url)
+
+    with psycopg.connect(url) as conn:
+        written = conn.execute(
+            "SELECT day, sum(sessions)::int, sum(energy_wh) FROM tag_day GROUP BY 1 ORDER BY 1"
+        ).fetchall()
+        sessions = conn.execute(
+            "SELECT (started_at AT TIME ZONE 'America/Sao_Paulo')::date,"
+            " (count(*) FILTER (WHERE NOT is_attempt))::int, sum(energy_wh)"
+            " FROM session GROUP BY 1 ORDER BY 1"
+        ).fetchall()
+    assert written == sessions != []
 
 
 def test_what_came_before_the_upgrade_is_known_after_it(at: Callable[[int], str]) -> None:
