@@ -13,8 +13,6 @@ from ingest.relay.dialling import dial, read_ahead
 
 _TIMEOUT_S = 10
 _KEEPALIVE_S = 60
-
-
 _SERVER_UNAVAILABLE = 136  # CONNACK 3, as paho numbers it: the only refusal that is not about us
 
 
@@ -92,7 +90,7 @@ class Connection:
                 self._client.connect_async(host, port, keepalive=_KEEPALIVE_S)
                 self._client.reconnect()
                 code = await self._answered
-        except (OSError, TimeoutError) as error:
+        except (OSError, ValueError) as error:  # no answer in time; a name no resolver takes
             self.close()
             raise ConnectFailed(f"{host}:{port}: {error or 'no answer'}") from error
         except asyncio.CancelledError:

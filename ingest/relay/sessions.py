@@ -344,7 +344,16 @@ class Sessions:
         self._on_refused(session.device.charge_point_id, _REFUSED_S)
 
     async def _keep_opening(self, session: Session, pause_s: float = 0) -> None:
-        """Try until it is open; while the broker is away all sessions wait for one gate."""
+        """Try until it is open; nobody waits for this task, so it tells itself of a defect."""
+        try:
+            await self._try_until_open(session, pause_s)
+        except Exception:
+            logger.exception("%s: its session was not opened: a defect", session.device.user)
+            session.opening = None  # this very task, which ends by itself
+            self._fail(session, "defect")
+
+    async def _try_until_open(self, session: Session, pause_s: float) -> None:
+        """While the broker is away all sessions wait for one gate."""
         loop = asyncio.get_running_loop()
         while session.opening is not None and session.connection is None:
             if (closed_for_s := self._not_before - loop.time()) > 0:

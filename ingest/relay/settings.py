@@ -37,8 +37,12 @@ class RelaySettings(ProcessSettings):
     @classmethod
     def _has_a_port(cls, address: str) -> str:
         host, _, port = address.rpartition(":")
-        if not host or not port.isdigit():
-            raise ValueError("host:port is needed")
+        if not host.strip("[]") or not port.isdecimal() or not 0 < int(port) < 65536:
+            raise ValueError("host:port is needed, the port from 1 to 65535")
+        try:
+            host.encode("idna")
+        except UnicodeError as error:
+            raise ValueError(f"{host!r} is no host name: {error}") from None
         return address
 
     @field_validator("dojot_mqtt_ca")

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import contextlib
 import socket
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -14,15 +15,20 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from flows.settings import Settings, SettingsError
+from ingest.database import Pool
 from ingest.relay.catalogue import Catalogue
+from ingest.relay.clock import OLDEST
 from ingest.relay.dialects import Device, Names, mosca, vernemq
 from ingest.relay.dialling import dial
 from ingest.relay.dojot_api import DojotApi, DojotError
 from ingest.relay.lanes import Speeds
 from ingest.relay.metrics import Metrics
+from ingest.relay.mqtt import ConnectFailed, Connection
 from ingest.relay.orders import NotAnOrder, UnusableOrder, read_orders
+from ingest.relay.outbox import Outbox, Publication, Row
 from ingest.relay.pacing import Backoff, Pace
 from ingest.relay.places import Places
+from ingest.relay.sessions import Sessions
 from ingest.relay.settings import RelaySettings
 from ingest.relay.shares import divide
 
@@ -229,8 +235,62 @@ def test_the_broker_needs_a_port() -> None:
     settings = RelaySettings(**A_DATABASE, dojot_mqtt="[::1]:1884")  # type: ignore[arg-type]
 
     assert settings.mqtt_address == ("::1", 1884)
-    with pytest.raises(ValidationError):
-        RelaySettings(**A_DATABASE, dojot_mqtt="broker")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["broker", "broker:", "[]:1883", "broker:0", "broker:99999", "broker:²", "a..b:1883"],
+)
+def test_an_address_that_cannot_be_dialled_is_refused_at_the_start(address: str) -> None:
+    with pytest.raises(ValidationError, match="dojot_mqtt"):
+        RelaySettings(**A_DATABASE, dojot_mqtt=address)  # type: ignore[arg-type]
+
+
+class NobodyListens:
+    """Of a connection that is never opened."""
+
+    def acknowledged(self, message_id: int) -> None: ...
+    def received(self, payload: bytes) -> None: ...
+    def closed(self) -> None: ...
+
+
+async def test_a_name_that_no_resolver_takes_is_a_broker_that_is_away() -> None:
+    connection = Connection(vernemq("one", Device(1, "admin", "d1")), NobodyListens())
+
+    with pytest.raises(ConnectFailed, match="broker"):
+        await connection.open("broker..example.org", 1883)
+
+
+async def test_a_defect_while_a_session_opens_is_counted_and_gives_the_messages_back() -> None:
+    def defective(relay: str, device: Device) -> Names:
+        raise RuntimeError("a defect")
+
+    metrics, refused = Metrics(), []
+    sessions = Sessions(
+        ("127.0.0.1", 1),
+        None,
+        defective,
+        limit=1,
+        longest_s=60,
+        relay_id=uuid4(),
+        metrics=metrics,
+        on_config=lambda device, payload: None,
+        on_refused=lambda number, seconds: refused.append((number, seconds)),
+        on_back=lambda: None,
+    )
+    unopened = Pool("postgresql:///x", 1, options="", most=1)
+    outbox = Outbox("readings", unopened, metrics, lambda: OLDEST, Counter())
+    row = Row(1, shard=0, readings=2, since=0, until=0, lane="fresh", outbox=outbox, left=1)
+    sessions.send(Device(7, "admin", "d1"), Publication(row, 2, 7, b"{}"))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+    assert row.back == [2]
+    assert refused == [(7, 10)]
+    errors = metrics.registry.get_sample_value(
+        "eletroposto_relay_errors_total", {"error": "defect"}
+    )
+    assert errors == 1
 
 
 @pytest.mark.parametrize(
