@@ -1251,7 +1251,7 @@ $$;
 COMMENT ON FUNCTION start_transaction IS
 'Store a start and number it; a repeated start gets the number it had. Refused id_tags are numbered too (OCPP 1.6 4.8)';
 
--- 0014_lost_answers.sql
+-- 0030_one_stop_at_a_time.sql
 CREATE OR REPLACE FUNCTION stop_transaction(
     cp integer, asked bigint, tag text, ended timestamptz, register_wh double precision,
     why text, remarks text[], unknown_status text, received timestamptz,
@@ -1269,6 +1269,9 @@ BEGIN
         expiry_at := verdict.expiry_at;
         parent_id_tag := verdict.parent_id_tag;
     END IF;
+    -- One stop of a charge point at a time: it may have moved here from another replica, and whatever that one is
+    -- about to confirm must be seen by all that follows.
+    PERFORM FROM charge_point AS ours WHERE ours.charge_point_id = cp FOR NO KEY UPDATE;
     SELECT * INTO known FROM transaction AS tx WHERE tx.transaction_id = asked AND tx.charge_point_id = cp;
     IF NOT FOUND THEN
         remarks := remarks || 'matched'::text;

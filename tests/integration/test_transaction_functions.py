@@ -37,6 +37,69 @@ def test_two_replicas_that_store_one_start_at_once_give_it_one_number(db, databa
     assert db.execute("SELECT count(*) FROM transaction").fetchone() == (1,)
 
 
+STOP = """
+    SELECT number FROM stop_transaction(
+        1, %(asked)s, NULL, %(ended)s, %(meter)s, 'Local', %(flags)s, 'Accepted', %(ended)s
+    )
+"""
+ONE, TWO = "2026-03-01T13:00:00Z", "2026-03-01T13:00:05Z"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_known", "orphans"),
+    [
+        (("ours", ONE, 5000, ["zone"]), ("ours", ONE, 5000, ["zone"]), True, 0),
+        (("ours", ONE, 5000, ["clock"]), ("ours", TWO, 5000, ["clock"]), True, 0),
+        ((None, ONE, 5000, ["clock"]), (None, TWO, 5000, ["clock"]), True, 0),
+        (("ours", ONE, 5000, ["zone"]), (None, ONE, 5000, ["zone"]), True, 0),
+        (("ours", ONE, 5000, []), ("ours", TWO, 7000, []), False, 1),
+        (("ours", ONE, 7000, []), ("ours", ONE, 5000, []), False, 1),
+        ((None, ONE, 5000, []), (None, TWO, 7000, []), False, 1),
+    ],
+    ids=[
+        "the same",
+        "the same, our time",
+        "the same, no number, our time",
+        "the same, once without its number",
+        "another",
+        "another meter, the larger first",
+        "another, no number",
+    ],
+)
+def test_of_two_stops_that_replicas_store_at_once_the_confirmed_one_stays(
+    db, database_url: str, first, second, is_known, orphans
+):
+    """The charge point moved to another replica while the commit of its stop hung."""
+    ((ours,),) = db.execute("SELECT number FROM (" + START + ") AS began").fetchall()
+    (_, ended, meter, flags), answers = first, []
+
+    def stop(conn: psycopg.Connection, said) -> None:
+        asked, at, register, remarks = said
+        asked = ours if asked == "ours" else None
+        values = {"asked": asked, "ended": at, "meter": register, "flags": remarks}
+        answers.extend(conn.execute(STOP, values).fetchone())
+
+    def stop_elsewhere() -> None:
+        with psycopg.connect(database_url) as other:
+            other.execute("SET ROLE eletroposto_ingest")
+            stop(other, second)
+
+    elsewhere = threading.Thread(target=stop_elsewhere)
+    with psycopg.connect(database_url) as one:
+        one.execute("SET ROLE eletroposto_ingest")
+        stop(one, first)
+        elsewhere.start()
+        elsewhere.join(0.3)
+        assert elsewhere.is_alive(), "the other waits for this commit"
+    elsewhere.join()
+
+    assert answers == [ours, ours if is_known else None]
+    marks = flags if first[0] else [*flags, "matched"]
+    stored = "SELECT stopped_at = %s, meter_stop_wh, flags FROM transaction"
+    assert db.execute(stored, [ended]).fetchall() == [(True, meter, marks)]
+    assert db.execute("SELECT count(*) FROM orphan_stop").fetchone() == (orphans,)
+
+
 async def test_an_answer_names_the_transaction_of_the_attempt_that_was_committed(
     db, database_url: str
 ):
