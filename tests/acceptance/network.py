@@ -38,6 +38,16 @@ def meter_value(*samples: Any, at: str | None = None) -> dict[str, Any]:
     }
 
 
+def sample(
+    value: Any,
+    measurand: str = "Energy.Active.Import.Register",
+    unit: str | None = None,
+    **labels: Any,
+) -> dict[str, Any]:
+    labels |= {"unit": unit} if unit else {}
+    return {"value": value, "measurand": measurand, **labels}
+
+
 @dataclass
 class Network:
     """One central system, its database, and as many charge points as a test wants.
@@ -229,6 +239,13 @@ async def send_meter_values(
     return await charge_point.call(
         "MeterValues", {"connectorId": 1, "meterValue": list(meter_values), **fields}
     )
+
+
+async def stored(network: Network, *samples: Any, **fields: Any) -> dict[str, Any]:
+    """Send the samples as one meterValue and return the only reading."""
+    async with network.charge_point() as charge_point:
+        assert await send_meter_values(charge_point, meter_value(*samples), **fields) == {}
+    return network.row("meter_value", charge_point)
 
 
 async def settle(charge_point: RawChargePoint) -> None:

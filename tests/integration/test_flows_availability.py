@@ -1,6 +1,5 @@
 """Availability, outages and faults, against seconds counted by hand."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -15,13 +14,6 @@ MIDNIGHT = datetime.combine(DAY, datetime.min.time(), ZoneInfo("America/Sao_Paul
 
 def hours(number: float) -> datetime:
     return MIDNIGHT + timedelta(hours=number)
-
-
-@pytest.fixture
-def facts(database_url: str) -> Iterator[Facts]:
-    made = Facts(database_url)
-    yield made
-    made.conn.close()
 
 
 def day_of(facts: Facts, connector_id: int = 1, days_later: int = 0) -> dict[str, float]:

@@ -1,7 +1,6 @@
 """Consumption, demand and cost. Prices are invented; costs are computed by hand."""
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -30,13 +29,6 @@ BRANCA = [
     {"posto": "intermediario", "from_time": "21:00", "to_time": "22:00", "price_per_kwh": 1.0},
     {"posto": "fora_ponta", "price_per_kwh": 0.5},
 ]
-
-
-@pytest.fixture
-def facts(database_url: str) -> Iterator[Facts]:
-    made = Facts(database_url)
-    yield made
-    made.conn.close()
 
 
 def tariff(facts: Facts, periods: list[dict[str, Any]] = BRANCA, **columns: Any) -> int:

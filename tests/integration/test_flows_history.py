@@ -1,6 +1,5 @@
 """What an update asks reads no more for a longer history, and no more for many at once."""
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -10,13 +9,6 @@ from flows.database import Connection, build, connect
 from tests.flow_facts import NOON, Facts
 
 DAYS = 50
-
-
-@pytest.fixture
-def facts(database_url: str) -> Iterator[Facts]:
-    made = Facts(database_url)
-    yield made
-    made.conn.close()
 
 
 def rows_read(conn: Connection, table: str) -> int:

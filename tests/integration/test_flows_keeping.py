@@ -2,7 +2,6 @@
 
 import io
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,13 +14,6 @@ from flows import runs
 from flows.rebuild import computer
 from flows.scope import Scope
 from tests.flow_facts import NOON, Facts, minutes
-
-
-@pytest.fixture
-def facts(database_url: str) -> Iterator[Facts]:
-    made = Facts(database_url)
-    yield made
-    made.conn.close()
 
 
 def log(facts: Facts, cp: int, at: datetime, action: str, payload: dict[str, Any]) -> None:

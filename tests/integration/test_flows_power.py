@@ -1,18 +1,10 @@
 """The mean power of a session: never above its peak. Expected numbers are worked out by hand."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 
 from tests.flow_facts import NOON, Facts, minutes
-
-
-@pytest.fixture
-def facts(database_url: str) -> Iterator[Facts]:
-    made = Facts(database_url)
-    yield made
-    made.conn.close()
 
 
 def test_the_mean_power_of_a_short_session_is_not_above_its_peak(facts: Facts):

@@ -32,13 +32,6 @@ def deployed() -> dict[str, str | None]:
 
 
 @pytest.fixture
-def facts(database_url: str) -> Iterator[Facts]:
-    made = Facts(database_url)
-    yield made
-    made.conn.close()
-
-
-@pytest.fixture
 def environment(tmp_path: Path, database_url: str) -> dict[str, str]:
     """Of a Prefect whose server does not run yet, on a port that was free a moment ago."""
     with socket.socket() as probe:

@@ -1,6 +1,5 @@
 """Prices that change, charge points that move, and the demand of group A, computed by hand."""
 
-from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any
 
@@ -11,13 +10,6 @@ from tests.flow_facts import Facts, minutes
 from tests.integration.test_flows_consumption import WEDNESDAY, charge, local, tariff
 
 THURSDAY = WEDNESDAY + timedelta(days=1)
-
-
-@pytest.fixture
-def facts(database_url: str) -> Iterator[Facts]:
-    made = Facts(database_url)
-    yield made
-    made.conn.close()
 
 
 def flat(facts: Facts, price: float, **columns: Any) -> int:

@@ -1,6 +1,6 @@
 """What holds whatever charge points send, and in whatever order it arrives."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -27,13 +27,6 @@ STATUSES = (
     "Faulted",
     "Unavailable",
 )
-
-
-@pytest.fixture
-def facts(database_url: str) -> Iterator[Facts]:
-    made = Facts(database_url)
-    yield made
-    made.conn.close()
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,10 @@
 """Findings about the data: each has its evidence, and none corrects anything."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from tests.flow_facts import NOON, Facts, minutes
-
-
-@pytest.fixture
-def facts(database_url: str) -> Iterator[Facts]:
-    made = Facts(database_url)
-    yield made
-    made.conn.close()
 
 
 def kinds(facts: Facts) -> dict[str, str]:

@@ -1,18 +1,10 @@
 """Registers that are absent, stand still, or are not those of the samples. Computed by hand."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 
 from tests.flow_facts import NOON, Facts, minutes
-
-
-@pytest.fixture
-def facts(database_url: str) -> Iterator[Facts]:
-    made = Facts(database_url)
-    yield made
-    made.conn.close()
 
 
 def quarters(facts: Facts) -> list[float]:

@@ -1,19 +1,9 @@
 """What reports say about demand and about outages."""
 
-from collections.abc import Iterator
 from datetime import timedelta
-
-import pytest
 
 from tests.flow_facts import Facts
 from tests.integration.test_flows_consumption import WEDNESDAY, charge, local, tariff
-
-
-@pytest.fixture
-def facts(database_url: str) -> Iterator[Facts]:
-    made = Facts(database_url)
-    yield made
-    made.conn.close()
 
 
 def test_the_report_of_the_network_has_the_cost_of_demand(facts: Facts):

@@ -1,6 +1,5 @@
 """Backfills beside what is new: whose turn it is, what is refused, what is computed."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,13 +16,6 @@ from tests.flow_facts import NOON, Facts, some_days
 from tests.waiting import wait_until
 
 WINDOW = {"start": NOON - timedelta(days=4), "end": NOON + timedelta(days=1)}
-
-
-@pytest.fixture
-def facts(database_url: str) -> Iterator[Facts]:
-    made = Facts(database_url)
-    yield made
-    made.conn.close()
 
 
 def verdicts(facts: Facts, name: str, **parameters: Any) -> dict[str, str]:

@@ -1,98 +1,21 @@
 """The database against DOJOT's history, with the stand-in behind a real HTTP server."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 import orjson
 import pytest
-import pytest_asyncio
 
 from flows.catalogue import carry_out
-from flows.runs import Outcome, ThresholdBroken
+from flows.runs import ThresholdBroken
 from flows.scope import Scope
 from flows.settings import Settings
-from testbench.dojot import Faults, StandIn, running
+from testbench.dojot import StandIn
 from testbench.dojot.payloads import DeviceData
-from testbench.embedded import host
 from tests.flow_facts import Facts
-from tests.waiting import wait_until
-
-HOUR = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=3)
-DEVICE = "a1b2c3"
-
+from tests.reconciling import DEVICE, HOUR, hand_over, reconcile, store, verdicts
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def the_dojot() -> AsyncIterator[StandIn]:
-    with host.temporary_folder() as folder:
-        async with running(folder / "broker") as stand_in:
-            yield stand_in
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def dojot(the_dojot: StandIn) -> StandIn:
-    """The same for all tests, with an empty history and on a good day."""
-    the_dojot.faults.change(Faults().model_dump())
-    the_dojot.auth.forget_logins()
-    for table in ("message", "seen"):
-        the_dojot.store.run(f"DELETE FROM {table}")
-    return the_dojot
-
-
-@pytest.fixture
-def facts(database_url: str) -> Iterator[Facts]:
-    made = Facts(database_url)
-    cp = made.charge_point()
-    assert cp == 1
-    made.conn.execute(
-        "INSERT INTO dojot_device (charge_point_id, tenant, device_id, label, template_id)"
-        " VALUES (1, 'admin', %s, 'CP-1', '1')",
-        [DEVICE],
-    )
-    made.conn.execute("INSERT INTO dojot_feed DEFAULT VALUES")
-    yield made
-    made.conn.close()
-
-
-def store(facts: Facts, count: int, first: datetime = HOUR) -> None:
-    for place in range(count):
-        # Microseconds that DOJOT does not keep.
-        at = first + timedelta(seconds=10 * place, microseconds=1_999)
-        facts.reading(1, at, energy_wh=1_000 + place * 125, power_w=45_000, soc_percent=20)
-
-
-async def hand_over(facts: Facts, dojot: StandIn, where: str = "TRUE") -> None:
-    """Put into the history what the relay would have sent."""
-    for row in facts.rows(
-        "SELECT dojot_timestamp_ms(mv.sampled_at) AS ms, dojot_attributes(mv) AS attrs"
-        f" FROM meter_value AS mv WHERE {where} ORDER BY mv.sampled_at"
-    ):
-        dojot.persister.put(DeviceData("admin", DEVICE, row["ms"], row["attrs"]))
-    await asyncio.to_thread(
-        wait_until, lambda: dojot.persister.waiting == 0, "the history has not got everything"
-    )
-
-
-async def reconcile(facts: Facts, dojot: StandIn, settle_s: int = 0, **parameters: Any) -> Outcome:
-    settings = Settings(
-        facts.url, dojot.url, dojot.username, dojot.password, dojot_settle_s=settle_s
-    )
-
-    def run() -> Outcome:
-        ((_, outcome),) = carry_out(settings, "reconcile_dojot", Scope(**parameters))
-        return outcome
-
-    return await asyncio.to_thread(run)
-
-
-def verdicts(facts: Facts) -> list[tuple[Any, ...]]:
-    rows = facts.rows("SELECT * FROM report.reconciliation ORDER BY window_start")
-    columns = ("rows_database", "rows_dojot", "missing_in_dojot", "missing_in_database")
-    return [(*(row[column] for column in columns), row["verdict"]) for row in rows]
 
 
 async def test_what_both_hold_is_ok(facts: Facts, dojot: StandIn):
@@ -386,100 +309,6 @@ async def test_values_of_any_type_do_not_stop_the_reconciliation(facts: Facts, d
 
     (row,) = facts.rows("SELECT * FROM report.meter_value WHERE origin = 'DOJOT'")
     assert (row["energy_wh"], row["power_w"]) == (None, 5)
-
-
-# ---------------------------------------------------------------- which device, which DOJOT
-
-
-def move_to(facts: Facts, device_id: str, **columns: str) -> None:
-    """As the relay does when the charge point has another device."""
-    facts.conn.execute("DELETE FROM dojot_device WHERE charge_point_id = 1")
-    add_device(facts, device_id, **columns)
-
-
-def add_device(facts: Facts, device_id: str, url: str = "", tenant: str = "admin") -> None:
-    facts.conn.execute(
-        "INSERT INTO dojot_device (charge_point_id, url, tenant, device_id, label, template_id)"
-        " VALUES (1, %s, %s, %s, 'CP-1', '1')",
-        [url, tenant, device_id],
-    )
-
-
-async def test_another_device_makes_all_windows_doubtful(facts: Facts, dojot: StandIn):
-    """Of a DOJOT that was installed anew: what the old one held, this one does not."""
-    early = HOUR - timedelta(hours=30)
-    store(facts, 5, early)
-    store(facts, 5)
-    await hand_over(facts, dojot)
-    await reconcile(facts, dojot)
-    assert verdicts(facts) == [(5, 5, 0, 0, "ok")] * 2
-    facts.conn.execute("TRUNCATE touched_work")
-    move_to(facts, "b0b0b0")
-
-    with pytest.raises(ThresholdBroken, match="10 of 10 readings were missing"):
-        await reconcile(facts, dojot)
-
-    assert verdicts(facts) == [(5, 0, 5, 0, "repaired")] * 2
-
-
-async def test_what_another_device_was_sent_is_not_awaited_of_the_next(
-    facts: Facts, dojot: StandIn
-):
-    store(facts, 200)
-    await hand_over(facts, dojot, "mv.energy_wh <> 1125")
-    await reconcile(facts, dojot)
-    facts.conn.execute("DELETE FROM dojot_outbox")
-    move_to(facts, "b0b0b0")
-
-    with pytest.raises(ThresholdBroken, match="200 of 200 readings were missing"):
-        await reconcile(facts, dojot)
-
-    assert verdicts(facts) == [(200, 0, 200, 0, "repaired")]
-
-
-async def test_what_the_relay_has_still_to_queue_is_not_sent_twice(facts: Facts, dojot: StandIn):
-    """From before the first relay, or all of it since the charge point has another device."""
-    store(facts, 5)
-    later = HOUR + timedelta(minutes=30)
-    facts.conn.execute(
-        "INSERT INTO dojot_backfill (charge_point_id, reached) VALUES (1, %s)", [HOUR]
-    )
-
-    await reconcile(facts, dojot)
-
-    assert verdicts(facts) == [(5, 0, 0, 0, "waiting")]
-    assert facts.rows("SELECT * FROM dojot_outbox") == []
-    facts.conn.execute("UPDATE dojot_backfill SET reached = %s", [later])
-    with pytest.raises(ThresholdBroken, match="5 of 5 readings were missing"):
-        await reconcile(facts, dojot)
-
-
-async def test_the_device_is_that_of_the_login_s_own_dojot(facts: Facts, dojot: StandIn):
-    """Devices of another tenant, or of a DOJOT elsewhere, are younger and yet not looked at."""
-    store(facts, 5)
-    await hand_over(facts, dojot)
-    move_to(facts, DEVICE, url=dojot.url)
-    add_device(facts, "b0b0b0", url=dojot.url, tenant="other")
-    add_device(facts, "c0c0c0", url="http://127.0.0.1:1")
-
-    await reconcile(facts, dojot)
-
-    assert verdicts(facts) == [(5, 5, 0, 0, "ok")]
-
-
-async def test_a_charge_point_without_a_device_is_different(facts: Facts, dojot: StandIn):
-    store(facts, 5)
-    move_to(facts, "c0c0c0", url="http://127.0.0.1:1")
-    facts.charge_point("CP-2")  # has no readings: nothing to say of it
-
-    with pytest.raises(ThresholdBroken, match=r"1 windows differ.*no device in DOJOT"):
-        await reconcile(facts, dojot)
-
-    assert verdicts(facts) == [(5, 0, 5, 0, "different")]
-    move_to(facts, DEVICE, url=dojot.url)
-    await hand_over(facts, dojot)
-    await reconcile(facts, dojot)
-    assert verdicts(facts) == [(5, 5, 0, 0, "ok")]
 
 
 # ---------------------------------------------------------------- what only DOJOT has
