@@ -201,6 +201,10 @@ def _operations(
     authority = None
     if settings.authority_certificate and settings.authority_key:
         authority = load_authority(settings.authority_certificate, settings.authority_key)
+        if authority.ended_at is not None:  # no reason to leave charge points alone
+            logger.error(
+                "no certificate can be signed: the authority ended at %s", authority.ended_at
+            )
     wished = wishes(
         settings.meter_value_interval,
         settings.clock_aligned_interval,

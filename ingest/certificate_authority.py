@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 _BACKDATED = timedelta(minutes=5)  # clocks of charge points run late
+_LIFETIME = timedelta(days=365)
 _SHORTEST_RSA_KEY = 2048
 _LONGEST_NAME = 64  # of a common name; the whole identity is in the alternative name
 
@@ -49,18 +50,34 @@ class CertificateAuthority:
 
     key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
     certificates: tuple[x509.Certificate, ...]
-    lifetime: timedelta = timedelta(days=365)
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """When its own certificate ended: what it signs is worth nothing then."""
+        end = self.certificates[0].not_valid_after_utc
+        return end if end <= datetime.now(UTC) else None
+
+    def read(self, csr: str) -> x509.CertificateSigningRequest:
+        """Return a request that can be signed.
+
+        Raises:
+            BadRequest: It cannot be read, is not signed by its own key, the key is weak, or the
+                authority has ended.
+        """
+        if self.ended_at is not None:
+            raise BadRequest(f"the certificate of the authority ended at {self.ended_at}")
+        return read_request(csr)
 
     def sign(self, csr: str, identity: str) -> SignedCertificate:
         """Return a client certificate for the key in ``csr``, in the name of ``identity``.
 
         Raises:
-            BadRequest: It cannot be read, is not signed by its own key, or the key is weak.
+            BadRequest: As ``read``.
         """
-        request = read_request(csr)
+        request = self.read(csr)
         now = datetime.now(UTC)
         own = self.certificates[0]
-        expires_at = min(now + self.lifetime, own.not_valid_after_utc)
+        expires_at = min(now + _LIFETIME, own.not_valid_after_utc)
         certificate = (
             x509.CertificateBuilder()
             .subject_name(_subject(request, identity))
@@ -109,7 +126,7 @@ def read_request(csr: str) -> x509.CertificateSigningRequest:
     """Return the signing request, also when its line ends are odd or percent-encoded.
 
     Raises:
-        BadRequest: As ``CertificateAuthority.sign``.
+        BadRequest: It cannot be read, is not signed by its own key, or the key is weak.
     """
     text = unquote(csr) if "%0" in csr else csr
     text = text.replace("\\r", "").replace("\\n", "\n").replace("\r", "").strip()

@@ -9,12 +9,7 @@ from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
 
 import sql
-from ingest.certificate_authority import (
-    BadRequest,
-    CertificateAuthority,
-    SignedCertificate,
-    read_request,
-)
+from ingest.certificate_authority import BadRequest, CertificateAuthority, SignedCertificate
 from ingest.charge_point import ChargePoint
 from ingest.database import DATABASE_AWAY
 
@@ -33,30 +28,29 @@ class Signing:
 
     def accepts(self, csr: str) -> bool:
         """Return whether a SignCertificate with this request is answered Accepted."""
-        return self._refusal(csr) is None
+        try:
+            self._able().read(csr)
+        except BadRequest:
+            return False
+        return True
 
     async def after_request(self, charge_point: ChargePoint, csr: str) -> None:
         """Sign what was accepted and queue the chain; write down what was refused."""
-        reason = self._refusal(csr)
-        signed = None
-        if reason is None:
-            assert self.authority is not None
-            signed = self.authority.sign(csr, charge_point.identity)
-        else:
+        signed, reason = None, None
+        try:
+            signed = self._able().sign(csr, charge_point.identity)
+        except BadRequest as exc:
+            reason = str(exc)
             logger.warning("%s: no certificate signed: %s", charge_point.identity, reason)
         try:
             await self._record(charge_point, csr, signed, reason)
         except DATABASE_AWAY as exc:
             logger.warning("%s: no certificate sent: %s", charge_point.identity, str(exc).strip())
 
-    def _refusal(self, csr: str) -> str | None:
+    def _able(self) -> CertificateAuthority:
         if self.authority is None:
-            return "there is no authority to sign it"
-        try:
-            read_request(csr)
-        except BadRequest as exc:
-            return str(exc)
-        return None
+            raise BadRequest("there is no authority to sign it")
+        return self.authority
 
     async def _record(
         self,

@@ -12,8 +12,6 @@ from cryptography.x509.oid import NameOID
 
 Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
-_LIFETIME = timedelta(days=30)
-
 
 def new_key(curve: bool = True) -> Key:
     if curve:
@@ -26,11 +24,23 @@ def key_pem(key: Key) -> bytes:
 
 
 class TestAuthority:
-    """A root of its own; ``curve`` says whether its key is elliptic or RSA."""
+    """A root of its own.
+
+    Args:
+        curve: Whether its key is elliptic, or else RSA.
+        lifetime: Of what it signs, itself included; one below zero has ended.
+    """
 
     __test__ = False  # no test, whatever pytest thinks of the name
 
-    def __init__(self, name: str = "Test authority", *, curve: bool = True) -> None:
+    def __init__(
+        self,
+        name: str = "Test authority",
+        *,
+        curve: bool = True,
+        lifetime: timedelta = timedelta(days=30),
+    ) -> None:
+        self._lifetime = lifetime
         self.key = new_key(curve)
         self.certificate = self._issue(name, self.key, name, is_authority=True)
 
@@ -64,7 +74,7 @@ class TestAuthority:
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - timedelta(hours=1))
-            .not_valid_after(now + _LIFETIME)
+            .not_valid_after(now + self._lifetime)
             .add_extension(x509.BasicConstraints(is_authority, None), critical=True)
         )
         if name == "localhost":
