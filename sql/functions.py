@@ -78,7 +78,8 @@ def _heed(statement: re.Match[str], migration: str, found: list[Function]) -> No
             namesakes[-1].text += statement[0]
         case "DROP":
             for one in namesakes:
-                if one.arguments.count(",") == arguments.count(","):
+                is_alone = statement["arguments"] is None
+                if is_alone or one.arguments.count(",") == arguments.count(","):
                     found.remove(one)
         case _:
             before = [one for one in namesakes if one.arguments == arguments]

@@ -3,19 +3,10 @@
 -- `python -m sql.functions` writes this anew. (dojot_extra_attributes is not here:
 -- 0013_dojot_limits.sql puts it together when it runs.)
 
--- 0005_dashboard.sql
+-- 0031_closed_functions.sql
 CREATE OR REPLACE FUNCTION operation.charge_point_number(identity text) RETURNS integer
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
-DECLARE
-    found_id integer;
-BEGIN
-    SELECT cp.charge_point_id INTO found_id FROM charge_point AS cp
-    WHERE cp.identity = charge_point_number.identity;
-    IF found_id IS NULL THEN
-        RAISE EXCEPTION 'no charge point %', quote_nullable(identity) USING ERRCODE = 'no_data_found';
-    END IF;
-    RETURN found_id;
-END;
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT report.charge_point_number(identity)
 $$;
 COMMENT ON FUNCTION operation.charge_point_number IS 'Our number for an identity; raises for one we do not know';
 
@@ -326,17 +317,6 @@ COMMENT ON FUNCTION dojot_can_store IS
 CREATE OR REPLACE FUNCTION dojot_close_of(conn connection) RETURNS jsonb
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN jsonb_build_object('connected', FALSE, 'disconnect_reason', conn.reason);
-
--- 0018_two_at_an_instant.sql
-CREATE OR REPLACE FUNCTION dojot_enqueue(
-    charge_point_ids integer[], sampled_ats timestamptz[], connector_ids smallint[], contexts smallint[]
-) RETURNS bigint
-LANGUAGE sql
-BEGIN ATOMIC
-SELECT dojot_enqueue(charge_point_ids, sampled_ats, connector_ids, contexts, NULL::bigint[]);
-END;
-COMMENT ON FUNCTION dojot_enqueue(integer[], timestamptz[], smallint[], smallint[]) IS
-'The same where the transactions are not known';
 
 -- 0018_two_at_an_instant.sql
 CREATE OR REPLACE FUNCTION dojot_enqueue(
@@ -941,14 +921,6 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION keep_time_zone IS 'Write down the time zone a charge point had until now';
-
--- 0021_intruders.sql
-CREATE OR REPLACE FUNCTION list_stranger(stranger text, most integer) RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    SELECT list_strangers(ARRAY[stranger], most)
-$$;
-COMMENT ON FUNCTION list_stranger IS
-'List an unknown identity that knocked for approval; the oldest give way where more than so many wait';
 
 -- 0021_intruders.sql
 CREATE OR REPLACE FUNCTION list_strangers(strangers text[], most integer) RETURNS void
@@ -1670,15 +1642,18 @@ $$;
 COMMENT ON FUNCTION report.last_known_day IS
 'The last day of the month if nothing is known of the days after this one, which then makes no difference; else this one';
 
--- 0023_sums_of_a_year.sql
+-- 0031_closed_functions.sql
+-- Of a date, date_trunc depends on the time zone of who asks; of a timestamp it does not.
 CREATE OR REPLACE FUNCTION report.parts_of_period(first_day date, last_day date) RETURNS TABLE (part_first date, part_last date)
 LANGUAGE sql IMMUTABLE AS $$
     SELECT head.part_first, head.part_last
     FROM (SELECT first_day AS part_first, least(last_day, report.last_day_of(first_day)) AS part_last) AS head
-    WHERE first_day > date_trunc('month', first_day) OR last_day < report.last_day_of(first_day)
+    WHERE first_day > date_trunc('month', first_day::timestamp) OR last_day < report.last_day_of(first_day)
     UNION ALL
-    SELECT date_trunc('month', last_day)::date, last_day
-    WHERE date_trunc('month', last_day) > date_trunc('month', first_day) AND last_day < report.last_day_of(last_day)
+    SELECT date_trunc('month', last_day::timestamp)::date, last_day
+    WHERE
+        date_trunc('month', last_day::timestamp) > date_trunc('month', first_day::timestamp)
+        AND last_day < report.last_day_of(last_day)
 $$;
 COMMENT ON FUNCTION report.parts_of_period IS 'The parts of a period, its ends included, that are no whole months';
 
@@ -1892,25 +1867,6 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION report.sums_of_sessions IS 'Sums of the sessions begun on a day, added up now; no row: none began';
 
--- 0027_unpriced_sums.sql
-CREATE OR REPLACE FUNCTION report.sums_of_tags(first_day date, last_day date) RETURNS SETOF tag_month
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    SELECT
-        first_day,
-        coalesce(upper(btrim(tx.id_tag)), ''),
-        count(*) FILTER (WHERE NOT ses.is_attempt),
-        count(*) FILTER (WHERE ses.is_attempt),
-        sum(ses.energy_wh),
-        sum(price.cost),
-        coalesce(sum(price.unpriced_wh), 0)
-    FROM session AS ses
-    INNER JOIN transaction AS tx ON ses.transaction_id = tx.transaction_id
-    LEFT JOIN session_cost AS price ON ses.transaction_id = price.transaction_id
-    WHERE ses.started_at >= local_midnight(first_day) AND ses.started_at < local_midnight(last_day + 1)
-    GROUP BY coalesce(upper(btrim(tx.id_tag)), '')
-$$;
-COMMENT ON FUNCTION report.sums_of_tags IS 'Sums of the sessions begun on some days by who charged, added up now; month is their first day';
-
 -- 0029_sums_of_tags_by_day.sql
 CREATE OR REPLACE FUNCTION report.sums_of_tags(of_day date) RETURNS SETOF tag_day
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
@@ -1929,19 +1885,6 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     GROUP BY coalesce(upper(btrim(tx.id_tag)), '')
 $$;
 COMMENT ON FUNCTION report.sums_of_tags IS 'Sums of the sessions begun on a day by who charged, added up now';
-
--- 0023_sums_of_a_year.sql
-CREATE OR REPLACE FUNCTION report.tags_of_period(first_day date, last_day date) RETURNS SETOF tag_month
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    SELECT whole.*
-    FROM report.tag_month AS whole
-    WHERE whole.month >= first_day AND report.last_day_of(whole.month) <= last_day
-    UNION ALL
-    SELECT fresh.*
-    FROM report.parts_of_period(first_day, last_day) AS part
-    CROSS JOIN LATERAL report.sums_of_tags(part.part_first, part.part_last) AS fresh
-$$;
-COMMENT ON FUNCTION report.tags_of_period IS 'Sums of the sessions begun in a period by who charged. Add up the rows';
 
 -- 0011_prices_and_sites.sql
 CREATE OR REPLACE FUNCTION report.withdraw_downtime_exclusion(exclusion bigint, author text) RETURNS boolean

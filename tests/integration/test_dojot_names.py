@@ -147,7 +147,8 @@ def test_timestamps_are_cut_to_ms_and_judged(
 def test_enqueued_readings_wait_in_rows_of_one_shard(db: psycopg.Connection) -> None:
     rows = db.execute(
         "SELECT dojot_enqueue(array_agg(1 + n % 2), array_agg(now() + n * interval '1 s'),"
-        " array_agg(1::smallint), array_agg(0::smallint)) FROM generate_series(1, 1300) AS n"
+        " array_agg(1::smallint), array_agg(0::smallint), NULL)"
+        " FROM generate_series(1, 1300) AS n"
     ).fetchone()
     pieces = db.execute(
         "SELECT shard, cardinality(sampled_ats), shard = ALL(SELECT c % 8 FROM unnest("

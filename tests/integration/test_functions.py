@@ -53,17 +53,19 @@ def test_what_a_later_migration_replaces_or_drops_is_not_told() -> None:
         "-- The sum.\n"
         "CREATE FUNCTION f(a int, b int DEFAULT 0) RETURNS int LANGUAGE sql RETURN a;\n"
         "COMMENT ON FUNCTION f IS 'It''s; the sum';\n"
-        "CREATE FUNCTION g(a int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN 1; END $$;\n",
+        "CREATE FUNCTION g(a int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN 1; END $$;\n"
+        "CREATE FUNCTION h(a int, b int) RETURNS int LANGUAGE sql RETURN a;\n",
     )
     second = Migration(
         "0002_second.sql",
         "CREATE OR REPLACE FUNCTION f(a int,\n b int) RETURNS int LANGUAGE sql RETURN a + b;\n"
-        "DROP FUNCTION g(int);\n",
+        "DROP FUNCTION g(int);\n"
+        "DROP FUNCTION h;\n",
     )
     assert [str(one) for one in present([first, second])] == [
         "-- 0002_second.sql\n"
         "CREATE OR REPLACE FUNCTION f(a int,\n b int) RETURNS int LANGUAGE sql RETURN a + b;\n"
         "COMMENT ON FUNCTION f IS 'It''s; the sum';\n"
     ]
-    assert [one.name for one in present([first])] == ["public.f", "public.g"]
+    assert [one.name for one in present([first])] == ["public.f", "public.g", "public.h"]
     assert "-- The sum.\nCREATE OR REPLACE FUNCTION f" in str(present([first])[0])

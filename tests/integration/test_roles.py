@@ -54,11 +54,45 @@ def connect(url: str, role: str) -> psycopg.Connection:
         ("dashboard", "INSERT INTO command (charge_point_id, action) VALUES (1, 'Reset')"),
         ("dashboard", "UPDATE transaction SET meter_stop_wh = 0"),
         ("dashboard", "UPDATE charge_point SET registration = 'registered'"),
+        ("dashboard", "SELECT write_sums()"),
+        ("dashboard", "SELECT readings_kept_since()"),
     ],
 )
 def test_a_role_may_not(module_database_url: str, role: str, statement: str) -> None:
     with connect(module_database_url, role) as conn, pytest.raises(errors.InsufficientPrivilege):
         conn.execute(statement)
+
+
+# They read what the views of `report` show; the views call them with the rights of who asks.
+OPEN_TO_ALL = {
+    "hide_secrets",
+    "id_tag_alias",
+    "report.last_known_day",
+    "report.sums_of_connectors",
+    "report.sums_of_day",
+    "report.sums_of_days",
+    "report.sums_of_period",
+    "report.sums_of_sessions",
+    "report.sums_of_tags",
+}
+
+
+def test_few_functions_lend_the_rights_of_the_owner_to_everybody(module_database_url: str) -> None:
+    with psycopg.connect(module_database_url) as conn:
+        lent = conn.execute(
+            """
+            SELECT pro.oid::regproc::text, pro.provolatile <> 'v' AS only_reads
+            FROM pg_proc AS pro
+            WHERE
+                pro.prosecdef
+                AND has_function_privilege('public', pro.oid, 'EXECUTE')
+                AND pro.pronamespace IN (
+                    'public'::regnamespace, 'report'::regnamespace, 'operation'::regnamespace
+                )
+                AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pro.oid AND deptype = 'e')
+            """
+        ).fetchall()
+    assert dict(lent) == dict.fromkeys(OPEN_TO_ALL, True)
 
 
 @pytest.mark.parametrize("role", ["ingest", "flows", "dashboard"])

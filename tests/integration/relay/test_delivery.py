@@ -260,7 +260,7 @@ async def test_no_poison_leaves(database_url: str, dojot: StandIn) -> None:
         )
         conn.execute(
             "SELECT dojot_enqueue(%s, ARRAY['10000-01-01Z'::timestamptz], ARRAY[1::smallint],"
-            " ARRAY[0::smallint])",
+            " ARRAY[0::smallint], NULL)",
             [[charge_point]],
         )
     async with relaying(database_url, dojot, dojot_retention="0"):

@@ -46,7 +46,7 @@ def put(url: str, charge_point: int) -> None:
             )
         conn.execute(
             "SELECT dojot_enqueue(array_agg(charge_point_id), array_agg(sampled_at),"
-            " array_agg(connector_id), array_agg(context)) FROM meter_value"
+            " array_agg(connector_id), array_agg(context), NULL) FROM meter_value"
         )
 
 

@@ -166,7 +166,8 @@ async def test_what_is_sent_again_does_not_go_before_what_is_new(
     with psycopg.connect(database_url) as conn:
         conn.execute(
             "SELECT dojot_enqueue(array_agg(charge_point_id), array_agg(sampled_at),"
-            " array_agg(connector_id), array_agg(context)) FROM meter_value WHERE power_w <> 7"
+            " array_agg(connector_id), array_agg(context), NULL) FROM meter_value"
+            " WHERE power_w <> 7"
         )
     while not delivered:
         await lanes.fresh_pass()

@@ -82,6 +82,6 @@ async def test_one_of_them_is_sent_without_the_others(database_url: str, outbox:
 async def test_keys_from_before_the_transaction_was_one_of_them_find_their_reading(
     database_url: str, outbox: Outbox
 ) -> None:
-    put(database_url, KEYS, "transaction_id = 7")
+    put(database_url, f"{KEYS}, NULL", "transaction_id = 7")
 
     assert len(await taken(outbox)) == 1
