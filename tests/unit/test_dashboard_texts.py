@@ -53,6 +53,25 @@ def test_every_key_named_in_the_code_exists(path):
     assert named - known.keys() == set()
 
 
+def literals() -> set[str]:
+    """Every literal of the code, and the beginnings of those put together when it runs."""
+    return {
+        node.value
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+
+
+def test_every_text_is_asked_for():
+    written = literals()
+    beginnings = tuple(one for one in written if re.fullmatch(r"\w+\.(\w+_)?", one))
+
+    asked = {key for key in texts("pt") if key in written or key.startswith(beginnings)}
+
+    assert texts("pt").keys() - asked == set()
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOM)))
 def test_pages_speak_through_the_texts_only(path):
     """A literal with a letter in it would be the same in every language."""
