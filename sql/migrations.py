@@ -3,8 +3,10 @@
 A file runs in one transaction, unless its first line says ``-- no-transaction``: then the
 statements between lines ``-- statement`` run one by one (libpq would otherwise wrap them).
 ``-- edition: community`` on a line of its own keeps a file for servers that have
-TimescaleDB's community edition. A released file is never edited: its checksum is kept. After
-each upgrade ``sql/comments.sql`` hands the comments of columns on to the views.
+TimescaleDB's community edition. A released file is never edited: its checksum is kept. A new
+file sorts after all others, or a new database would run it in another order than an old one;
+those of 04.. came before many of a lower number, so the next is 0493 or more. After each upgrade
+``sql/comments.sql`` hands the comments of columns on to the views.
 """
 
 import hashlib
