@@ -48,7 +48,7 @@ def test_every_migration_applies_once_and_in_order(empty_database_url: str) -> N
 
 
 def test_a_new_file_sorts_after_those_that_databases_have() -> None:
-    """04.. were released before many of 00..: a further 00.. file would run before or after them."""
+    """04.. were released before many of 00..: another 00.. would run before them, or after."""
     between = [one.name for one in available() if "0040" <= one.name < "0492"]
 
     assert between == [
