@@ -1,6 +1,7 @@
 VENV := .venv
 BIN  := $(VENV)/bin
 UV_VERSION := 0.13.9
+UV   := VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(BIN)/uv
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -10,10 +11,12 @@ setup: $(VENV)/.installed  ## prepare .venv; the other commands call it
 
 $(VENV)/.installed: requirements.lock pyproject.toml
 	@python3 -c 'import sys; sys.exit("eletroposto needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	@echo "preparing $(VENV): about 190 packages, once"
 	@test -x $(BIN)/python || python3 -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --require-hashes -r requirements.lock
-	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --retries 1 uv==$(UV_VERSION) || { \
+		echo "make: the packages could not be fetched; is the Python package registry reachable from here (network, proxy)?" >&2; exit 1; }
+	@$(UV) pip install --quiet --require-hashes -r requirements.lock
+	@$(UV) pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
 lock: pyproject.toml  ## compile the locks anew (exact versions, hashes, no index address)
@@ -30,7 +33,7 @@ check: setup  ## lint, types, import contract, SQL lint
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/sqlfluff lint --processes 2 sql
-	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip check
+	@$(UV) pip check
 
 audit: setup  ## known vulnerabilities of the locked dependencies; asks the package index
 	$(BIN)/pip-audit --disable-pip --require-hashes -r requirements.lock
@@ -45,7 +48,7 @@ faults: setup  ## kill, cut and starve real processes, then count
 	$(BIN)/python -m tests.faults
 
 fuzz: setup  ## look for inputs that raise, guided by coverage; OPTIONS="frames --seconds 300"
-	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --require-hashes -r requirements.fuzz.lock
+	@$(UV) pip install --quiet --require-hashes -r requirements.fuzz.lock
 	$(BIN)/python -m tests.faults.fuzz --coverage $(OPTIONS)
 
 .PHONY: help setup lock demo check audit test bench faults fuzz

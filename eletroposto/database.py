@@ -16,13 +16,15 @@ _VARIABLE = "ELETROPOSTO_DATABASE_URL"
 
 
 def use_embedded_if_running() -> None:
-    """Where no URL is set, use the embedded server of this machine if it runs."""
+    """Where no URL is set, use the embedded server of this machine if it runs, else the demo's."""
     if os.environ.get(_VARIABLE):
         return
-    from testbench.embedded.commands import default_server
+    from testbench.embedded.commands import default_server, demo_server
 
-    server = default_server()
-    if server.pid is not None:
+    if (server := default_server()).pid is not None:
+        os.environ[_VARIABLE] = server.url()
+    elif (server := demo_server()).pid is not None:
+        typer.echo("using the database of the running demo", err=True)
         os.environ[_VARIABLE] = server.url()
 
 

@@ -83,6 +83,7 @@ class Link:
         self._permitted = asyncio.Event()
         self._permitted.set()
         self._online = asyncio.Event()
+        self._told = ""
 
     def change_password(self, password: bytes) -> None:
         """Use ``password`` from the next connection on."""
@@ -99,6 +100,7 @@ class Link:
     def ready(self) -> None:
         """Say that the connection serves: the next loss of it begins with short waits again."""
         self.backoff.reset()
+        self._told = ""
         self._online.set()
 
     async def keep(self, serve: Callable[[], Awaitable[None]]) -> None:
@@ -108,8 +110,14 @@ class Link:
             try:
                 await self._connect(serve)
             except* (OSError, InvalidHandshake, ConnectionClosed, TimeoutError) as lost:
-                logger.info("%s: offline: %s", self.charge_point_id, lost.exceptions[0])
+                self._tell_loss(str(lost.exceptions[0]))
             await asyncio.sleep(self.backoff.next_s())
+
+    def _tell_loss(self, cause: str) -> None:
+        """Log why the connection is away; as long as the cause is the same, once for people."""
+        level = logging.INFO if cause == self._told else logging.WARNING
+        logger.log(level, "%s: offline, trying again: %s", self.charge_point_id, cause)
+        self._told = cause
 
     async def _connect(self, serve: Callable[[], Awaitable[None]]) -> None:
         async with connected(

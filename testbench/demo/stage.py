@@ -19,6 +19,7 @@ from testbench.demo.registration import register
 from testbench.demo.settings import CannotStart, Settings, check_ports, read_settings
 from testbench.demo.supervisor import ProgramFailed, Supervisor
 from testbench.embedded import EmbeddedPostgres, EmbeddedUnavailable, host, runtime
+from testbench.embedded.commands import demo_server
 
 _UPDATE_S = 15
 _RELAY_S = 120
@@ -39,8 +40,11 @@ def main(days: int | None = None, fresh: bool = False) -> int:
             if fresh:
                 _forget(settings)
             return asyncio.run(_run(settings))
-    except (CannotStart, EmbeddedUnavailable) as exc:
+    except CannotStart as exc:
         print(f"eletroposto demo: {exc}", file=sys.stderr)
+        return 1
+    except EmbeddedUnavailable as exc:  # another database, its advice, is none for the demo
+        print(f"eletroposto demo: {exc.cause}; see docs/embedded.md", file=sys.stderr)
         return 1
 
 
@@ -58,19 +62,14 @@ def _alone(settings: Settings) -> Iterator[None]:
 
 
 def _forget(settings: Settings) -> None:
-    _database(settings).stop()
+    demo_server().stop()
     for path in settings.data.iterdir():
         if path.is_dir() and path.name not in _KEPT_OVER_FRESH:
             shutil.rmtree(path)
 
 
-def _database(settings: Settings) -> EmbeddedPostgres:
-    """Ends with this process, yet as durable as a real one."""
-    return EmbeddedPostgres(settings.data / "postgres", ephemeral=True, durable=True)
-
-
 async def _run(settings: Settings) -> int:
-    console, database = Console(), _database(settings)
+    console, database = Console(), demo_server()
     logs = settings.data / "logs"
     for folder in (logs, settings.data / "tmp"):
         host.make_folder(folder)

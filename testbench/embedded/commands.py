@@ -8,6 +8,11 @@ def default_server() -> EmbeddedPostgres:
     return EmbeddedPostgres(host.data_folder() / "postgres")
 
 
+def demo_server() -> EmbeddedPostgres:
+    """The demo's own; it ends with the demo, yet is as durable as a real one."""
+    return EmbeddedPostgres(host.data_folder() / "demo" / "postgres", ephemeral=True, durable=True)
+
+
 def up() -> str:
     """Start the server unless it runs, and return the URL of its database."""
     return default_server().start().url()

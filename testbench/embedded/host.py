@@ -1,9 +1,10 @@
-"""Where the embedded services keep their files, and as whom their programs run."""
+"""Where the embedded services keep their files, their ports, and as whom their programs run."""
 
 import fcntl
 import os
 import pwd
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -51,6 +52,23 @@ def _folder(variable: str, of_system: str, xdg: str, of_home: str) -> Path:
     if is_root():
         return Path(of_system, APP)
     return Path(os.environ.get(xdg) or Path.home() / of_home, APP)
+
+
+def free_port() -> int:
+    """For programs that cannot tell which port the kernel chose for them."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 def make_folder(path: Path) -> None:

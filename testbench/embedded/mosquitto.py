@@ -41,7 +41,7 @@ class EmbeddedMosquitto:
         self._port = port or self._port
         self._prepare_folder()
         for _ in range(ATTEMPTS):
-            port = self._port or _free_port()
+            port = self._port or host.free_port()
             _wait_until_free(port)
             if self._listen(port):
                 self._port = port
@@ -122,14 +122,6 @@ class EmbeddedMosquitto:
         self._pid = None
 
 
-def _free_port() -> int:
-    """Mosquitto cannot tell which port the kernel chose, so the choice is made here."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def _answers(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
@@ -138,17 +130,7 @@ def _answers(port: int) -> bool:
 def _wait_until_free(port: int) -> None:
     """Else the answer of another program would pass for that of the broker."""
     give_up = time.monotonic() + PORT_SECONDS
-    while not _is_free(port):
+    while not host.is_free(port):
         if time.monotonic() > give_up:
             raise EmbeddedUnavailable(f"another program listens on port {port}")
         time.sleep(0.05)
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True

@@ -12,6 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from eletroposto import database
 from testbench.embedded import EmbeddedPostgres, EmbeddedUnavailable, commands, host, runtime
 
 
@@ -133,6 +134,23 @@ def test_the_persistent_server_is_commanded(
     finally:
         commands.down()
     assert commands.status() == f"stopped, data in {folder / 'data' / 'postgres'}"
+
+
+def test_the_command_line_finds_the_running_demo(
+    folder: Path,
+    postgres_server: EmbeddedPostgres,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("ELETROPOSTO_CACHE", str(host.cache_folder()))
+    monkeypatch.setenv("ELETROPOSTO_DATA", str(folder / "data"))
+    monkeypatch.setenv("ELETROPOSTO_DATABASE_URL", "")
+
+    with commands.demo_server().start() as demo:
+        database.use_embedded_if_running()
+
+        assert os.environ["ELETROPOSTO_DATABASE_URL"] == demo.url()
+    assert capsys.readouterr().err == "using the database of the running demo\n"
 
 
 @pytest.mark.usefixtures("machine_without_apt")

@@ -235,6 +235,13 @@ def test_prefect_is_the_locked_one(compose: Compose) -> None:
     assert compose.services["prefect"].image.split(":")[1].startswith(f"{version[1]}-python")
 
 
+def test_prefect_can_write_the_pages_it_serves(compose: Compose) -> None:
+    """Its root is read-only, and without the copy it makes at its start it has no pages."""
+    prefect = compose.services["prefect"]
+    place = Path(prefect.environment["PREFECT_UI_STATIC_DIRECTORY"])
+    assert any(place.is_relative_to(folder.partition(":")[0]) for folder in prefect.tmpfs)
+
+
 def test_the_image_is_of_this_version(compose: Compose) -> None:
     project = (ROOT / "pyproject.toml").read_text()
     version = re.search(r'^version = "(.+)"', project, re.M)
