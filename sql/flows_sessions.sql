@@ -163,18 +163,62 @@ WHERE
     );
 
 -- name: make_work_evidence
--- What the readings of a session say as a whole, before they are used.
+-- What the readings of a session say as a whole, before they are used. Where some tell power and others only
+-- what it can be estimated from, the estimates are taken if the measured values are fewer than two, or lie in
+-- no more than half as many stretches of five minutes.
 CREATE TEMPORARY TABLE work_evidence ON COMMIT DROP AS
+WITH said AS (
+    SELECT
+        wr.transaction_id,
+        bool_or(wr.kind < 2) AS has_own,
+        bool_or(wr.is_periodic AND wr.kind = 0 AND wr.energy_wh IS NOT NULL) AS has_periodic_energy,
+        bool_or(wr.is_periodic AND wr.kind = 0 AND NOT wr.is_estimated) AS has_periodic_measured,
+        bool_or(wr.is_periodic AND wr.kind = 0 AND wr.is_estimated AND wr.power_w IS NOT NULL) AS has_periodic_estimate,
+        bool_or(wr.is_periodic AND wr.kind = 0 AND wr.interval_wh IS NOT NULL) AS has_periodic_interval,
+        bool_or(NOT wr.is_estimated) AS has_measured,
+        bool_or(wr.is_estimated AND wr.power_w IS NOT NULL) AS has_estimate,
+        max(wr.sampled_at) FILTER (WHERE wr.kind < 2) AS last_own_at
+    FROM work_reading AS wr
+    GROUP BY wr.transaction_id
+),
+
+weighed AS (
+    SELECT
+        said.transaction_id,
+        count(*) FILTER (WHERE NOT wr.is_estimated) AS measured,
+        count(*) FILTER (WHERE wr.is_estimated) AS estimates,
+        count(DISTINCT slot.number) FILTER (WHERE NOT wr.is_estimated) AS measured_slots,
+        count(DISTINCT slot.number) FILTER (WHERE wr.is_estimated) AS estimate_slots
+    FROM said
+    INNER JOIN work_reading AS wr ON said.transaction_id = wr.transaction_id
+    CROSS JOIN LATERAL (SELECT floor(date_part('epoch', wr.sampled_at) / 300) AS number) AS slot
+    WHERE
+        said.has_measured AND said.has_estimate AND wr.power_w IS NOT NULL
+        AND CASE wr.kind
+            WHEN 0 THEN TRUE
+            WHEN 1 THEN NOT CASE WHEN wr.is_estimated THEN said.has_periodic_estimate ELSE said.has_periodic_measured END
+            ELSE NOT said.has_own
+        END
+    GROUP BY said.transaction_id
+)
+
 SELECT
-    wr.transaction_id,
-    bool_or(wr.kind < 2) AS has_own,
-    bool_or(wr.is_periodic AND wr.kind = 0 AND wr.energy_wh IS NOT NULL) AS has_periodic_energy,
-    bool_or(wr.is_periodic AND wr.kind = 0 AND wr.power_w IS NOT NULL) AS has_periodic_power,
-    bool_or(wr.is_periodic AND wr.kind = 0 AND wr.interval_wh IS NOT NULL) AS has_periodic_interval,
-    bool_or(NOT wr.is_estimated) AS has_metered_power,
-    max(wr.sampled_at) FILTER (WHERE wr.kind < 2) AS last_own_at
-FROM work_reading AS wr
-GROUP BY wr.transaction_id;
+    said.transaction_id,
+    said.has_own,
+    said.has_periodic_energy,
+    said.has_periodic_interval,
+    said.last_own_at,
+    chosen.is_estimated,
+    CASE WHEN chosen.is_estimated THEN said.has_periodic_estimate ELSE said.has_periodic_measured END AS has_periodic_power
+FROM said
+LEFT JOIN weighed ON said.transaction_id = weighed.transaction_id
+CROSS JOIN LATERAL (
+    SELECT
+        coalesce(
+            weighed.estimates > 1 AND (weighed.measured < 2 OR weighed.estimate_slots >= 2 * weighed.measured_slots),
+            NOT said.has_measured
+        ) AS is_estimated
+) AS chosen;
 
 -- name: make_work_end
 -- Where a session without a StopTransaction ends: at its last evidence before the first of: the next
@@ -289,7 +333,7 @@ SELECT
     1::smallint AS place,
     CASE WHEN wr.kind <> 1 OR NOT ev.has_periodic_energy THEN wr.energy_wh END AS energy_wh,
     CASE
-        WHEN NOT (wr.is_estimated AND ev.has_metered_power) AND (wr.kind <> 1 OR NOT ev.has_periodic_power)
+        WHEN wr.is_estimated = ev.is_estimated AND (wr.kind <> 1 OR NOT ev.has_periodic_power)
             THEN wr.power_w
     END AS power_w,
     CASE WHEN wr.kind <> 1 OR NOT ev.has_periodic_interval THEN wr.interval_wh END AS interval_wh,
@@ -309,7 +353,7 @@ WHERE
             THEN
                 NOT (ev.has_periodic_energy OR ev.has_periodic_power OR ev.has_periodic_interval)
                 OR (wr.energy_wh IS NOT NULL AND NOT ev.has_periodic_energy)
-                OR (wr.power_w IS NOT NULL AND NOT ev.has_periodic_power)
+                OR (wr.power_w IS NOT NULL AND wr.is_estimated = ev.is_estimated AND NOT ev.has_periodic_power)
                 OR (wr.interval_wh IS NOT NULL AND NOT ev.has_periodic_interval)
         ELSE NOT ev.has_own
     END

@@ -1,10 +1,12 @@
-"""The mean power of a session: never above its peak. Expected numbers are worked out by hand."""
+"""The power of a session: which readings tell it, and for which time. Worked out by hand."""
 
 from datetime import timedelta
 
 import pytest
 
 from tests.flow_facts import NOON, Facts, minutes
+
+CLOCK, BEGIN, TRIGGER = 1, 2, 6  # contexts of readings
 
 
 def test_the_mean_power_of_a_short_session_is_not_above_its_peak(facts: Facts):
@@ -61,3 +63,54 @@ def test_one_reading_of_power_tells_no_mean(facts: Facts):
     facts.run()
 
     assert facts.session(tx)["mean_power_w"] is None
+
+
+@pytest.mark.parametrize("names_transaction", [True, False])
+@pytest.mark.parametrize(
+    "measured",
+    [{0: 0.0}, {0: 0.0, 60: 0.0}, {30: 3_680.0}, dict.fromkeys(range(0, 61, 15), 3_680.0)],
+)
+def test_a_few_measured_values_do_not_undo_the_estimates_of_every_minute(
+    facts: Facts, measured: dict[int, float], names_transaction: bool
+):
+    """230 V x 16 A are 3,680 W all along; triggered, power comes now and then."""
+    cp = facts.charge_point(rated_power_w=None, current_type="AC")
+    tx = facts.transaction(cp, NOON, NOON + minutes(60), 0, 0)
+    facts.readings(cp, tx, NOON, minutes(1), voltage_v=[230.0] * 61, current_a=[16.0] * 61)
+    for minute, power_w in measured.items():
+        facts.reading(
+            cp, NOON + minutes(minute), transaction_id=tx if names_transaction else None,
+            context=TRIGGER, power_w=power_w,
+        )  # fmt: skip
+
+    facts.run()
+
+    session = facts.session(tx)
+    assert (session["energy_wh"], session["energy_source"]) == (pytest.approx(3_680), "integral")
+    assert "estimated_power" in session["flags"]
+
+
+def test_a_power_of_zero_at_the_start_does_not_undo_the_estimates(facts: Facts):
+    cp = facts.charge_point(rated_power_w=None, current_type="AC")
+    tx = facts.transaction(cp, NOON, NOON + minutes(60), 0, 0)
+    facts.reading(cp, NOON, transaction_id=tx, context=BEGIN, power_w=0)
+    facts.readings(cp, tx, NOON, minutes(1), voltage_v=[230.0] * 61, current_a=[16.0] * 61)
+
+    facts.run()
+
+    assert facts.session(tx)["energy_integral_wh"] == pytest.approx(3_680)
+
+
+def test_measured_power_is_taken_before_estimates_of_the_same_stretches(facts: Facts):
+    """Power every five minutes by the clock; voltage and current, without angle, every minute."""
+    cp = facts.charge_point(rated_power_w=None, current_type="AC")
+    tx = facts.transaction(cp, NOON, NOON + minutes(60), 0, 0)
+    facts.readings(cp, tx, NOON, minutes(1), voltage_v=[230.0] * 61, current_a=[16.0] * 61)
+    for minute in range(0, 61, 5):
+        facts.reading(cp, NOON + minutes(minute), transaction_id=tx, context=CLOCK, power_w=3_000)
+
+    facts.run()
+
+    session = facts.session(tx)
+    assert session["energy_wh"] == pytest.approx(3_000)
+    assert "estimated_power" not in session["flags"]
