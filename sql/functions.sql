@@ -259,7 +259,7 @@ $$;
 COMMENT ON FUNCTION announce_replaced IS
 'Tell the replica that holds an older socket of a charge point: the newest one wins, wherever it is';
 
--- 0033_power_of_phases.sql
+-- 0494_power_of_phases.sql
 CREATE OR REPLACE FUNCTION common_voltage_v(extra jsonb, voltage_v real) RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN coalesce(
@@ -640,7 +640,7 @@ BEGIN
 END;
 $$;
 
--- 0033_power_of_phases.sql
+-- 0494_power_of_phases.sql
 CREATE OR REPLACE FUNCTION estimated_power_w(voltage_v real, current_a real, extra jsonb, current_type text) RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE
@@ -1072,7 +1072,7 @@ COMMENT ON FUNCTION merge_extra IS
 'What stands beside the columns, with what another part of the instant adds; where that says otherwise of something
 the first word stays, and the flag "conflict" says so';
 
--- 0033_power_of_phases.sql
+-- 0494_power_of_phases.sql
 CREATE OR REPLACE FUNCTION phase_power_w(extra jsonb, phase text, other_voltage_v double precision) RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE
@@ -1084,7 +1084,7 @@ END;
 COMMENT ON FUNCTION phase_power_w IS
 'Power of a phase by its current and its voltage, or the other one where it tells none; 0 without a current; W';
 
--- 0033_power_of_phases.sql
+-- 0494_power_of_phases.sql
 CREATE OR REPLACE FUNCTION phase_voltage_v(extra jsonb, phase text) RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN coalesce(
@@ -1618,6 +1618,31 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION report.charge_point_number IS 'Our number of a charge point; an error names one that is unknown';
+
+-- 0493_demand.sql
+-- It has no rights and no settings of its own, so that the planner may take it apart.
+CREATE OR REPLACE FUNCTION report.demand(since timestamptz, until timestamptz, charge_points text[])
+RETURNS TABLE (started_at timestamptz, energy_wh double precision, demand_w double precision)
+LANGUAGE sql STABLE AS $$
+    SELECT
+        sd.started_at,
+        sum(sd.energy_wh),
+        sum(sd.demand_w)
+    FROM report.site_demand AS sd
+    WHERE charge_points IS NULL AND sd.started_at >= since AND sd.started_at < until
+    GROUP BY sd.started_at
+    UNION ALL
+    SELECT
+        eb.started_at,
+        sum(eb.energy_wh),
+        sum(eb.mean_power_w)
+    FROM report.energy_bucket AS eb
+    WHERE eb.charge_point = ANY(charge_points) AND eb.started_at >= since AND eb.started_at < until
+    GROUP BY eb.started_at
+$$;
+COMMENT ON FUNCTION report.demand IS
+'Energy (Wh) and mean power (W) of each quarter of an hour, [since, until), of these charge points taken together; NULL:
+all. Where nothing was measured there is no row';
 
 -- 0026_short_updates.sql
 CREATE OR REPLACE FUNCTION report.end_tariff(tariff_number integer, last_day date, author text) RETURNS void
