@@ -11,6 +11,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -36,7 +37,6 @@ _SWEEPS_PER_LOOK_AT_SOCKETS = 5  # it looks at every open connection
 _OWN_WAIT_S = 30.0
 _BOOT_FIRST_S = 1.0  # a charge point that has just connected may want to say who it is
 _STORE_TRIES = 30
-_MOST_LATE = 500
 _OUR_FAILURES = ("ConnectionClosed", "InvalidCommand", "Timeout")
 
 
@@ -73,7 +73,6 @@ class Commands:
     _again: set[int] = field(default_factory=set)
     _waiting: set[int] = field(default_factory=set)
     _outstanding: dict[str, Command] = field(default_factory=dict)
-    _late: dict[str, Command] = field(default_factory=dict)
     _recording: set[asyncio.Task[None]] = field(default_factory=set)
     _sweeps: Iterator[int] = field(default_factory=itertools.count)
 
@@ -125,11 +124,6 @@ class Commands:
         if outcome.failure is not None:
             raise outcome.failure
         return outcome.response or {}
-
-    def take_late(self, frame: CallResult | CallError) -> None:
-        """Write down an answer that came after its CALL had been given up."""
-        if (command := self._late.pop(frame.message_id, None)) is not None:
-            self._keep(asyncio.create_task(self._record_late(command, frame)))
 
     async def _sweep(self) -> None:
         outstanding = [command.command_id for command in self._outstanding.values()]
@@ -233,14 +227,15 @@ class Commands:
 
     async def _call(self, charge_point: ChargePoint, command: Command, wait_s: float) -> Outcome:
         self._outstanding[command.message_id] = command
-        calls = charge_point.calls
         try:
-            response = await calls.call_now(
-                command.action, command.payload, wait_s, command.message_id
+            response = await charge_point.calls.call(
+                command.action,
+                command.payload,
+                wait_s,
+                command.message_id,
+                on_late=partial(self._take_late, command),
             )
         except CallFailed as exc:
-            if exc.code == "Timeout":
-                self._await_late(command)
             return Outcome(failure=exc)
         finally:
             del self._outstanding[command.message_id]
@@ -271,10 +266,11 @@ class Commands:
             if response is not None:
                 await record_effect(conn, command, response)
 
-    def _await_late(self, command: Command) -> None:
-        self._late[command.message_id] = command
-        while len(self._late) > _MOST_LATE:
-            self._late.pop(next(iter(self._late)))
+    def _take_late(self, command: Command, frame: CallResult | CallError) -> None:
+        """Write down an answer that came after its CALL had been given up."""
+        task = asyncio.create_task(self._record_late(command, frame))
+        self._recording.add(task)
+        task.add_done_callback(self._recording.discard)
 
     async def _record_late(self, command: Command, frame: CallResult | CallError) -> None:
         if isinstance(frame, CallResult):
@@ -304,10 +300,6 @@ class Commands:
                 await self.ask(charge_point, "GetConfiguration", keys, "read back")
             except CallFailed as exc:
                 logger.info("%s: not read back: %s", charge_point.identity, exc)
-
-    def _keep(self, task: asyncio.Task[None]) -> None:
-        self._recording.add(task)
-        task.add_done_callback(self._recording.discard)
 
 
 async def _with_parent(conn: AsyncConnection, command: Command) -> Command:

@@ -34,7 +34,6 @@ class Operations:
     def attend(self, charge_point: ChargePoint) -> None:
         """Take part in the session of a charge point that connects."""
         charge_point.follow_up = self.follow_up
-        charge_point.calls.on_late = self.commands.take_late
         charge_point.situation.signs = self.signing.accepts
         self.commands.welcome(charge_point.charge_point_id)
         if self.configuring is not None and not self.configuring.knows(charge_point):
