@@ -134,7 +134,9 @@ CROSS JOIN LATERAL (
 GROUP BY part.transaction_id, slot.quarter;
 
 -- name: make_work_power
--- Trapezoid of the power per session and quarter of an hour; pauses longer than the limit are gaps.
+-- Trapezoid of the power per session and quarter of an hour; pauses longer than the limit are gaps. Between
+-- its start and the first reading, and the last and its end, a session has the power of that reading if
+-- this is no longer than one reading tells of; otherwise that is a gap.
 CREATE TEMPORARY TABLE work_power ON COMMIT DROP AS
 WITH pair AS (
     SELECT
@@ -142,6 +144,7 @@ WITH pair AS (
         wu.at_s,
         wu.power_w,
         reach.gap_limit_s,
+        reach.edge_limit_s,
         lag(wu.at_s) OVER in_session AS from_s,
         lag(wu.power_w) OVER in_session AS from_w
     FROM work_used AS wu
@@ -157,11 +160,17 @@ step AS (
         pair.at_s,
         pair.power_w,
         pair.at_s - pair.from_s AS length_s,
-        pair.at_s - pair.from_s > pair.gap_limit_s AS is_gap,
-        CASE WHEN pair.at_s - pair.from_s <= pair.gap_limit_s THEN (pair.from_w + pair.power_w) / 2 END AS mean_w,
+        pair.at_s - pair.from_s > coalesce(reached.limit_s, pair.gap_limit_s) AS is_gap,
+        CASE
+            WHEN pair.at_s - pair.from_s <= reached.limit_s
+                THEN (coalesce(pair.from_w, pair.power_w) + coalesce(pair.power_w, pair.from_w)) / 2
+        END AS mean_w,
         floor(pair.from_s / 900) AS first_quarter,
         greatest(floor(pair.from_s / 900), ceil(pair.at_s / 900) - 1) AS last_quarter
     FROM pair
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN pair.from_w IS NULL OR pair.power_w IS NULL THEN pair.edge_limit_s ELSE pair.gap_limit_s END AS limit_s
+    ) AS reached
     WHERE pair.from_s IS NOT NULL
 ),
 
@@ -398,6 +407,7 @@ WITH point AS (
         en.curve,
         reach.started_s,
         reach.gap_limit_s,
+        reach.edge_limit_s,
         lag(wu.at_s) OVER in_session AS from_s,
         lag(wu.power_w) OVER in_session AS from_w
     FROM work_energy AS en
@@ -405,8 +415,8 @@ WITH point AS (
     INNER JOIN work_used AS wu ON en.transaction_id = wu.transaction_id
     WHERE
         en.curve IN ('integral', 'interval')
-        AND CASE en.curve WHEN 'integral' THEN wu.power_w IS NOT NULL ELSE wu.interval_wh IS NOT NULL END
-    WINDOW in_session AS (PARTITION BY wu.transaction_id ORDER BY wu.at_s, wu.power_w)
+        AND CASE en.curve WHEN 'integral' THEN wu.power_w IS NOT NULL OR wu.place <> 1 ELSE wu.interval_wh IS NOT NULL END
+    WINDOW in_session AS (PARTITION BY wu.transaction_id ORDER BY wu.at_s, wu.place, wu.power_w)
 ),
 
 step AS (
@@ -416,8 +426,11 @@ step AS (
         coalesce(point.from_s, point.started_s) AS from_s,
         CASE
             WHEN point.curve = 'interval' THEN greatest(point.interval_wh, 0)
-            WHEN point.at_s - point.from_s <= point.gap_limit_s
-                THEN (point.from_w + point.power_w) / 2 * (point.at_s - point.from_s) / 3600
+            WHEN point.at_s - point.from_s <= CASE
+                WHEN point.from_w IS NULL OR point.power_w IS NULL THEN point.edge_limit_s ELSE point.gap_limit_s
+            END
+                THEN (coalesce(point.from_w, point.power_w) + coalesce(point.power_w, point.from_w)) / 2
+                    * (point.at_s - point.from_s) / 3600
             ELSE 0
         END AS step_wh
     FROM point

@@ -369,7 +369,7 @@ ORDER BY transaction_id, at_s, place, energy_wh, power_w;
 
 -- name: make_work_reach
 -- Per session: its length and the most energy it can have had, how many readings it has, whether
--- they hold power, how long a pause is a gap. Whole seconds and coarse registers make short sessions look
+-- they hold power, how long a pause is a gap, how far the first and the last power reach. Whole seconds and coarse registers make short sessions look
 -- too strong: a minute and 1 kWh are granted. Where the rated power is not known, or not the time, only what
 -- a vehicle can hold bounds the energy: 1 MWh.
 CREATE TEMPORARY TABLE work_reach ON COMMIT DROP AS
@@ -377,7 +377,8 @@ WITH counted AS (
     SELECT
         wu.transaction_id,
         count(*)::integer AS readings,
-        bool_or(wu.power_w IS NOT NULL) AS has_power,
+        count(wu.power_w) AS powers,
+        max(wu.at_s) FILTER (WHERE wu.power_w IS NOT NULL) - min(wu.at_s) FILTER (WHERE wu.power_w IS NOT NULL) AS power_span_s,
         bool_or(wu.is_estimated AND wu.power_w IS NOT NULL) AS is_estimated,
         bool_or(wu.has_soc) AS has_soc,
         bool_or(wu.kind = 2) AS is_borrowed,
@@ -404,7 +405,7 @@ sparse AS (
         INNER JOIN counted ON wu.transaction_id = counted.transaction_id
         WHERE
             wu.place = 1 AND counted.span_s > 50 * counted.readings
-            AND (wu.power_w IS NOT NULL OR NOT counted.has_power)
+            AND (wu.power_w IS NOT NULL OR counted.powers = 0)
     ) AS pause
     WHERE pause.length_s > 0
     GROUP BY pause.transaction_id
@@ -421,7 +422,7 @@ SELECT
         CASE WHEN ws.is_rated AND timed.has_time THEN 1000 ELSE 1000000 END
     ) AS limit_wh,
     coalesce(counted.readings, 0) AS readings,
-    coalesce(counted.has_power, FALSE) AS has_power,
+    coalesce(counted.powers > 0, FALSE) AS has_power,
     coalesce(counted.is_estimated, FALSE) AS is_estimated,
     coalesce(counted.has_soc, FALSE) AS has_soc,
     coalesce(counted.is_borrowed, FALSE) AS is_borrowed,
@@ -429,7 +430,9 @@ SELECT
     coalesce(counted.intervals, 0) AS intervals,
     counted.temperature_max_c,
     counted.peak_power_w,
-    greatest(300, 3 * coalesce(sparse.period_s, 0)) AS gap_limit_s
+    greatest(300, 3 * coalesce(sparse.period_s, 0)) AS gap_limit_s,
+    -- A sample is due every period: what it says holds that long, and a little more, beyond the readings.
+    CASE WHEN counted.powers > 1 THEN 1.5 * coalesce(sparse.period_s, counted.power_span_s / (counted.powers - 1)) END AS edge_limit_s
 FROM work_session AS ws
 INNER JOIN work_end AS we ON ws.transaction_id = we.transaction_id
 CROSS JOIN LATERAL (

@@ -10,7 +10,7 @@ CLOCK, BEGIN, TRIGGER = 1, 2, 6  # contexts of readings
 
 
 def test_the_mean_power_of_a_short_session_is_not_above_its_peak(facts: Facts):
-    """Two minutes at 21 kW, told from the second half minute on: the register covers more."""
+    """Two minutes at 21 kW, told from the end of the first half minute on."""
     cp = facts.charge_point()
     tx = facts.transaction(cp, NOON, NOON + minutes(2), 0, 700)
     power = [20_000, 21_000, 21_000, 20_000]
@@ -23,8 +23,8 @@ def test_the_mean_power_of_a_short_session_is_not_above_its_peak(facts: Facts):
     session = facts.session(tx)
     assert session["energy_wh"] == 700  # over 90 s of readings that would be 28 kW
     assert session["peak_power_w"] == 21_000
-    # Three half minutes, of 20.5, 21 and 20.5 kW.
-    assert session["mean_power_w"] == pytest.approx(62_000 / 3)
+    # Four half minutes, of 20 (the first reading tells it), 20.5, 21 and 20.5 kW.
+    assert session["mean_power_w"] == pytest.approx(82_000 / 4)
 
 
 def test_a_pause_of_the_readings_does_not_make_the_power_higher(facts: Facts):
@@ -114,3 +114,66 @@ def test_measured_power_is_taken_before_estimates_of_the_same_stretches(facts: F
     session = facts.session(tx)
     assert session["energy_wh"] == pytest.approx(3_000)
     assert "estimated_power" not in session["flags"]
+
+
+@pytest.mark.parametrize("every_min", [5, 15])
+def test_a_reading_tells_the_power_for_its_period_at_the_edges_too(facts: Facts, every_min: int):
+    """7.2 kW for an hour; no charge point samples at the start and at the end."""
+    cp = facts.charge_point(rated_power_w=None)
+    tx = facts.transaction(cp, NOON, NOON + minutes(60), 0, 0)
+    told = 60 // every_min - 1
+    facts.readings(cp, tx, NOON + minutes(every_min), minutes(every_min), power_w=[7_200] * told)
+
+    facts.run()
+
+    session = facts.session(tx)
+    assert (session["energy_wh"], session["energy_source"]) == (pytest.approx(7_200), "integral")
+    assert (session["gap_s"], session["charging_s"]) == (0, 3_600)
+    assert session["mean_power_w"] == pytest.approx(7_200)
+    assert session["energised_at"] == NOON + timedelta(seconds=50)  # 2 Wh a second
+    buckets = facts.rows("SELECT energy_wh FROM energy_bucket ORDER BY started_at")
+    assert [row["energy_wh"] for row in buckets] == [pytest.approx(1_800)] * 4
+
+
+def test_register_and_power_of_few_samples_agree(facts: Facts):
+    cp = facts.charge_point(rated_power_w=None)
+    tx = facts.transaction(cp, NOON, NOON + minutes(60), 0, 7_200)
+    energy, power = [1_800, 3_600, 5_400], [7_200] * 3
+    facts.readings(cp, tx, NOON + minutes(15), minutes(15), energy_wh=energy, power_w=power)
+
+    facts.run()
+
+    session = facts.session(tx)
+    assert session["energy_integral_wh"] == pytest.approx(7_200)
+    assert session["energy_delta_percent"] == pytest.approx(0)
+    assert (session["charging_s"], session["flags"]) == (3_600, [])
+
+
+def test_edges_that_no_reading_reaches_are_gaps(facts: Facts):
+    """6 kW, told every minute from the third to the 57th of an hour: 3 min lack at either edge."""
+    cp = facts.charge_point()
+    tx = facts.transaction(cp, NOON, NOON + minutes(60), None, None)
+    facts.readings(cp, tx, NOON + minutes(3), minutes(1), power_w=[6_000] * 55)
+
+    facts.run()
+
+    session = facts.session(tx)
+    assert session["energy_wh"] == pytest.approx(5_400)  # 54 min of 6 kW
+    assert session["gap_s"] == pytest.approx(6 * 60)
+    assert "gap" not in session["flags"]  # not more than 10 %
+
+
+def test_samples_of_ten_seconds_reach_no_further_than_fifteen(facts: Facts):
+    """36 kW make 10 Wh a second: 10 s are held before the first sample, 20 s after the last not."""
+    cp = facts.charge_point()
+    tx = facts.transaction(cp, NOON, NOON + timedelta(seconds=120), None, None)
+    ten = timedelta(seconds=10)
+    facts.readings(cp, tx, NOON + ten, ten, power_w=[36_000] * 10)
+
+    facts.run()
+
+    session = facts.session(tx)
+    assert session["energy_wh"] == pytest.approx(1_000)
+    assert session["gap_s"] == pytest.approx(20)
+    assert session["last_power_at"] == NOON + timedelta(seconds=100)
+    assert "gap" in session["flags"]
