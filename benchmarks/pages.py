@@ -26,7 +26,7 @@ from benchmarks.load import Failed
 from benchmarks.tables import Findings, Table, publish, say
 from sql import load
 from sql.migrations import migrate
-from testbench.embedded import EmbeddedPostgres
+from testbench.embedded import EmbeddedPostgres, host
 from testbench.seed.large import Large, make
 
 PAGES = (
@@ -200,7 +200,7 @@ def _a_session(conn: psycopg.Connection[Any]) -> dict[str, Any]:
 
 @contextmanager
 def _dashboard(database: str) -> Iterator[str]:
-    port = servers.free_port()
+    port = host.free_port()
     environment = os.environ | {"ELETROPOSTO_DATABASE_URL": database}
     command = [sys.executable, "-m", "dashboard.launch", str(port)]
     with servers.process(command, environment, quiet=True):

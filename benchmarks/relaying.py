@@ -13,7 +13,7 @@ import psycopg
 
 from benchmarks.load import Failed
 from benchmarks.processes import usage
-from benchmarks.servers import System, free_port, process, wait_for_port, wait_until_up
+from benchmarks.servers import System, process, wait_for_port, wait_until_up
 from testbench.embedded import EmbeddedMosquitto, host
 
 _ACKNOWLEDGED = "eletroposto_relay_acknowledged_total"
@@ -87,7 +87,7 @@ def relay(system: System) -> Iterator[Relay]:
     DOJOT's API is the stand-in's, but the broker is another one that nobody reads from: what is
     measured is the relay, not the storage behind it, which in production is another machine's.
     """
-    http_port, health = free_port(), free_port()
+    http_port, health = host.free_port(), host.free_port()
     with host.temporary_folder() as folder, EmbeddedMosquitto(folder / "sink") as sink:
         stand_in = [
             *(sys.executable, "-m", "testbench.dojot", "--data", str(folder / "dojot")),

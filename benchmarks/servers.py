@@ -74,7 +74,7 @@ def ours_twice(server: EmbeddedPostgres) -> Iterator[tuple[System, System]]:
     """Two replicas on a new database: charge points choose by themselves, or a balancer does."""
     database = server.create_database(f"bench_two_{time.monotonic_ns()}")
     migrate(database)
-    balancer_port = free_port()
+    balancer_port = host.free_port()
     with ingest(database) as (port, pid), ingest(database) as (other_port, other_pid):
         ports = [str(balancer_port), str(port), str(other_port)]
         balancer = [sys.executable, "-m", "testbench.balancer", "--port", *ports]
@@ -96,7 +96,7 @@ def _url(port: int) -> str:
 @contextmanager
 def ingest(database: str, **settings: str) -> Iterator[tuple[int, int]]:
     """One replica on a database; yields its port and pid once it serves."""
-    port, health = free_port(), free_port()
+    port, health = host.free_port(), host.free_port()
     environment = os.environ | {
         "ELETROPOSTO_DATABASE_URL": database,
         "ELETROPOSTO_OCPP_PORT": str(port),
@@ -116,7 +116,7 @@ def ingest(database: str, **settings: str) -> Iterator[tuple[int, int]]:
 def naive(server: EmbeddedPostgres) -> Iterator[System]:
     """The naive reference."""
     database = server.create_database(f"bench_naive_{time.monotonic_ns()}")
-    port = free_port()
+    port = host.free_port()
     command = [sys.executable, "-m", "benchmarks.naive", str(port), database]
     with process(command, dict(os.environ)) as pid:
         wait_for_port(port)
@@ -155,12 +155,6 @@ def stored(system: System, what: Stored) -> int:
         row = conn.execute(system.counts[what].encode()).fetchone()
     assert row is not None
     return int(row[0])
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_until_up(url: str, seconds: float = 30) -> None:

@@ -15,6 +15,7 @@ import psycopg
 
 from eletroposto import database
 from sql import migrations
+from testbench.embedded import host
 
 _OLDEST_PYTHON = (3, 11)
 _FEW_FILES = 4096
@@ -98,23 +99,13 @@ def check_ports() -> Iterator[Finding]:
     taken = [
         f"{port} ({purpose}; {variable})"
         for variable, (default, purpose) in _PORTS.items()
-        if not _is_free(port := int(os.environ.get(variable) or default))
+        if not host.is_free(port := int(os.environ.get(variable) or default))
     ]
     if taken:
         advice = "by eletroposto itself, or else change the variable"
         yield Finding("ports", "note", f"taken: {', '.join(taken)}: {advice}")
     else:
         yield Finding("ports", "ok", "all free")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
 
 
 def check_database() -> Iterator[Finding]:
@@ -207,9 +198,9 @@ def check_dojot() -> Iterator[Finding]:
         return
     yield _check_gateway(url)
     address = os.environ.get("ELETROPOSTO_DOJOT_MQTT") or "127.0.0.1:1883"
-    host, _, port = address.rpartition(":")
+    server, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), _WAIT_S).close()
+        socket.create_connection((server.strip("[]"), int(port)), _WAIT_S).close()
         yield Finding("dojot mqtt", "ok", address)
     except (OSError, ValueError) as exc:
         yield Finding("dojot mqtt", "missing", f"ELETROPOSTO_DOJOT_MQTT={address}: {exc}")

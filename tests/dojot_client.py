@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +13,7 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from testbench.dojot import StandIn
+from tests.waiting import until
 
 DAY_MS = 24 * 3600 * 1000
 
@@ -76,12 +77,6 @@ async def connected(
         yield device
     finally:
         await asyncio.to_thread(device.close)
-
-
-async def until(condition: Callable[[], bool], timeout_s: float = 10) -> None:
-    async with asyncio.timeout(timeout_s):
-        while not condition():  # noqa: ASYNC110  # looks from outside, there is nothing to await
-            await asyncio.sleep(0.01)
 
 
 async def send(dojot: StandIn, device_id: str, *payloads: Any) -> None:

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,6 +19,7 @@ import sql
 from ingest.relay import RelaySettings
 from ingest.relay.relay import Relay
 from testbench.dojot import StandIn
+from tests.waiting import until
 
 _WRITER = sql.load("ingest")
 _NO_MESSAGES: dict[str, Any] = {
@@ -185,7 +186,7 @@ def relay_process(url: str, dojot: StandIn, **changes: str) -> Iterator[subproce
 
 async def all_there(url: str, dojot: StandIn, count: int, timeout_s: float = 60) -> None:
     """Wait until DOJOT has stored ``count`` messages and nothing waits any more."""
-    await until(lambda: dojot.counters["stored"] >= count and not waiting(url), timeout_s)
+    await until(lambda: dojot.counters["stored"] >= count and not waiting(url), seconds=timeout_s)
 
 
 @asynccontextmanager
@@ -231,10 +232,3 @@ def let_claims_run_out(url: str) -> None:
     with psycopg.connect(url) as conn:
         conn.execute("UPDATE dojot_shard SET claimed_until = now()")
         conn.execute("DELETE FROM dojot_relay")
-
-
-async def until(condition: Callable[[], Any], timeout_s: float = 60) -> None:
-    """Wait for what a test claims will happen."""
-    async with asyncio.timeout(timeout_s):
-        while not condition():  # noqa: ASYNC110  # looks from outside, there is nothing to await
-            await asyncio.sleep(0.02)

@@ -1,7 +1,6 @@
 """Settings of the demo, from ``ELETROPOSTO_DEMO_*`` variables, and what it needs to be free."""
 
 import os
-import socket
 from pathlib import Path
 from typing import Annotated
 
@@ -82,7 +81,7 @@ def check_ports(settings: Settings) -> None:
     for variable, port in ports.items():
         if list(ports.values()).count(port) > 1:
             complaints.append(f"port {port} is wanted twice, set {variable} to another")
-        elif not _is_free(port):
+        elif not host.is_free(port):
             complaints.append(f"port {port} is taken, free it or set {variable} to another")
     if complaints:
         raise CannotStart("; ".join(complaints))
@@ -96,13 +95,3 @@ def environment(**variables: str) -> dict[str, str]:
         if name in _KEPT or not name.startswith(_FOREIGN)
     }
     return kept | {"PYTHONUNBUFFERED": "1"} | variables
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-        return True

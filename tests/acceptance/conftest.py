@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,18 +17,12 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from testbench.embedded import EmbeddedPostgres
+from testbench.embedded import EmbeddedPostgres, host
 from tests.acceptance.network import Network
 from tests.waiting import fetch
 
 _READY_WITHIN_S = 30
 _ENDS_WITHIN_S = 20
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def ingest_login(database_url: str) -> str:
@@ -57,8 +50,8 @@ class CentralSystem:
     database_url: str
     log_file: Path
     settings: dict[str, str] = field(default_factory=dict)
-    port: int = field(default_factory=free_port)
-    health_port: int = field(default_factory=free_port)
+    port: int = field(default_factory=host.free_port)
+    health_port: int = field(default_factory=host.free_port)
     sources: Path | None = None
     program: tuple[str, ...] = ("ingest",)
     may_trace: bool = False

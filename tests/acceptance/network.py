@@ -1,6 +1,5 @@
 """Charge points at the wire and what became of their frames, seen through the public views."""
 
-import asyncio
 import itertools
 import secrets
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -15,7 +14,7 @@ from psycopg.rows import dict_row, tuple_row
 from psycopg.types.json import Jsonb
 
 from testbench.socket import CallError, OnCall, RawChargePoint, Reply, connected
-from tests.waiting import wait_until
+from tests.waiting import until
 
 BOOT = {"chargePointVendor": "ABB", "chargePointModel": "Terra 54"}
 
@@ -114,7 +113,7 @@ class Network:
             return next(row for row in rows if row["command_id"] == command_id)
 
         decided = {"answered", "failed", "expired"}
-        await eventually(lambda: row()["status"] in decided, f"{action} is decided", lasts_s + 10)
+        await until(lambda: row()["status"] in decided, f"{action} is decided", lasts_s + 10)
         return row()
 
     def add_id_tag(self, status: str = "Accepted", **columns: Any) -> str:
@@ -251,8 +250,3 @@ async def stored(network: Network, *samples: Any, **fields: Any) -> dict[str, An
 async def settle(charge_point: RawChargePoint) -> None:
     """Wait until everything sent so far is handled: CALLs are answered in order."""
     await charge_point.call("Heartbeat")
-
-
-async def eventually(is_true: Any, complaint: str, seconds: float = 10) -> None:
-    """Wait for what the central system does by itself."""
-    await asyncio.to_thread(wait_until, is_true, complaint, seconds)

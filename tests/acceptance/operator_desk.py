@@ -3,8 +3,7 @@
 import asyncio
 import os
 import sys
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from psycopg.types.json import Jsonb
 
 from testbench.charge_point import ChargePoint
 from testbench.link import Address, Backoff
+from tests.waiting import until
 
 Row = dict[str, Any]
 
@@ -55,14 +55,6 @@ class Desk:
         command = await self.finished(self.queue(identity, action, payload))
         assert command["status"] == "answered", command
         return dict(command["response"])
-
-
-async def until(is_done: Callable[[], Any], complaint: str, seconds: float = 10) -> None:
-    """Wait, and let charge points of this loop go on meanwhile."""
-    give_up = time.monotonic() + seconds
-    while not is_done():
-        assert time.monotonic() < give_up, f"after {seconds} s: {complaint}"
-        await asyncio.sleep(0.02)
 
 
 @asynccontextmanager

@@ -21,8 +21,7 @@ from websockets.typing import Subprotocol
 from benchmarks import foreign, writing
 from benchmarks.load import Failed
 from benchmarks.servers import OURS, System
-from testbench.embedded import EmbeddedPostgres
-from tests.acceptance.conftest import free_port
+from testbench.embedded import EmbeddedPostgres, host
 from tests.acceptance.network import Network
 from tests.acceptance.operator_desk import Spoken
 from tests.scripted_central_system import port_of
@@ -117,7 +116,7 @@ def check_it_gave_up(said: Spoken, reason: str) -> None:
 
 
 async def test_nobody_there() -> None:
-    url = f"ws://127.0.0.1:{free_port()}/ocpp"
+    url = f"ws://127.0.0.1:{host.free_port()}/ocpp"
     check_it_gave_up(await bench("--url", url), f"cannot reach {url}: Connection refused")
 
 
@@ -217,7 +216,7 @@ async def test_a_server_that_closes_the_sockets() -> None:
 
 
 async def test_too_few_file_descriptors() -> None:
-    said = await bench("--url", f"ws://127.0.0.1:{free_port()}", files=100)
+    said = await bench("--url", f"ws://127.0.0.1:{host.free_port()}", files=100)
     check_it_gave_up(said, "50 sockets need 250 file descriptors, the limit is 100")
 
 
@@ -329,7 +328,7 @@ def test_what_it_counts_is_what_is_stored(network: Network) -> None:
 
 
 def test_every_replica_gets_its_share(network: Network) -> None:
-    dead = f"ws://127.0.0.1:{free_port()}/ocpp"
+    dead = f"ws://127.0.0.1:{host.free_port()}/ocpp"
 
     with pytest.raises(Failed, match=f"cannot reach {dead}"):
         uvloop.run(writing.go(writing.saturating(2, 0.2), (network.url, dead)))

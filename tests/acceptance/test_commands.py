@@ -13,7 +13,8 @@ from eletroposto.cli import app
 from testbench.socket import CallError, RawChargePoint, connected
 from tests.acceptance.conftest import CentralSystem, StartCentralSystem
 from tests.acceptance.network import BOOT, Network
-from tests.acceptance.operator_desk import Desk, eletroposto, simulated, until
+from tests.acceptance.operator_desk import Desk, eletroposto, simulated
+from tests.waiting import until
 
 KEY = "0a1b2c3d4e5f60718293a4b5c6d7e8f901234567"
 

@@ -13,7 +13,8 @@ import pytest
 from testbench.socket import CallError, RawChargePoint, connected
 from tests.acceptance.conftest import serving
 from tests.acceptance.network import BOOT, Network
-from tests.acceptance.operator_desk import Desk, simulated, until
+from tests.acceptance.operator_desk import Desk, simulated
+from tests.waiting import until
 
 BENCH = (
     "Energy.Active.Import.Register,Power.Active.Import,Current.Import,Voltage,"

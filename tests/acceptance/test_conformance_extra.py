@@ -16,12 +16,12 @@ from tests.acceptance.network import (
     Network,
     answered,
     boot,
-    eventually,
     meter_value,
     minutes_ago,
     send_meter_values,
     start,
 )
+from tests.waiting import until
 
 case = pytest.mark.conformance
 
@@ -63,7 +63,7 @@ async def test_a_result_that_comes_too_late(network):
         await charge_point.send([3, message_id, {"status": "Accepted"}])
 
         assert (row["status"], row["error_code"]) == ("failed", "Timeout")
-        await eventually(
+        await until(
             lambda: network.row("command", charge_point)["response"] == {"status": "Accepted"},
             "the late answer is kept",
         )
@@ -195,7 +195,7 @@ async def check_an_outage(network, server):
     assert await handshake_status(network) == 503
     away = sum(map(len, confirmed.values()))
     await asyncio.to_thread(server.start)
-    await eventually(
+    await until(
         lambda: (
             all(len(registers) > 3 for registers in confirmed.values())
             and sum(map(len, confirmed.values())) > away + 20

@@ -8,12 +8,12 @@ from tests.acceptance.network import (
     Answers,
     answered,
     boot,
-    eventually,
     minutes_ago,
     show,
     start,
     stop,
 )
+from tests.waiting import until
 
 case = pytest.mark.conformance
 
@@ -66,7 +66,7 @@ async def test_a_reservation_expires(network):
         await boot(charge_point)
         payload = reservation(47, network.add_id_tag(), minutes=0.03)
         await network.command(charge_point, "ReserveNow", payload)
-        await eventually(
+        await until(
             lambda: network.row("reservation", charge_point)["status"] == "expired", "expired"
         )
         await show(charge_point, "Available")

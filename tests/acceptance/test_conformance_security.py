@@ -14,8 +14,10 @@ from websockets.exceptions import InvalidHandshake, InvalidStatus
 from ingest.credentials import hash_password
 from testbench.authority import TestAuthority, key_pem, new_key
 from testbench.certificates import hash_data
-from tests.acceptance.conftest import free_port, serving
-from tests.acceptance.network import BOOT, Answers, Network, answered, boot, eventually
+from testbench.embedded import host
+from tests.acceptance.conftest import serving
+from tests.acceptance.network import BOOT, Answers, Network, answered, boot
+from tests.waiting import until
 
 case = pytest.mark.conformance
 
@@ -176,7 +178,7 @@ def secured(module_database_url, tmp_path_factory):
     folder, authority = tmp_path_factory.mktemp("secured"), TestAuthority()
     certificate, key = authority.server(folder)
     authority_certificate, authority_key = authority.write(folder)
-    tls_port = free_port()
+    tls_port = host.free_port()
     settings = {
         "ocpp_tls_port": str(tls_port),
         "tls_certificate": str(certificate),
@@ -241,9 +243,7 @@ async def test_the_profile_rises_and_does_not_fall(secured, tmp_path):
     assert answered(row, status="Accepted")
     assert answers.asked == [("ChangeConfiguration", change), ("Reset", {"type": "Hard"})]
     assert await comes_in(network, identity, ssl_context=mine)
-    await eventually(
-        lambda: network.row("charge_point", identity)["security_profile"] == 3, "profile 3"
-    )
+    await until(lambda: network.row("charge_point", identity)["security_profile"] == 3, "profile 3")
     assert await refusal(network, identity, password=KEY, ssl_context=secured.trust()) == 403
 
 
@@ -260,8 +260,8 @@ async def test_a_certificate_is_signed(secured, curve, tmp_path):
         )
         csr = request.public_bytes(Encoding.PEM).decode()
         answer = await charge_point.call("SignCertificate", {"csr": csr})
-        await eventually(lambda: answers.asked, "CertificateSigned comes")
-        await eventually(
+        await until(lambda: answers.asked, "CertificateSigned comes")
+        await until(
             lambda: network.row("certificate_signing", charge_point)["answer"] == "Accepted",
             "the delivery is recorded",
         )

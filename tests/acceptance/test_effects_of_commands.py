@@ -9,7 +9,8 @@ import pytest
 from testbench.authority import TestAuthority
 from testbench.session import Visit
 from tests.acceptance.network import Network
-from tests.acceptance.operator_desk import Desk, Row, simulated, until
+from tests.acceptance.operator_desk import Desk, Row, simulated
+from tests.waiting import until
 
 ACCEPTED = {"status": "Accepted"}
 

@@ -21,12 +21,13 @@ import pytest
 
 from ingest.credentials import hash_password
 from testbench.authority import TestAuthority
+from testbench.embedded import host
 from testbench.socket import CallError, connected
 from tests.abusers import basic, handshake, raw_socket, was_ended
-from tests.acceptance.conftest import CentralSystem, StartCentralSystem, free_port
-from tests.acceptance.network import Network, eventually
+from tests.acceptance.conftest import CentralSystem, StartCentralSystem
+from tests.acceptance.network import Network
 from tests.acceptance.operator_desk import Desk
-from tests.waiting import fetch, wait_until
+from tests.waiting import fetch, until, wait_until
 
 KEY = "a1b2c3d4e5f60718293a4b5c6d7e8f9001122334"
 
@@ -51,7 +52,7 @@ async def test_silent_connections_to_the_tls_port_are_counted_too(
 ) -> None:
     authority = TestAuthority()
     certificate, key = authority.server(tmp_path)
-    port = free_port()
+    port = host.free_port()
     central_system = start_central_system(
         handshakes_per_address="20",
         ocpp_tls_port=str(port),
@@ -142,7 +143,7 @@ async def test_a_restart_costs_keyed_charge_points_no_slow_hash_where_there_is_a
             query = "SELECT count(password_digest) FROM charge_point"
             return conn.execute(query).fetchone() == (40,)
 
-        await eventually(kept, "the digests are kept", 20)
+        await until(kept, "the digests are kept", 20)
     await asyncio.to_thread(central_system.restart)
     quick_s = await storm(central_system, keys)
     assert quick_s < slow_s / 3, f"{slow_s:.1f} s with slow hashes, {quick_s:.1f} s without"

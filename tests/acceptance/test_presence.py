@@ -16,8 +16,8 @@ from ingest.store import Store
 from ingest.writer import Writer
 from testbench.socket import connected
 from tests.acceptance.conftest import StartCentralSystem
-from tests.acceptance.network import BOOT, Network, eventually
-from tests.waiting import wait_until
+from tests.acceptance.network import BOOT, Network
+from tests.waiting import until, wait_until
 
 DEAF = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -44,9 +44,7 @@ async def test_a_replica_taken_for_dead_has_its_connections_back(network: Networ
         close_record(network, charge_point.charge_point_id, "the central system stopped")
         assert not network.row("charge_point", charge_point)["is_online"]
         deafen(network)
-        await eventually(
-            lambda: network.row("charge_point", charge_point)["is_online"], "it is back"
-        )
+        await until(lambda: network.row("charge_point", charge_point)["is_online"], "it is back")
         assert "currentTime" in await charge_point.call("Heartbeat")
         row = network.row("connection", charge_point)
         assert (row["closed_at"], row["reason"]) == (None, None)

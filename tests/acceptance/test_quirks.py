@@ -14,13 +14,13 @@ from testbench.socket import CallError
 from tests.acceptance.network import (
     BOOT,
     Network,
-    eventually,
     meter_value,
     minutes_ago,
     send_meter_values,
     settle,
     start,
 )
+from tests.waiting import until
 
 case = pytest.mark.conformance
 
@@ -96,7 +96,7 @@ async def test_an_oversized_frame_closes_only_its_own_socket(network):
 
         assert closed.rcvd.code == 1009
         assert "currentTime" in await other.call("Heartbeat")
-        await eventually(
+        await until(
             lambda: network.row("connection", charge_point)["closed_at"], "the end is recorded"
         )
 
@@ -365,7 +365,7 @@ async def test_the_newest_socket_of_an_identity_wins(network):
 
             assert closed.rcvd.code == 1012
             assert "currentTime" in await newer.call("Heartbeat")
-            await eventually(
+            await until(
                 lambda: (
                     [bool(row["closed_at"]) for row in network.rows("connection", older)]
                     == [True, False]

@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.acceptance.network import eventually, minutes_ago
+from tests.acceptance.network import minutes_ago
+from tests.waiting import until
 
 
 async def test_a_status_without_a_time_is_now(network):
@@ -90,7 +91,7 @@ async def test_a_lost_network_is_seen_at_once_and_recorded(network):
         await charge_point.call("Heartbeat")
         await charge_point.cut()
 
-    await eventually(
+    await until(
         lambda: not network.row("charge_point", charge_point)["is_online"], "shown offline", 5
     )
     assert network.row("connection", charge_point)["reason"] == "connection lost"

@@ -14,7 +14,8 @@ from eletroposto.cli import app
 from testbench.socket import connected
 from tests.acceptance.conftest import StartCentralSystem
 from tests.acceptance.network import Network, meter_value, send_meter_values
-from tests.acceptance.operator_desk import Desk, until
+from tests.acceptance.operator_desk import Desk
+from tests.waiting import until
 
 Run = Callable[..., tuple[int, str, str]]
 KEY = "a1b2c3d4e5f60718293a4b5c6d7e8f9001122334"

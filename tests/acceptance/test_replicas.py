@@ -22,8 +22,8 @@ from tests.acceptance.network import (
     start,
     stop,
 )
-from tests.acceptance.operator_desk import Desk, until
-from tests.waiting import fetch
+from tests.acceptance.operator_desk import Desk
+from tests.waiting import fetch, until
 
 ACCEPTED = {"status": "Accepted"}
 

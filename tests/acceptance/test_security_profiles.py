@@ -20,12 +20,13 @@ from websockets.exceptions import InvalidHandshake, InvalidStatus
 
 from ingest.credentials import hash_password
 from testbench.authority import TestAuthority, key_pem, new_key
-from testbench.embedded import EmbeddedPostgres
+from testbench.embedded import EmbeddedPostgres, host
 from testbench.link import Address
 from testbench.socket import connected
-from tests.acceptance.conftest import StartCentralSystem, free_port, serving
+from tests.acceptance.conftest import StartCentralSystem, serving
 from tests.acceptance.network import BOOT, Network
-from tests.acceptance.operator_desk import Desk, eletroposto, simulated, until
+from tests.acceptance.operator_desk import Desk, eletroposto, simulated
+from tests.waiting import until
 
 KEY = "a1b2c3d4e5f60718293a4b5c6d7e8f9001122334"
 OTHER_KEY = "00112233445566778899aabbccddeeff00112233"
@@ -219,7 +220,7 @@ def fortress(
     authority = TestAuthority(curve=curve)
     certificate, key = authority.server(folder, curve=curve)
     root, root_key = authority.write(folder)
-    port = free_port()
+    port = host.free_port()
     settings = {
         "unknown_charge_points": "refuse",
         "ocpp_tls_port": str(port),

@@ -16,7 +16,7 @@ import psycopg
 
 from sql.migrations import migrate
 from testbench.embedded import EmbeddedPostgres, host
-from tests.acceptance.conftest import CentralSystem, free_port
+from tests.acceptance.conftest import CentralSystem
 from tests.faults.proxy import Proxy
 from tests.relaying import environment
 
@@ -180,7 +180,7 @@ async def planted(folder: Path, *, with_dojot: bool) -> AsyncIterator[Plant]:
 
 def _dojot(plant: Plant, service_folder: Path) -> Dojot:
     data = service_folder / "dojot"
-    http_port, mqtt_port = str(free_port()), str(free_port())
+    http_port, mqtt_port = str(host.free_port()), str(host.free_port())
     ports = ["--http-port", http_port, "--mqtt-port", mqtt_port]
     url = f"http://127.0.0.1:{http_port}"
     return Dojot(

@@ -13,7 +13,6 @@ import httpx
 
 from flows.settings import QUIET_PREFECT
 from testbench.embedded import host
-from tests.acceptance.conftest import free_port
 from tests.faults.plant import Plant, Program
 
 _READY_WITHIN_S = 120
@@ -80,7 +79,7 @@ class Scheduler:
 @asynccontextmanager
 async def scheduled(plant: Plant) -> AsyncIterator[Scheduler]:
     """Run both for a while, on a database of Prefect's own as in production; none of it is kept."""
-    port = free_port()
+    port = host.free_port()
     await asyncio.to_thread(_drop, plant)
     with plant.administrator() as conn:
         conn.execute("CREATE DATABASE prefect")

@@ -10,7 +10,7 @@ import pytest
 from starlette.applications import Starlette
 
 from dashboard import launch, signin, users
-from tests.acceptance.conftest import free_port
+from testbench.embedded import host
 
 
 @pytest.fixture
@@ -128,13 +128,13 @@ def test_secrets_that_cannot_be_read_are_no_reason_to_let_everybody_in(tmp_path)
     secrets.parent.mkdir()
     secrets.write_text("[auth\n")
 
-    said = ended(tmp_path, "-m", "dashboard.launch", str(free_port()), "127.0.0.1")
+    said = ended(tmp_path, "-m", "dashboard.launch", str(host.free_port()), "127.0.0.1")
 
     assert "the secrets of the dashboard cannot be read" in said
 
 
 def test_the_command_line_refuses_in_a_sentence(tmp_path):
-    said = ended(tmp_path, "-m", "dashboard.launch", str(free_port()), "0.0.0.0")
+    said = ended(tmp_path, "-m", "dashboard.launch", str(host.free_port()), "0.0.0.0")
 
     assert said.startswith("eletroposto: the dashboard would be open to everybody on 0.0.0.0")
     assert "Traceback" not in said
@@ -143,7 +143,7 @@ def test_the_command_line_refuses_in_a_sentence(tmp_path):
 @pytest.mark.parametrize("address", [["--server.address", "0.0.0.0"], []])
 def test_a_server_started_without_being_asked_refuses_by_the_address_it_has(tmp_path, address):
     server = str(Path(launch.__file__).with_name("server.py"))
-    port = ["--server.port", str(free_port()), "--server.headless", "true"]
+    port = ["--server.port", str(host.free_port()), "--server.headless", "true"]
 
     said = ended(tmp_path, "-m", "streamlit", "run", server, *port, *address)
 

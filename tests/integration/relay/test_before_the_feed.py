@@ -24,9 +24,9 @@ from tests.relaying import (
     relaying,
     samples,
     store,
-    until,
     waiting,
 )
+from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

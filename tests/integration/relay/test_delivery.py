@@ -28,9 +28,9 @@ from tests.relaying import (
     samples,
     start_feed,
     store,
-    until,
     waiting,
 )
+from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -367,13 +367,14 @@ async def test_a_device_that_is_never_acknowledged_holds_up_nobody(
         store(database_url, mixed, per_commit=30)
         theirs = expected([sample for sample in mixed if sample.charge_point_id != stuck])
         began = time.monotonic()
-        await until(lambda: theirs <= set(found(database_url, dojot)), 20)
+        await until(lambda: theirs <= set(found(database_url, dojot)), seconds=20)
         took_s = time.monotonic() - began
         await until(lambda: errors(relay, "no_acknowledgement") >= 1)
         in_time = errors(relay, "connection_closed")
         dojot.faults.change({"silent_for": ""})
         relay.registrar.block(stuck, 0)
-        await until(lambda: expected([*queued, *mixed]) <= set(found(database_url, dojot)), 60)
+        everything = expected([*queued, *mixed])
+        await until(lambda: everything <= set(found(database_url, dojot)), seconds=60)
 
     assert took_s < 10  # 240 messages at 100/s and 500/s
     assert in_time == 0
@@ -394,7 +395,7 @@ async def test_a_device_that_may_not_connect_does_not_close_the_gate_for_others(
         stored = samples(charge_points, 5)
         store(database_url, stored)
         theirs = expected([sample for sample in stored if sample.charge_point_id != refused])
-        await until(lambda: theirs <= set(found(database_url, dojot)), 10)
+        await until(lambda: theirs <= set(found(database_url, dojot)), seconds=10)
         await until(lambda: errors(relay, "connect_refused") >= 1)
         was_away = relay.sessions.broker_is_away
         dojot.faults.change({"refuse_connect_of": ""})

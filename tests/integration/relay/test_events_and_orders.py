@@ -35,8 +35,8 @@ from tests.relaying import (
     samples,
     start_feed,
     store,
-    until,
 )
+from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

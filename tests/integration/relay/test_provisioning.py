@@ -21,9 +21,9 @@ from tests.relaying import (
     samples,
     start_feed,
     store,
-    until,
     waiting,
 )
+from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -333,7 +333,7 @@ async def test_readings_that_wait_for_their_devices_are_in_nobodys_way(
         store(database_url, strangers)
         await until(lambda: relay.registrar.problem is None and len(relay.registrar.unavailable()))
         store(database_url, fresh := samples([known], 5))
-        await until(lambda: expected(fresh) <= set(found(database_url, dojot)), 30)
+        await until(lambda: expected(fresh) <= set(found(database_url, dojot)), seconds=30)
         made = dojot.store.count("SELECT count(*) FROM device")
         dojot.faults.http_delay_s = 0
         await all_there(database_url, dojot, 1 + len(strangers) + len(fresh))

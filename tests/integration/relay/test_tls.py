@@ -14,7 +14,7 @@ from ingest.relay.dialects import Device, Names, vernemq
 from ingest.relay.mqtt import ConnectFailed, Connection
 from testbench.authority import TestAuthority
 from testbench.embedded import EmbeddedMosquitto, host
-from tests.relaying import until
+from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

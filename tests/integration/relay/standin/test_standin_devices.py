@@ -19,8 +19,8 @@ from tests.dojot_client import (
     log_in,
     make_device,
     make_template,
-    until,
 )
+from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -11,7 +11,8 @@ import paho.mqtt.client as mqtt
 import pytest
 
 from testbench.dojot import StandIn
-from tests.dojot_client import DAY_MS, connected, history, now_ms, send, until
+from tests.dojot_client import DAY_MS, connected, history, now_ms, send
+from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -64,7 +65,7 @@ async def test_connections_are_cut_at_an_age(dojot: StandIn) -> None:
     """Contract section 4a: 30 minutes, shortened here, and no DISCONNECT."""
     dojot.faults.cut_after_s = 0.3
     async with connected(dojot, "admin:d1") as device:
-        await until(lambda: device.disconnected, timeout_s=3)
+        await until(lambda: device.disconnected, seconds=3)
 
     assert dojot.counters["cut_by_age"] == 1
 
