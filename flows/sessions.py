@@ -120,10 +120,13 @@ def _compute_batch(
 def _store(conn: Connection, transaction_ids: list[int], as_of: datetime) -> int:
     known = ask_one(conn, "known_bounds")
     do(conn, "touch_days")
+    build(conn, "make_work_bucket")
     do(conn, "delete_buckets", **known)
-    do(conn, "delete_costs")
     do(conn, "store_buckets")
     stored = do(conn, "store_sessions", as_of=as_of)
+    # By the prices that are known; what is new has none until the consumption flow gives it one.
+    reach = ask_one(conn, "known_bounds")
+    do(conn, "store_costs", transaction_ids=transaction_ids, **reach)
     do(conn, "touch_soc")
     # A link may rest on one that this very statement changes: again until nothing moves.
     while do(conn, "link_visits", transaction_ids=transaction_ids):

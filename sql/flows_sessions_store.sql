@@ -9,21 +9,9 @@ SELECT
 FROM work_session AS ws
 INNER JOIN session AS ses ON ws.transaction_id = ses.transaction_id;
 
--- name: delete_buckets
-DELETE FROM energy_bucket AS eb
-USING work_session AS ws
-WHERE eb.transaction_id = ws.transaction_id AND eb.started_at >= %(low)s AND eb.started_at <= %(high)s;
-
--- name: delete_costs
-DELETE FROM session_cost AS price
-USING work_session AS ws
-WHERE price.transaction_id = ws.transaction_id;
-
--- name: store_buckets
+-- name: make_work_bucket
 -- Spread the energy of each session over its quarters of an hour by the shape of its curve.
-INSERT INTO energy_bucket (
-    started_at, transaction_id, charge_point_id, connector_id, energy_wh, charging_s, max_power_w
-)
+CREATE TEMPORARY TABLE work_bucket ON COMMIT DROP AS
 WITH shape AS (
     SELECT en.transaction_id, wri.bucket, wri.rise_wh AS weight
     FROM work_energy AS en
@@ -87,9 +75,38 @@ filled AS (
     WHERE en.energy_wh IS NOT NULL
 )
 
-SELECT bucket, transaction_id, charge_point_id, connector_id, energy_wh, charging_s, max_power_w
+SELECT bucket AS started_at, transaction_id, charge_point_id, connector_id, energy_wh, charging_s, max_power_w
 FROM filled
 WHERE energy_wh > 0 OR charging_s > 0 OR max_power_w > 0;
+
+-- name: delete_buckets
+-- Those that these sessions no longer have; the others keep their price.
+DELETE FROM energy_bucket AS eb
+USING work_session AS ws
+WHERE
+    eb.transaction_id = ws.transaction_id AND eb.started_at >= %(low)s AND eb.started_at <= %(high)s
+    AND NOT EXISTS (
+        SELECT FROM work_bucket AS wb
+        WHERE wb.transaction_id = eb.transaction_id AND wb.started_at = eb.started_at
+    );
+
+-- name: store_buckets
+INSERT INTO energy_bucket AS eb (
+    started_at, transaction_id, charge_point_id, connector_id, energy_wh, charging_s, max_power_w
+)
+SELECT started_at, transaction_id, charge_point_id, connector_id, energy_wh, charging_s, max_power_w
+FROM work_bucket
+ON CONFLICT (transaction_id, started_at) DO UPDATE SET
+    charge_point_id = excluded.charge_point_id,
+    connector_id = excluded.connector_id,
+    energy_wh = excluded.energy_wh,
+    charging_s = excluded.charging_s,
+    max_power_w = excluded.max_power_w,
+    cost = excluded.energy_wh / 1000 * eb.price_per_kwh
+WHERE
+    (eb.charge_point_id, eb.connector_id, eb.energy_wh, eb.charging_s, eb.max_power_w)
+    IS DISTINCT FROM
+    (excluded.charge_point_id, excluded.connector_id, excluded.energy_wh, excluded.charging_s, excluded.max_power_w);
 
 -- name: store_sessions
 INSERT INTO session AS ses (

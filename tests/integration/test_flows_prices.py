@@ -329,3 +329,65 @@ def test_a_factor_of_the_co2_estimate_needs_its_source(
     (factors,) = facts.rows("SELECT * FROM report.co2")
 
     assert factors["avoided_kg_per_kwh"] is None
+
+
+def test_sessions_computed_again_keep_their_price(facts: Facts):
+    """A file taken while the flows run, or after this one alone, has the costs of before."""
+    cp = facts.charge_point()
+    tariff(facts)
+    tx = charge(facts, cp, WEDNESDAY, 9, 1, 10)
+    facts.run()
+    before = facts.computed()
+
+    facts.run("sessions", start=local(WEDNESDAY, 0), end=local(WEDNESDAY, 24), force=True)
+
+    after = facts.computed()
+    assert facts.session(tx)["cost"] == pytest.approx(5)
+    for table in ("session_cost", "energy_bucket", "consumption_day"):
+        assert after[table] == before[table]
+
+
+def test_until_it_has_a_price_energy_is_told_to_have_none(facts: Facts):
+    """An hour of 10 kWh is priced; of the next, in which the session went on, nothing is yet."""
+    cp = facts.charge_point()
+    tariff(facts)
+    new = charge(facts, cp, WEDNESDAY, 14, 1, 3)
+    begun = local(WEDNESDAY, 9)
+    tx = facts.transaction(cp, begun, None, 0)
+    facts.readings(cp, tx, begun, minutes(15), energy_wh=[2_500.0 * number for number in range(5)])
+    facts.run("sessions")
+    told = [(row["cost"], row["unpriced_wh"]) for row in map(facts.session, (tx, new))]
+    assert told == [(None, pytest.approx(10_000)), (None, pytest.approx(3_000))]
+
+    facts.run()
+    assert facts.session(tx)["cost"] == pytest.approx(5)
+    facts.readings(
+        cp, tx, begun + minutes(75), minutes(15), energy_wh=[12_000.0, 13_000.0, 14_000.0, 15_000.0]
+    )
+    facts.run("sessions")
+    session = facts.session(tx)
+    assert (session["energy_wh"], session["cost"]) == (15_000, pytest.approx(5))
+    assert session["unpriced_wh"] == pytest.approx(5_000)
+
+    facts.run()
+    assert facts.session(tx)["cost"] == pytest.approx(7.5)
+
+
+def test_a_price_goes_with_the_energy(facts: Facts):
+    """The register is told to have been none: nothing is left of the quarters and their price."""
+    cp = facts.charge_point()
+    tariff(facts)
+    tx = charge(facts, cp, WEDNESDAY, 9, 1, 10)
+    facts.run()
+
+    facts.rows("DELETE FROM meter_value RETURNING 1")
+    facts.rows(
+        "UPDATE transaction SET meter_stop_wh = NULL, changed_at = now()"
+        " WHERE transaction_id = %s RETURNING 1",
+        tx,
+    )
+    facts.run("sessions")
+
+    session = facts.session(tx)
+    assert (session["energy_wh"], session["cost"], session["unpriced_wh"]) == (None, None, 0)
+    assert facts.rows("SELECT FROM energy_bucket") == []
