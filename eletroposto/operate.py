@@ -148,9 +148,10 @@ def _show(action: str, identity: str, command: dict[str, Any]) -> None:
     match command:
         case {"status": "answered", "response": response}:
             typer.echo(json.dumps(response, ensure_ascii=False))
-            if str(response.get("status", "Accepted")) in _YES:
+            status = response.get("status", _status_not_given(action))
+            if status in _YES:
                 return
-            failure = f"refused: {response['status']}"
+            failure = f"refused: {status}"
         case {"status": "expired", "error_description": reason}:
             failure = f"expired: {reason or 'no central system took the command'}"
         case {"status": "failed", "error_code": code, "error_description": reason}:
@@ -158,6 +159,12 @@ def _show(action: str, identity: str, command: dict[str, Any]) -> None:
         case {"status": status}:
             failure = f"no answer in time, the command is {status}"
     _failed(f"{action} to {identity}: {failure}")
+
+
+def _status_not_given(action: str) -> str:
+    from ingest.actions import ANSWERED_WITHOUT_STATUS
+
+    return "Accepted" if action in ANSWERED_WITHOUT_STATUS else "the answer has no status"
 
 
 # ---------------------------------------------------------------- charge points

@@ -45,7 +45,37 @@ ACTIONS = (
     "UnlockConnector",
     "UpdateFirmware",
 )
+# The standard gives the answers to all others a status.
+ANSWERED_WITHOUT_STATUS = {
+    "GetConfiguration",
+    "GetDiagnostics",
+    "GetLocalListVersion",
+    "UpdateFirmware",
+}
+STATUSES = (
+    "Accepted",
+    "AcceptedCanceled",
+    "Failed",
+    "Faulted",
+    "InvalidCertificate",
+    "NotFound",
+    "NotImplemented",
+    "NotSupported",
+    "Occupied",
+    "RebootRequired",
+    "Rejected",
+    "RevokedCertificate",
+    "Scheduled",
+    "Unavailable",
+    "Unknown",
+    "UnknownMessageId",
+    "UnknownVendorId",
+    "Unlocked",
+    "UnlockFailed",
+    "VersionMismatch",
+)
 _BY_LOWER_CASE = {action.lower(): action for action in ACTIONS}
+_STATUS_BY_LOWER_CASE = {status.lower(): status for status in STATUSES}
 _SHORTEST_KEY, _LONGEST_KEY = 16, 20  # bytes of an AuthorizationKey
 
 
@@ -87,6 +117,16 @@ def check(action: str, payload: dict[str, Any]) -> dict[str, Any]:
     if action == "ChangeConfiguration" and payload["key"].strip().lower() == "authorizationkey":
         return {**payload, "value": authorization_key(payload["value"])}
     return payload
+
+
+def as_answered(response: dict[str, Any]) -> dict[str, Any]:
+    """Return a charge point's answer with its status written as in the standard.
+
+    Some charge points write it in another case or with a blank: they mean it all the same.
+    """
+    status = response.get("status")
+    known = _STATUS_BY_LOWER_CASE.get(status.strip().lower()) if isinstance(status, str) else None
+    return response if known in (None, status) else {**response, "status": known}
 
 
 def authorization_key(value: str) -> str:

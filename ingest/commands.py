@@ -21,7 +21,7 @@ from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
 
 import sql
-from ingest.actions import InvalidPayload, UnknownAction, action_named, check
+from ingest.actions import InvalidPayload, UnknownAction, action_named, as_answered, check
 from ingest.calls import LONGEST_WAIT_S, CallFailed
 from ingest.charge_point import ChargePoint
 from ingest.database import DATABASE_AWAY
@@ -239,7 +239,7 @@ class Commands:
             return Outcome(failure=exc)
         finally:
             del self._outstanding[command.message_id]
-        return Outcome(response)
+        return Outcome(as_answered(response))
 
     async def _finish(self, command: Command, outcome: Outcome) -> None:
         """Store the outcome, with patience: the CALL cannot be made again to find out."""
@@ -274,15 +274,19 @@ class Commands:
 
     async def _record_late(self, command: Command, frame: CallResult | CallError) -> None:
         if isinstance(frame, CallResult):
-            answer, response = "an answer", Jsonb(without_secrets(frame.payload))
+            answer, response = "an answer", as_answered(frame.payload)
         else:
             answer, response = f"{frame.code} {frame.description}".strip(), None
-        parameters = {"command_id": command.command_id, "response": response, "answer": answer}
+        parameters = {
+            "command_id": command.command_id,
+            "response": None if response is None else Jsonb(without_secrets(response)),
+            "answer": answer,
+        }
         try:
             async with self.pool.connection() as conn:
                 await conn.execute(_QUERIES["record_late_answer"], parameters)
-                if isinstance(frame, CallResult):
-                    await record_effect(conn, command, frame.payload)
+                if response is not None:
+                    await record_effect(conn, command, response)
         except DATABASE_AWAY as exc:
             logger.warning("a late answer was not stored: %s", str(exc).strip())
 

@@ -1,5 +1,6 @@
 """Payloads are checked against the standard; its own table of actions is the expectation."""
 
+import json
 from pathlib import Path
 
 import ocpp.v16.call
@@ -9,6 +10,8 @@ from hypothesis import strategies as st
 
 from ingest.actions import (
     ACTIONS,
+    ANSWERED_WITHOUT_STATUS,
+    STATUSES,
     InvalidPayload,
     UnknownAction,
     action_named,
@@ -32,6 +35,20 @@ OF_CHARGE_POINTS = {
     "StatusNotification",
     "StopTransaction",
 }
+
+
+def test_every_status_of_an_answer_is_known() -> None:
+    schemas = Path(ocpp.v16.call.__file__).parent / "schemas"
+    found, without = set(), set()
+    for action in ACTIONS:
+        schema = json.loads((schemas / f"{action}Response.json").read_text(encoding="utf-8-sig"))
+        if (status := schema["properties"].get("status")) is None:
+            without.add(action)
+            continue
+        if "$ref" in status:
+            status = schema["definitions"][status["$ref"].rpartition("/")[2]]
+        found |= set(status["enum"])
+    assert (found, without) == (set(STATUSES), ANSWERED_WITHOUT_STATUS)
 
 
 def test_every_action_of_a_central_system_is_there() -> None:
