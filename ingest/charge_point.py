@@ -12,7 +12,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from ingest.calls import Calls
-from ingest.facts import Meaning, SetAside, TransactionStart, TransactionStop
+from ingest.facts import Meaning, SetAside, TransactionStart, TransactionStop, summary_of
 from ingest.frames import (
     CALL_ERROR,
     CALL_RESULT,
@@ -239,8 +239,8 @@ class ChargePoint:
         message.meaning = meaning
         if meaning.error:
             message.answer = error_text(call.message_id, *meaning.error)
-        for piece in meaning.aside:
-            logger.warning("%s: set aside: %s", self.identity, piece.reason)
+        if meaning.aside:
+            logger.warning("%s: set aside: %s", self.identity, summary_of(meaning.aside))
         return message
 
     def _hear(self, call: Call) -> None:

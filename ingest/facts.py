@@ -7,7 +7,8 @@ Some facts are questions as well: the store fills in what the database decided (
 number of a transaction), and the answer is made of it.
 """
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeAlias
@@ -182,10 +183,30 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """A frame, or a piece of one, that was confirmed though it could not be read or stored."""
+    """A frame, or a piece of one, that was confirmed though it could not be read or stored.
+
+    Attributes:
+        reason: The kind of reason; behind a colon what was seen.
+        count: How many pieces it stands for.
+    """
 
     reason: str
     raw: str
+    count: int = 1
+
+    @property
+    def kind(self) -> str:
+        return self.reason.partition(":")[0]
+
+
+def summary_of(pieces: Iterable[SetAside]) -> str:
+    """Name each kind of reason once: how many pieces, and what was seen in the first."""
+    firsts: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    for piece in pieces:
+        firsts.setdefault(piece.kind, piece.reason)
+        counts[piece.kind] += piece.count
+    return "; ".join(f"{counts[kind]} x {reason}" for kind, reason in firsts.items())
 
 
 Fact: TypeAlias = (

@@ -4,6 +4,7 @@ OCPP 1.6 4.7: a sanity check must not cost the confirmation, so nothing here rai
 cannot be read is set aside with the reason and its neighbours stay.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -17,6 +18,8 @@ from ingest.timestamps import read_instant
 # Each day is a part of its own in the database: making thousands at once takes it minutes, and
 # more locks than it has. A queue of a month offline comes in many messages, hardly ever in one.
 MOST_DAYS = 32
+# Pieces of one message set aside for the same kind of reason, one by one: the raw log has them all.
+MOST_ASIDE = 20
 
 
 def read_meter_values(
@@ -48,6 +51,7 @@ class _Reader:
         stand_ins: Values from another location than the column is meant for.
         phased: Readings with power or energy by phase.
         days: On which they were sampled, counted from the year 1.
+        asides: How many pieces there were to set aside, by the kind of reason.
     """
 
     connector_id: int
@@ -60,6 +64,7 @@ class _Reader:
     stand_ins: list[tuple[Reading, int, float]] = field(default_factory=list)
     phased: dict[int, Reading] = field(default_factory=dict)
     days: set[int] = field(default_factory=set)
+    asides: Counter[str] = field(default_factory=Counter)
 
     def read(self, element: dict[str, Any], position: int) -> None:
         """Take the samples of one ``meterValue``."""
@@ -86,18 +91,24 @@ class _Reader:
                 if flag:
                     _explain(reading, flag, written)
             if not self._put(reading, place, number, value):
-                self.set_aside(f"another value of {place.name}", sample)
+                self.set_aside(f"another value: {place.name}", sample)
 
     def complete(self) -> None:
-        """Fill the columns that only phases or other locations speak of."""
+        """Fill the columns that only phases or other locations speak of; count what is too much."""
         for reading in self.phased.values():
             _sum_phases(reading)
         for reading, column, number in self.stand_ins:
             if reading.values[column] is None:
                 reading.values[column] = number
+        for kind, count in self.asides.items():
+            if (more := count - MOST_ASIDE) > 0:
+                self.aside.append(SetAside(f"{kind}: and more, in the raw log", str(more), more))
 
     def set_aside(self, reason: str, piece: Any) -> None:
-        self.aside.append(SetAside(reason, to_json(piece)))
+        kind = reason.partition(":")[0]
+        self.asides[kind] += 1
+        if self.asides[kind] <= MOST_ASIDE:
+            self.aside.append(SetAside(reason, to_json(piece)))
 
     def _has_room_for(self, at: datetime) -> bool:
         self.days.add(at.toordinal())

@@ -272,6 +272,21 @@ async def test_large_frames_of_one_do_not_hold_up_others(crowded: CentralSystem)
         swallowing.cancel()
 
 
+async def test_a_frame_of_nothing_but_bad_samples_does_not_hold_up_others(
+    crowded: CentralSystem,
+) -> None:
+    """It is one line of the log and some rows, however many of them there are."""
+    samples = [{"value": "b"}] * 60_000
+    junk = {
+        "connectorId": 1,
+        "meterValue": [{"timestamp": minutes_ago(1), "sampledValue": samples}],
+    }
+    async with connected(crowded.url, "JUNK") as charge_point:
+        await assert_undisturbed(crowded, lambda: charge_point.call("MeterValues", junk), 2)
+    said = [line for line in crowded.log.splitlines() if "JUNK: set aside" in line]
+    assert len(said) == 1 and said[0].endswith("60000 x not a number: 'b'")
+
+
 async def test_the_campaign_measures_what_an_abuse_does(crowded: CentralSystem) -> None:
     """``python -m tests.faults.abuse`` in small; at full size it takes minutes."""
     size = Size(identities=20, seconds=1, handshakes=5)

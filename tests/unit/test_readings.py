@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.facts import Reading
+from ingest.facts import Reading, summary_of
 from ingest.measurands import COLUMNS, CONTEXTS
 from ingest.readings import read_meter_values
 
@@ -287,7 +287,7 @@ def test_a_second_value_of_one_name_is_kept_and_a_third_set_aside():
 
     assert readings[0].values[0] == 7.0
     assert readings[0].extra == {"Energy.Active.Import.Register": 8.0}
-    assert [piece.reason for piece in aside] == ["another value of Energy.Active.Import.Register"]
+    assert [piece.reason for piece in aside] == ["another value: Energy.Active.Import.Register"]
 
 
 def test_samples_apart_stay_apart_where_the_clock_is_not_set():
@@ -318,6 +318,25 @@ def test_days_beyond_a_month_in_one_message_are_set_aside():
     assert stored == days[:32] + again[:2]
     assert [json.loads(piece.raw)["timestamp"] for piece in aside] == days[32:] + again[2:]
     assert {piece.reason for piece in aside} == {"more than 32 days in one message"}
+
+
+def test_of_what_is_set_aside_a_message_keeps_so_much_of_each_kind_and_counts_the_rest():
+    """A frame of 4 MB has room for 200,000 bad samples: a row for each held everybody up."""
+    bad = [sample(f"b{n}") for n in range(500)]
+    readings, aside = read(element(*bad, "no object", sample("1"), *map(sample, "234")))
+
+    assert len(readings) == 1
+    assert [json.loads(piece.raw) for piece in aside[:20]] == bad[:20]
+    assert [(piece.reason, piece.raw, piece.count) for piece in aside[20:]] == [
+        ("a sampledValue is not an object", '"no object"', 1),
+        ("another value: Energy.Active.Import.Register", '{"value":"3"}', 1),
+        ("another value: Energy.Active.Import.Register", '{"value":"4"}', 1),
+        ("not a number: and more, in the raw log", "480", 480),
+    ]
+    assert summary_of(aside) == (
+        "500 x not a number: 'b0'; 1 x a sampledValue is not an object;"
+        " 2 x another value: Energy.Active.Import.Register"
+    )
 
 
 def test_a_time_without_a_zone_is_flagged():
