@@ -20,6 +20,7 @@ Beside the path: ``commands`` sends the CALLs that somebody queued (``actions`` 
 ``calls`` waits for the answer, ``effects`` notes what it brought about). ``operations`` starts
 what we do of our own accord: ``configuring`` after a boot, at a ``pace``; ``signing`` with the
 ``certificate_authority``. ``presence`` keeps the records of sockets true, and leaves charge points
-that fell silent (``pulse``). ``__main__`` builds it all from ``settings``, as a ``process`` with a
+that fell silent (``pulse``). ``watch`` asks who holds up a commit that takes long; ``trouble`` says
+why nothing is stored. ``__main__`` builds it all from ``settings``, as a ``process`` with a
 ``database``, ``health`` and ``metrics``.
 """

@@ -36,6 +36,7 @@ from ingest.settings import BadSettings, Settings, from_environment
 from ingest.signing import Signing
 from ingest.store import Store
 from ingest.tls import BadCertificate
+from ingest.watch import Watch
 from ingest.writer import Writer
 from sql.migrations import MigrationError, migrate
 
@@ -58,6 +59,7 @@ class Ingest:
     central_system: CentralSystem = field(init=False)
     operations: Operations = field(init=False)
     presence: Presence = field(init=False)
+    watch: Watch = field(init=False)
 
     def __post_init__(self) -> None:
         url = self.settings.database_url.get_secret_value()
@@ -65,6 +67,8 @@ class Ingest:
         store = Store(self.replica_id, unknown)
         self.writer = Writer(url, store, self.replica_id, socket.gethostname())
         pool = Pool(url)
+        self.watch = Watch(self.writer, pool)
+        self.metrics.trouble = lambda: self.watch.kind
         accept = self.settings.unknown_charge_points == "accept"
         self.registry = Registry(pool, accept)
         self.central_system = CentralSystem(self.settings, self.writer, self.registry, self.metrics)
@@ -107,6 +111,7 @@ class Ingest:
         beside = [
             asyncio.create_task(self._listen(), name="listen"),
             asyncio.create_task(self.presence.run(), name="presence"),
+            asyncio.create_task(self.watch.run(), name="watch"),
             asyncio.create_task(self.operations.commands.run(), name="commands"),
         ]
         try:
@@ -118,10 +123,15 @@ class Ingest:
                 task.cancel()
 
     def state(self) -> dict[str, Any]:
-        """What /healthz tells."""
+        """What /healthz and /readyz tell."""
+        reason = self.watch.reason
+        connected = "slow" if reason else "connected"
         return {
-            "ok": self.writer.available,
-            "database": "connected" if self.writer.available else "away",
+            "ok": not reason,
+            "ready": self.writer.available,
+            "database": connected if self.writer.available else "away",
+            "reason": reason or None,
+            "commit_age_s": round(self.writer.commit_age_s, 1),
             "connected_charge_points": len(self.central_system.connected),
             "queued_frames": self.writer.queued,
             "replica": str(self.replica_id),
@@ -223,7 +233,14 @@ def _show(ingest: Ingest) -> None:
         "connected_charge_points": ("Open websockets", lambda: len(connected)),
         "queued_frames": ("Frames waiting for the next commit", lambda: writer.queued),
         "database_available": ("1 while commits succeed", lambda: int(writer.available)),
-        "last_commit_seconds": ("Duration of the last batch", lambda: tally.last_commit_s),
+        "last_commit_seconds": (
+            "Duration of the last batch that ended",
+            lambda: tally.last_commit_s,
+        ),
+        "commit_age_seconds": (
+            "For how long the batch under way waits, 0 where there is none",
+            lambda: writer.commit_age_s,
+        ),
         "largest_batch": ("Most items in one commit", lambda: tally.largest_batch),
     }
     ingest.metrics.counters |= {

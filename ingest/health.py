@@ -1,4 +1,4 @@
-"""``/healthz`` and ``/metrics`` on a port of their own."""
+"""``/healthz``, ``/readyz`` and ``/metrics`` on a port of their own."""
 
 import http
 import json
@@ -28,7 +28,10 @@ class _ProbedConnection(GuardedConnection):
 async def serve_health(
     host: str, port: int, registry: CollectorRegistry, state: Callable[[], dict[str, Any]]
 ) -> Server:
-    """Answer plain HTTP; ``state`` gives the body of /healthz, its ``ok`` the status 200 or 503.
+    """Answer plain HTTP; ``state`` gives a body, its ``ok`` the status of /healthz, 200 or 503.
+
+    /readyz goes by its ``ready``, where it has one: whether to send anybody here. What is slow is
+    not well, but to turn everybody away would make it worse.
 
     Few connections at a time, and none for long: it must not use up the files of the process.
     """
@@ -38,10 +41,11 @@ async def serve_health(
         path = request.path.partition("?")[0]
         if path == "/metrics":
             return _response(http.HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest(registry))
-        if path != "/healthz":
-            return websocket.respond(http.HTTPStatus.NOT_FOUND, "only /healthz and /metrics\n")
+        if path not in ("/healthz", "/readyz"):
+            return websocket.respond(http.HTTPStatus.NOT_FOUND, "/healthz, /readyz or /metrics\n")
         body = state()
-        status = http.HTTPStatus.OK if body["ok"] else http.HTTPStatus.SERVICE_UNAVAILABLE
+        is_well = body.get("ready", body["ok"]) if path == "/readyz" else body["ok"]
+        status = http.HTTPStatus.OK if is_well else http.HTTPStatus.SERVICE_UNAVAILABLE
         return _response(status, "application/json", json.dumps(body).encode() + b"\n")
 
     async def refuse(websocket: ServerConnection) -> None:

@@ -15,6 +15,8 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from ingest.trouble import KINDS
+
 _BUCKETS_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0)
 _MOST_ACTIONS = 64  # names come from outside: only so many become time series of their own
 
@@ -25,11 +27,13 @@ class Metrics(Collector):
 
     Attributes:
         gauges, counters: Name, help text and how to read it, of what others keep.
+        trouble: How to read the kind of trouble with the database.
     """
 
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     gauges: dict[str, tuple[str, Callable[[], float]]] = field(default_factory=dict)
     counters: dict[str, tuple[str, Callable[[], float]]] = field(default_factory=dict)
+    trouble: Callable[[], str] = lambda: ""
     unreadable: int = 0
     refused: Counter[int] = field(default_factory=Counter)
     commands: Counter[str] = field(default_factory=Counter)
@@ -66,6 +70,7 @@ class Metrics(Collector):
         )
         for outcome, count in self.commands.items():
             commands.add_metric([outcome], count)
+        yield self._database_trouble()
         yield calls
         yield refused
         yield commands
@@ -77,6 +82,15 @@ class Metrics(Collector):
             yield GaugeMetricFamily(f"eletroposto_{name}", help_text, read())
         for name, (help_text, read) in self.counters.items():
             yield CounterMetricFamily(f"eletroposto_{name}", help_text, read())
+
+    def _database_trouble(self) -> Metric:
+        now = self.trouble()
+        trouble = GaugeMetricFamily(
+            "eletroposto_database_trouble", "1 for why nothing is stored now", labels=["kind"]
+        )
+        for kind in KINDS:
+            trouble.add_metric([kind], int(kind == now))
+        return trouble
 
     def _confirmation_seconds(self) -> Metric:
         buckets, total = [], 0

@@ -3,15 +3,16 @@
 While one commit runs, the next batch gathers; a frame is confirmed only after the commit that
 holds it. Bad data that got past the readers is set aside, one frame at a time, and confirmed. A
 hiccup of ours fails the frames of its batch, so that their charge points repeat them. What takes
-the database too long, or more locks than it has, is tried in smaller pieces. When the database is
-away, or contention lasts, everything waiting fails and ``available`` is false until a probe
-succeeds, which really writes.
+the database too long, or more locks than it has, is tried in smaller pieces, and so is what waited
+for a row that somebody holds. When the database is away, or a table stays locked, everything
+waiting fails and ``available`` is false until a probe succeeds, which really writes.
 """
 
 import asyncio
 import logging
 import os
 import socket
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ from ingest.facts import Meaning, SetAside, TransactionStart
 from ingest.frames import error_text
 from ingest.items import Item, Message
 from ingest.store import Store, TooManyDays
+from ingest.trouble import Trouble
 
 logger = logging.getLogger(__name__)
 
@@ -93,9 +95,11 @@ class Writer:
     Attributes:
         on_away: Called once when the database is lost, after the waiting items failed.
         options: Of the connection: role, statement timeout.
-        lone_lock_timeout_ms: How long a frame that was too much by itself may wait for a lock when
-            it is tried again: longer is no fault of its own.
+        hasty_lock_timeout_ms: How long a piece of what took too long may wait for a lock when it is
+            tried again: longer is no fault of its own, and its neighbours wait too.
         available: Whether a database is there; handshakes ask it.
+        trouble: Why nothing is stored at the moment.
+        backend_pid: The process of the server that works for us.
     """
 
     url: str
@@ -104,9 +108,11 @@ class Writer:
     host: str
     on_away: Callable[[], None] = lambda: None
     options: str = _OPTIONS
-    lone_lock_timeout_ms: int = 5000
+    hasty_lock_timeout_ms: int = 2000
     available: bool = False
     tally: Tally = field(default_factory=Tally)
+    trouble: Trouble = field(default_factory=Trouble)
+    backend_pid: int = 0
     _queue: list[_Waiting] = field(default_factory=list)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _stopping: bool = False
@@ -114,6 +120,10 @@ class Writer:
     _conn: Connection | None = None
     _contended: int = 0
     _overloaded: int = 0
+    _is_hasty: bool = False
+    _is_suspect: bool = False
+    _met_lock: bool = False
+    _began_at: float | None = None
     _thread: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="writer")
     )
@@ -136,6 +146,11 @@ class Writer:
     def queued(self) -> int:
         return len(self._queue)
 
+    @property
+    def commit_age_s(self) -> float:
+        """For how long the batch under way waits for its commit; 0 where there is none."""
+        return 0.0 if self._began_at is None else time.monotonic() - self._began_at
+
     async def run(self) -> None:
         """Commit batches until ``stop`` was called and the queue is empty."""
         while not self._stopping or (self._queue and self.available):
@@ -148,7 +163,7 @@ class Writer:
                 await self._wake.wait()
                 continue
             batch, self._queue = self._queue[:_LARGEST_BATCH], self._queue[_LARGEST_BATCH:]
-            await self._commit(batch)
+            await self._commit_all(batch)
         if self._conn is not None:
             self._conn.close()
         self._thread.shutdown()
@@ -163,9 +178,12 @@ class Writer:
         try:
             await self._in_thread(self._open_connection)
         except psycopg.Error as exc:
-            logger.warning("no database yet: %s", str(exc).strip())
+            self.trouble.meet(exc)
+            self.trouble.say("no database yet")
             return False
         logger.info("database connected")
+        self.trouble.clear()
+        self._is_suspect = False
         self.available = True
         return True
 
@@ -174,6 +192,7 @@ class Writer:
             self.url, autocommit=True, connect_timeout=5, options=self.options, **KEEPALIVE
         )
         self._conn = conn  # from here on it can be hung up on
+        self.backend_pid = conn.info.backend_pid
         try:
             self._prepare(conn)
         except BaseException:
@@ -207,6 +226,22 @@ class Writer:
             with socket.socket(fileno=os.dup(self._conn.fileno())) as line:
                 line.shutdown(socket.SHUT_RDWR)
 
+    async def _commit_all(self, batch: list[_Waiting]) -> None:
+        """Commit what gathered, however many commits that takes.
+
+        Where the database could not be written to a moment ago, that is asked first: who waits for
+        a table that is still locked would only use up attempts.
+        """
+        self._began_at, self._met_lock = time.monotonic(), False
+        refusal = await self._ask_refusal() if self._is_suspect else None
+        if refusal is None:
+            await self._commit(batch)
+        else:
+            self._lose_database(batch, refusal)
+        self._began_at, self._is_hasty = None, self._met_lock
+        if self.available and not self._is_suspect:
+            self.trouble.clear()
+
     async def _commit(self, batch: list[_Waiting]) -> None:
         started = asyncio.get_running_loop().time()
         try:
@@ -215,6 +250,8 @@ class Writer:
             await self._commit_apart(batch, 2)
         except _TOO_MUCH as exc:
             await self._meet_overload(batch, exc)
+        except errors.LockNotAvailable as exc:
+            await self._meet_lock(batch, exc)
         except _TRANSIENT as exc:
             self._meet_contention(batch, exc)
         except Exception as exc:
@@ -253,23 +290,39 @@ class Writer:
         """
         self._overloaded += 1
         is_last = batch[0].was_too_much and not _is_heavy(batch[0].item)
-        if is_last or self._overloaded > _MOST_TOO_MUCH or not await self._can_write():
+        is_too_often = self._overloaded > _MOST_TOO_MUCH
+        if is_last or is_too_often or await self._ask_refusal() is not None:
             self._meet_contention(batch, exc)
         elif len(batch) > 1:
             logger.warning("a batch of %d is too much at once: %s", len(batch), str(exc).strip())
+            self._is_hasty = True
             await self._commit_apart(batch, _PIECES)
         elif batch[0].was_too_much:
             await self._set_aside(batch[0], exc)
         else:
-            batch[0].was_too_much = True
+            batch[0].was_too_much = self._is_hasty = True
             await self._commit(batch)
 
-    async def _can_write(self) -> bool:
+    async def _meet_lock(self, batch: list[_Waiting], exc: Exception) -> None:
+        """Find those who wait for a row that somebody holds, so that their neighbours are stored.
+
+        Once is enough to be in a hurry with the next batch too. A locked table is for everybody.
+        """
+        self._is_hasty = self._met_lock = True
+        if len(batch) == 1 or await self._ask_refusal() is not None:
+            self._meet_contention(batch, exc)
+        else:
+            await self._commit_apart(batch, _PIECES)
+
+    async def _ask_refusal(self) -> psycopg.Error | None:
+        """Return what the database says to a probe; None: it can be written to."""
         try:
             await self._in_thread(_probe, self._conn)
-        except psycopg.Error:
-            return False
-        return True
+        except psycopg.Error as exc:
+            self._is_suspect = True
+            return exc
+        self._is_suspect = False
+        return None
 
     async def _commit_apart(self, batch: list[_Waiting], pieces: int) -> None:
         """Find the item that cannot be stored, so that its neighbours are stored."""
@@ -284,15 +337,17 @@ class Writer:
     async def _save(self, batch: list[_Waiting]) -> None:
         """Save, twice if the first attempt met contention."""
         items = [waiting.item for waiting in batch]
-        save = self._save_alone if batch[0].was_too_much else self.store.save
+        save = self._save_hastily if self._is_hasty else self.store.save
         try:
             await self._in_thread(save, self._conn, items)
-        except _TRANSIENT:
+        except _TRANSIENT as exc:
+            if self._is_hasty and isinstance(exc, errors.LockNotAvailable):
+                raise
             await self._in_thread(save, self._conn, items)
 
-    def _save_alone(self, conn: Connection, items: list[Item]) -> None:
-        """Save what was too much before, and tell waiting for others from its own weight."""
-        conn.execute(f"SET lock_timeout = {self.lone_lock_timeout_ms:d}".encode())
+    def _save_hastily(self, conn: Connection, items: list[Item]) -> None:
+        """Save pieces of what took too long, and tell waiting for others from their own weight."""
+        conn.execute(f"SET lock_timeout = {self.hasty_lock_timeout_ms:d}".encode())
         try:
             self.store.save(conn, items)
         finally:
@@ -326,7 +381,9 @@ class Writer:
             _resolve([waiting])
 
     def _lose_database(self, batch: list[_Waiting], exc: Exception) -> None:
-        logger.error("database lost, %d frames unconfirmed: %s", len(batch), str(exc).strip())
+        self.trouble.meet(exc)
+        logger.error("database lost, %d frames unconfirmed: %s", len(batch), self.trouble.words)
+        self.trouble.said()
         self.available = False
         self._away_since = datetime.now(UTC)
         self.tally.outages += 1
@@ -346,7 +403,7 @@ class Writer:
 
 
 def _probe(conn: Connection) -> None:
-    """Raise unless every table that frames go to can be written to."""
+    """Raise unless every table that frames have to do with can be written to."""
     with conn.transaction(force_rollback=True):
         conn.execute(_QUERIES["probe_writing"])
 

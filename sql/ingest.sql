@@ -2,7 +2,8 @@
 -- functions they call are in functions.sql.
 
 -- name: probe_writing
--- Whether every table that frames go to can be written to now. It is rolled back.
+-- Whether every table that a batch touches, its functions and triggers included, can be locked as the batch would
+-- now, and those that hold most be written to. It is rolled back. A test holds the list against the catalogue.
 SET LOCAL lock_timeout = '1s';
 LOCK TABLE ONLY transaction IN ROW EXCLUSIVE MODE;
 LOCK TABLE ONLY charge_point IN ROW EXCLUSIVE MODE;
@@ -11,8 +12,37 @@ LOCK TABLE ONLY connection IN ROW EXCLUSIVE MODE;
 LOCK TABLE ONLY status_notification IN ROW EXCLUSIVE MODE;
 LOCK TABLE ONLY touched_window IN ROW EXCLUSIVE MODE;
 LOCK TABLE ONLY dojot_outbox IN ROW EXCLUSIVE MODE;
+LOCK TABLE ONLY dojot_event IN ROW EXCLUSIVE MODE;
+LOCK TABLE ONLY set_aside IN ROW EXCLUSIVE MODE;
+LOCK TABLE ONLY orphan_stop IN ROW EXCLUSIVE MODE;
+LOCK TABLE ONLY charge_point_report IN ROW EXCLUSIVE MODE;
+LOCK TABLE ONLY reservation IN ROW EXCLUSIVE MODE;
+LOCK TABLE ONLY charging_profile IN ROW EXCLUSIVE MODE;
+LOCK TABLE ONLY replica, id_tag, session, dojot_feed IN ACCESS SHARE MODE;
 INSERT INTO ocpp_message (received_at, charge_point_id, direction, raw) VALUES (now(), 0, 'i', '');
 INSERT INTO meter_value (sampled_at, charge_point_id, connector_id, context) VALUES (now(), 0, 0, 0);
+
+-- name: held_up_by
+-- What a session waits for: the table whose lock it wants, or else the server's own word; and a row for each session
+-- that has the lock.
+SELECT
+    (
+        SELECT wish.relation::regclass::text
+        FROM pg_locks AS wish
+        WHERE wish.pid = %(pid)s AND wish.relation IS NOT NULL AND (NOT wish.granted OR wish.locktype = 'tuple')
+        LIMIT 1
+    ) AS wanted,
+    (
+        SELECT mine.wait_event_type || ' ' || mine.wait_event
+        FROM pg_stat_activity AS mine
+        WHERE mine.pid = %(pid)s
+    ) AS waits_for,
+    holder.pid,
+    holding.usename::text AS role,
+    holding.application_name AS program
+FROM (SELECT) AS always
+LEFT JOIN unnest(pg_blocking_pids(%(pid)s)) AS holder (pid) ON TRUE
+LEFT JOIN pg_stat_activity AS holding ON holder.pid = holding.pid;
 
 -- name: store_messages
 -- Log the frames and move the batch's readings in, in one round trip. A repeated reading changes nothing, a

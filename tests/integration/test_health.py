@@ -1,4 +1,4 @@
-"""``/healthz`` as those who probe it ask: the balancer of the compose file, and others."""
+"""``/healthz`` and ``/readyz`` as those who probe it ask: the balancer, and others."""
 
 import asyncio
 import re
@@ -15,9 +15,9 @@ CONFIGURATION = Path(__file__).parents[2] / "docker/haproxy.cfg"
 
 
 @asynccontextmanager
-async def health(*, ok: bool = True) -> AsyncIterator[int]:
-    """Serve /healthz, and return the port."""
-    server = await serve_health("127.0.0.1", 0, CollectorRegistry(), lambda: {"ok": ok})
+async def health(**state: bool) -> AsyncIterator[int]:
+    """Serve /healthz and /readyz, and return the port."""
+    server = await serve_health("127.0.0.1", 0, CollectorRegistry(), lambda: {"ok": True} | state)
     try:
         yield next(iter(server.sockets)).getsockname()[1]
     finally:
@@ -49,12 +49,25 @@ def check_of_the_balancer() -> bytes:
     return "".join(f"{line}\r\n" for line in [*lines, ""]).encode()
 
 
-@pytest.mark.parametrize(("ok", "status"), [(True, b"200 OK"), (False, b"503 Service Unavailable")])
-async def test_the_balancer_is_told_how_a_replica_is(ok: bool, status: bytes) -> None:
+@pytest.mark.parametrize(
+    ("is_ready", "status"), [(True, b"200 OK"), (False, b"503 Service Unavailable")]
+)
+async def test_the_balancer_is_told_whether_to_send_chargers(is_ready: bool, status: bytes) -> None:
+    """Not whether all is well: a replica whose database is slow keeps its chargers."""
     request = check_of_the_balancer()
-    assert request.startswith(b"GET /healthz HTTP/1.1\r\n")
-    async with health(ok=ok) as port:
+    assert request.startswith(b"GET /readyz HTTP/1.1\r\n")
+    async with health(ok=False, ready=is_ready) as port:
         assert (await answer(port, request)).startswith(b"HTTP/1.1 " + status)
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+@pytest.mark.parametrize(("ok", "status"), [(True, 200), (False, 503)])
+async def test_who_knows_no_difference_says_the_same_twice(
+    path: str, ok: bool, status: int
+) -> None:
+    async with health(ok=ok) as port:
+        said = await answer(port, f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    assert said.startswith(f"HTTP/1.1 {status} ".encode())
 
 
 async def test_a_probe_of_http_1_0_is_answered_too() -> None:

@@ -32,7 +32,7 @@ CREATE TRIGGER weigh BEFORE INSERT ON meter_value FOR EACH ROW EXECUTE FUNCTION 
 @contextlib.asynccontextmanager
 async def writing_briefly(url: str) -> AsyncIterator[Writer]:
     options = "-c role=eletroposto_ingest -c statement_timeout=400"
-    async with writing(url, options=options, lone_lock_timeout_ms=150) as writer:
+    async with writing(url, options=options, hasty_lock_timeout_ms=150) as writer:
         yield writer
 
 
