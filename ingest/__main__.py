@@ -17,6 +17,7 @@ from psycopg import AsyncConnection
 
 from ingest.central_system import CentralSystem
 from ingest.certificate_authority import BadAuthority, load_authority
+from ingest.charge_point import ChargePoint
 from ingest.commands import Commands
 from ingest.configuring import Configuring, wishes
 from ingest.database import KEEPALIVE, OPTIONS, Pool
@@ -65,15 +66,30 @@ class Ingest:
         url = self.settings.database_url.get_secret_value()
         unknown = "Accepted" if self.settings.unknown_id_tags == "accept" else "Invalid"
         store = Store(self.replica_id, unknown)
-        self.writer = Writer(url, store, self.replica_id, socket.gethostname())
+        self.writer = Writer(
+            url,
+            store,
+            self.replica_id,
+            socket.gethostname(),
+            on_away=lambda: self.central_system.disconnect_all(),
+        )
         pool = Pool(url)
         self.watch = Watch(self.writer, pool)
         self.metrics.trouble = lambda: self.watch.kind
         accept = self.settings.unknown_charge_points == "accept"
         self.registry = Registry(pool, accept)
-        self.central_system = CentralSystem(self.settings, self.writer, self.registry, self.metrics)
-        self.writer.on_away = self.central_system.disconnect_all
-        self.operations = _operations(self.settings, pool, self.central_system, self.replica_id)
+        connected: dict[int, ChargePoint] = {}
+        commands = Commands(
+            pool,
+            connected,
+            self.replica_id,
+            self.metrics.commands,
+            reads_back=self.settings.configure_on_boot,
+        )
+        self.operations = _operations(self.settings, pool, commands)
+        self.central_system = CentralSystem(
+            self.settings, self.writer, self.registry, self.metrics, self.operations, connected
+        )
         self.presence = Presence(
             pool,
             self.replica_id,
@@ -81,8 +97,6 @@ class Ingest:
             self.settings.silent_intervals,
             least_silence_s=2 * self.settings.ping_interval,
         )
-        self.operations.commands.tally = self.metrics.commands
-        self.central_system.attend = self.operations.attend
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until ``stop`` is set, then end in order: door, database, last batch.
@@ -202,12 +216,8 @@ class Ingest:
             self.central_system.heed(registration)
 
 
-def _operations(
-    settings: Settings, pool: Pool, central_system: CentralSystem, replica_id: UUID
-) -> Operations:
+def _operations(settings: Settings, pool: Pool, commands: Commands) -> Operations:
     """Build what works beside the answers. Raises BadAuthority."""
-    asks = settings.configure_on_boot
-    commands = Commands(pool, central_system.connected, replica_id, reads_back=asks)
     authority = None
     if settings.authority_certificate and settings.authority_key:
         authority = load_authority(settings.authority_certificate, settings.authority_key)
@@ -221,7 +231,7 @@ def _operations(
         settings.heartbeat_interval,
         round(settings.ping_interval),
     )
-    configuring = Configuring(pool, commands, wished) if asks else None
+    configuring = Configuring(pool, commands, wished) if settings.configure_on_boot else None
     return Operations(commands, Signing(pool, authority), configuring)
 
 

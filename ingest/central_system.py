@@ -21,6 +21,7 @@ from ingest.database import DATABASE_AWAY
 from ingest.door import Allowance, Door, network_of
 from ingest.guard import GuardedConnection, TlsConnection, peer_of
 from ingest.metrics import Metrics
+from ingest.operations import Operations
 from ingest.process import file_limit, listening
 from ingest.registration import Registration
 from ingest.registry import Registry
@@ -51,8 +52,8 @@ class CentralSystem:
     writer: Writer
     registry: Registry
     metrics: Metrics
-    connected: dict[int, ChargePoint] = field(default_factory=dict)
-    attend: Callable[[ChargePoint], None] = lambda charge_point: None
+    operations: Operations
+    connected: dict[int, ChargePoint]
     _admission: Admission = field(init=False)
     _servers: list[Server] = field(default_factory=list)
     _tls: ssl.SSLContext | None = None
@@ -139,7 +140,8 @@ class CentralSystem:
         charge_point = self.connected.get(registration.charge_point_id)
         if charge_point is None:
             return
-        admitted: Admitted = charge_point.websocket.admitted  # type: ignore[attr-defined]
+        admitted = charge_point.websocket.admitted
+        assert admitted is not None
         if registration.status != "registered":
             self._close(charge_point, 1008, "not registered")
         elif not admitted.stands_up_to(registration):
@@ -190,7 +192,8 @@ class CentralSystem:
             logger.exception("handshake of %.100r was not judged: a defect", request.path)
             sentence = "the central system has a defect"
             return self._refuse(websocket, Refused(http.HTTPStatus.INTERNAL_SERVER_ERROR, sentence))
-        websocket.admitted = admitted  # type: ignore[attr-defined]
+        assert isinstance(websocket, GuardedConnection)  # as create_connection has it
+        websocket.admitted = admitted
         return None
 
     def _name(self, websocket: ServerConnection, path: str, why: Refused) -> None:
@@ -261,7 +264,8 @@ class CentralSystem:
             )
 
     async def _serve_charge_point(self, websocket: ServerConnection) -> None:
-        admitted: Admitted = websocket.admitted  # type: ignore[attr-defined]
+        assert isinstance(websocket, GuardedConnection) and websocket.admitted is not None
+        admitted = websocket.admitted
         registration = admitted.registration
         headers = websocket.request.headers if websocket.request else Headers()
         offered = ", ".join(headers.get_all("Sec-WebSocket-Protocol"))
@@ -270,8 +274,7 @@ class CentralSystem:
             logger.warning("%s: no common subprotocol in %.100r", registration.identity, offered)
             await websocket.close(1002, "only ocpp1.6 is spoken here")
             return
-        situation = Situation(heartbeat_interval=self.settings.heartbeat_interval)
-        charge_point = ChargePoint(registration, websocket, self.writer, self.metrics, situation)
+        charge_point = self._charge_point(registration, websocket)
         if admitted.new_password_hash or admitted.security_profile > registration.security_profile:
             await self._strengthen(admitted)
         older = self.connected.get(registration.charge_point_id)
@@ -281,7 +284,7 @@ class CentralSystem:
         # It may have been changed or refused while the handshake was under way.
         newest = self.registry.newest(registration.identity)
         self.heed(newest or replace(registration, status="refused"))
-        self.attend(charge_point)
+        self.operations.attend(charge_point)
         logger.info("%s: connected", registration.identity)
         try:
             await charge_point.run()
@@ -289,6 +292,21 @@ class CentralSystem:
             if self.connected.get(registration.charge_point_id) is charge_point:
                 del self.connected[registration.charge_point_id]
             logger.info("%s: disconnected: %s", registration.identity, charge_point.closed_because)
+
+    def _charge_point(
+        self, registration: Registration, websocket: GuardedConnection
+    ) -> ChargePoint:
+        return ChargePoint(
+            registration,
+            websocket,
+            self.writer,
+            self.metrics,
+            Situation(
+                heartbeat_interval=self.settings.heartbeat_interval,
+                signs=self.operations.signing.accepts,
+            ),
+            self.operations.follow_up,
+        )
 
 
 def read_identity(path: str) -> str | None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from ingest.calls import Calls
@@ -26,7 +25,7 @@ from ingest.frames import (
     error_text,
     read_frame,
 )
-from ingest.guard import peer_of
+from ingest.guard import GuardedConnection
 from ingest.inbox import Inbox
 from ingest.items import Closing, Message, Opening
 from ingest.meanings import meaning_of
@@ -62,8 +61,8 @@ class ChargePoint:
     """The session of one connected charge point.
 
     Attributes:
-        follow_up: Told of a CALL that asks for more than an answer, after the answer left; it
-            must not wait for the charge point.
+        follow_up: Told of a CALL that asks for more than an answer, once, after the answer left;
+            it must not wait for the charge point.
         is_recorded: Whether the database knows of this socket.
 
     CALLs are handled in the order they came, one at a time, because a charge point that
@@ -71,11 +70,11 @@ class ChargePoint:
     """
 
     registration: Registration
-    websocket: ServerConnection
+    websocket: GuardedConnection
     writer: Writer
     metrics: Metrics
     situation: Situation
-    follow_up: Callable[["ChargePoint", Call], None] = lambda charge_point, call: None
+    follow_up: Callable[["ChargePoint", Call], None]
     opened_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     opened_monotonic_s: float = field(default_factory=time.monotonic)
     is_recorded: bool = False
@@ -105,8 +104,7 @@ class ChargePoint:
 
     async def run(self) -> None:
         """Serve the socket until it ends."""
-        address = peer_of(self.websocket.transport)
-        opening = Opening(self.charge_point_id, self.opened_at, address)
+        opening = Opening(self.charge_point_id, self.opened_at, self.websocket.address)
         try:
             await self.writer.submit(opening)
         except NotStored:
@@ -174,8 +172,9 @@ class ChargePoint:
             await self.close(1013, "try again later")
 
     async def _handle(self, call: Call, raw: str, received_at: datetime) -> None:
+        earlier = self._answers.get((call.message_id, hash(raw)))
         try:
-            answer = await self._answer(call, raw, received_at)
+            answer = await self._answer(call, raw, received_at, earlier)
         except DatabaseAway:
             raise
         except Exception:
@@ -183,23 +182,24 @@ class ChargePoint:
             answer = await self._keep_unhandled(call, raw, received_at)
         await self.websocket.send(answer)
         self.metrics.answered(call.action, received_at)
-        if call.action in _FOLLOWED_UP and answer.startswith("[3"):
+        if call.action in _FOLLOWED_UP and answer.startswith("[3") and earlier is None:
             if call.action == "BootNotification":
                 self._booted.set()
             self.follow_up(self, call)
 
-    async def _answer(self, call: Call, raw: str, received_at: datetime) -> str:
+    async def _answer(
+        self, call: Call, raw: str, received_at: datetime, earlier: str | None
+    ) -> str:
         """Return the answer that may leave now, because what it confirms is committed.
 
-        What came before under the same id is answered again. For the rest the store writes the
-        answer: the facts, which it completed, tell the next CALL what is known by now.
+        What came before under the same id is answered again, as ``earlier``. For the rest the
+        store writes the answer: the facts, which it completed, tell the next CALL what is known.
         """
         self._hear(call)
-        again = (call.message_id, hash(raw))
-        if (answer := self._answers.get(again)) is not None:
-            repeat = await self._transcript.call(call, raw, received_at, answer)
+        if earlier is not None:
+            repeat = await self._transcript.call(call, raw, received_at, earlier)
             await self._transcript.log(repeat)
-            return answer
+            return earlier
         message = await self._message(call, raw, received_at)
         if not await self._is_stored(message):
             return error_text(call.message_id, "InternalError", "not stored, please repeat")
@@ -207,7 +207,7 @@ class ChargePoint:
         assert answer is not None and meaning is not None, "the store answers every CALL"
         self.situation.learn(meaning.facts)
         self._tell(meaning)
-        self._remember(again, call, answer)
+        self._remember(call, raw, answer)
         return answer
 
     async def _is_stored(self, message: Message) -> bool:
@@ -258,9 +258,9 @@ class ChargePoint:
             elif isinstance(fact, TransactionStop) and fact.matched_id is not None:
                 logger.info("%s: transaction stopped: %s", self.identity, fact.reason)
 
-    def _remember(self, again: tuple[str, int], call: Call, answer: str) -> None:
+    def _remember(self, call: Call, raw: str, answer: str) -> None:
         if call.action in _ANSWERED_AGAIN:
-            self._answers[again] = answer
+            self._answers[call.message_id, hash(raw)] = answer
             if len(self._answers) > 4:
                 del self._answers[next(iter(self._answers))]
 

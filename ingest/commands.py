@@ -60,15 +60,15 @@ class Commands:
     """Sends what is queued for the charge points that are connected here.
 
     Attributes:
-        reads_back: Whether a changed configuration key is read afterwards.
         tally: What became of the CALLs, counted.
+        reads_back: Whether a changed configuration key is read afterwards.
     """
 
     pool: AsyncConnectionPool
     connected: Mapping[int, ChargePoint]
     replica_id: UUID
+    tally: Counter[str]
     reads_back: bool = True
-    tally: Counter[str] = field(default_factory=Counter)
     _working: dict[int, asyncio.Task[None]] = field(default_factory=dict)
     _again: set[int] = field(default_factory=set)
     _waiting: set[int] = field(default_factory=set)

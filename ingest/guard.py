@@ -13,6 +13,7 @@ from typing import Any, cast
 from websockets.asyncio.server import ServerConnection
 from websockets.frames import CloseCode, Frame, Opcode
 
+from ingest.admission import Admitted
 from ingest.door import Allowance, Door, cost_of
 
 _MOST_FRAGMENTS = 1024  # of one message; empty ones cost memory and add nothing to its size
@@ -30,6 +31,7 @@ class GuardedConnection(ServerConnection):
     def __init__(self, *args: Any, door: Door, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._door = door
+        self.admitted: Admitted | None = None  # set when its handshake is accepted
         self._place: str | None = None
         self._has_entered = False
         self._is_made = False
@@ -47,8 +49,7 @@ class GuardedConnection(ServerConnection):
     @property
     def name(self) -> str:
         """The charge point's identity once it is known, else its address."""
-        admitted = getattr(self, "admitted", None)
-        return str(admitted.registration.identity) if admitted else self.address
+        return self.admitted.registration.identity if self.admitted else self.address
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         address = peer_of(transport)

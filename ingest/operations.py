@@ -4,15 +4,12 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from ingest.charge_point import ChargePoint
 from ingest.commands import Commands
 from ingest.configuring import Configuring
 from ingest.frames import Call
 from ingest.signing import Signing
-
-_MOST_REMEMBERED = 1000  # sockets whose last SignCertificate is known
 
 logger = logging.getLogger(__name__)
 
@@ -28,13 +25,10 @@ class Operations:
     commands: Commands
     signing: Signing
     configuring: Configuring | None
-    _signed_for: dict[tuple[int, datetime], str] = field(default_factory=dict)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def attend(self, charge_point: ChargePoint) -> None:
-        """Take part in the session of a charge point that connects."""
-        charge_point.follow_up = self.follow_up
-        charge_point.situation.signs = self.signing.accepts
+        """Do what a charge point that connects is waited for."""
         self.commands.welcome(charge_point.charge_point_id)
         if self.configuring is not None and not self.configuring.knows(charge_point):
             self._begin(charge_point, self.configuring.learn_identity(charge_point))
@@ -43,21 +37,10 @@ class Operations:
         """Begin what a CALL leads to; its answer has left."""
         if call.action == "BootNotification" and self.configuring is not None:
             self._begin(charge_point, self.configuring.after_boot(charge_point))
-        elif call.action == "SignCertificate" and self._is_new(charge_point, call):
+        elif call.action == "SignCertificate":
             csr = call.payload.get("csr")
             work = self.signing.after_request(charge_point, csr if isinstance(csr, str) else "")
             self._begin(charge_point, work)
-
-    def _is_new(self, charge_point: ChargePoint, call: Call) -> bool:
-        """Tell a request from its repeat, which is answered again but leads to nothing more."""
-        socket = (charge_point.charge_point_id, charge_point.opened_at)
-        if self._signed_for.get(socket) == call.message_id:
-            return False
-        self._signed_for.pop(socket, None)
-        self._signed_for[socket] = call.message_id
-        if len(self._signed_for) > _MOST_REMEMBERED:
-            del self._signed_for[next(iter(self._signed_for))]
-        return True
 
     async def stop(self) -> None:
         """End what is not a command; wait until commands are written down."""

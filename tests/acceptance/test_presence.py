@@ -1,6 +1,7 @@
 """What the database says of a replica's sockets, brought back to what is."""
 
 import asyncio
+from collections import Counter
 from datetime import timedelta
 from uuid import uuid4
 
@@ -8,10 +9,13 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool
 
 from ingest.central_system import CentralSystem
+from ingest.commands import Commands
 from ingest.metrics import Metrics
+from ingest.operations import Operations
 from ingest.presence import Presence
 from ingest.registry import Registry
 from ingest.settings import Settings
+from ingest.signing import Signing
 from ingest.store import Store
 from ingest.writer import Writer
 from testbench.socket import connected
@@ -92,7 +96,11 @@ async def test_a_record_that_no_socket_stands_behind_is_closed(database_url: str
             [replica_id, uuid4()],
         )
         async with AsyncConnectionPool(database_url, open=False) as pool:
-            central_system = CentralSystem(settings, writer, Registry(pool, True), Metrics())
+            commands = Commands(pool, {}, replica_id, Counter())
+            operations = Operations(commands, Signing(pool, None), configuring=None)
+            central_system = CentralSystem(
+                settings, writer, Registry(pool, True), Metrics(), operations, {}
+            )
             presence = Presence(pool, replica_id, central_system, ending=timedelta(hours=1))
             await presence.compare()
             open_ones = "SELECT charge_point_id FROM connection WHERE closed_at IS NULL ORDER BY 1"
