@@ -79,6 +79,7 @@ class Door:
         frames_per_s: What each socket may send.
         unread_s: A peer that leaves 64 KB of our small answers unread so long is not there.
         files: So many connections may be open, those with a handshake behind them included.
+        refused, full: Connections reset because of handshakes, and because of the files.
         half_open: Whose TLS handshake is under way: nobody else knows of them.
     """
 
@@ -88,6 +89,7 @@ class Door:
     unread_s: float
     files: int = sys.maxsize
     refused: int = 0
+    full: int = 0
     slowed: int = 0
     half_open: set[asyncio.Transport] = field(default_factory=set)
     _waiting: Counter[str] = field(default_factory=Counter)
@@ -99,10 +101,14 @@ class Door:
     def enter(self, address: str) -> bool:
         """Take a place for a connection from ``address``; False: there is none."""
         network = network_of(address)
-        places = min(self.most, self.files - (self._open - self._total))
-        if network not in self._friends:
-            places -= places // _RESERVED
-        if self._total >= places or self._waiting[network] >= self.most_from_one:
+        files = self.files - (self._open - self._total)
+        if self._total >= self._places(files, network):
+            self.full += 1
+            what = f"no room: the limit of open files allows {self.files} connections (ulimit -n)"
+            self.complain(network, what, about="files")
+            return False
+        most = self._places(self.most, network)
+        if self._total >= most or self._waiting[network] >= self.most_from_one:
             self.refused += 1
             self.complain(network, "too many unfinished handshakes")
             return False
@@ -110,6 +116,15 @@ class Door:
         self._total += 1
         self._waiting[network] += 1
         return True
+
+    @property
+    def open(self) -> int:
+        """Connections that entered and are not closed."""
+        return self._open
+
+    def _places(self, places: int, network: str) -> int:
+        """Return how many of the places are for this one."""
+        return places if network in self._friends else places - places // _RESERVED
 
     def close(self) -> None:
         """Take note that a connection that entered is no more."""

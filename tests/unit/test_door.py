@@ -41,8 +41,28 @@ async def test_connections_leave_files_to_come_in_by() -> None:
         door.leave("192.0.2.1")
     assert sum(door.enter("10.0.0.1") for _ in range(50)) == 6
     assert sum(door.enter("192.0.2.1") for _ in range(50)) == 2
+    assert (door.refused, door.full) == (0, 44 + 48)
     door.close()
     assert door.enter("192.0.2.1")
+
+
+async def test_the_log_blames_handshakes_or_the_limit_of_files_whichever_it_is(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    door = Door(most=100, most_from_one=2, frames_per_s=1, unread_s=1, files=4)
+    door.befriend(["192.0.2.1", "192.0.2.2", "192.0.2.3"])
+    assert [door.enter("192.0.2.1") for _ in range(3)] == [True, True, False]
+    assert [door.enter("192.0.2.2") for _ in range(2)] == [True, True]
+    for address in ("192.0.2.1", "192.0.2.2"):
+        door.leave(address)
+        door.leave(address)
+
+    assert not door.enter("192.0.2.3") and not door.enter("192.0.2.1")
+    assert (door.open, door.refused, door.full) == (4, 1, 2)
+    assert [record.getMessage() for record in caplog.records] == [
+        "192.0.2.1: too many unfinished handshakes",
+        "192.0.2.3: no room: the limit of open files allows 4 connections (ulimit -n)",
+    ]
 
 
 async def test_one_subscriber_of_ipv6_is_one_address() -> None:
