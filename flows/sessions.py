@@ -110,6 +110,7 @@ def _compute_batch(
         build(conn, "make_work_session", transaction_ids=transaction_ids, as_of=as_of)
         bounds = ask_one(conn, "work_bounds")
         build(conn, "make_work_reading", low=bounds["low"], high=bounds["high"])
+        do(conn, "use_first_phase")
         build(conn, "make_work_evidence")
         build(conn, "make_work_end", as_of=as_of)
         for step in ("used", "reach", "rise", "power", "interval", "energy", "crossing", "plug"):

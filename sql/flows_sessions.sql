@@ -136,7 +136,22 @@ SELECT
         ELSE 0
     END AS power_w,
     mv.power_w IS NULL AS is_estimated,
-    (mv.extra ->> 'Energy.Active.Import.Interval')::double precision * ws.energy_factor AS interval_wh,
+    CASE
+        WHEN mv.extra ? 'Energy.Active.Import.Interval'
+            THEN (mv.extra ->> 'Energy.Active.Import.Interval')::double precision
+        WHEN mv.extra ?| ARRAY[
+            'Energy.Active.Import.Interval.L1', 'Energy.Active.Import.Interval.L2', 'Energy.Active.Import.Interval.L3'
+        ]
+            THEN coalesce((mv.extra ->> 'Energy.Active.Import.Interval.L1')::double precision, 0)
+            + coalesce((mv.extra ->> 'Energy.Active.Import.Interval.L2')::double precision, 0)
+            + coalesce((mv.extra ->> 'Energy.Active.Import.Interval.L3')::double precision, 0)
+    END * ws.energy_factor AS interval_wh,
+    CASE
+        WHEN mv.energy_wh IS NULL
+            THEN (mv.extra ->> 'Energy.Active.Import.Register.L1')::double precision * ws.energy_factor
+    END AS first_phase_wh,
+    mv.energy_wh IS NOT NULL
+    OR mv.extra ?| ARRAY['Energy.Active.Import.Register.L2', 'Energy.Active.Import.Register.L3'] AS has_other_phases,
     mv.temperature_c,
     mv.soc_percent IS NOT NULL AS has_soc,
     mv.context = 0 AS is_periodic,
@@ -160,6 +175,22 @@ WHERE
             mv.transaction_id IS NULL AND mv.sampled_at >= ws.started_at
             AND mv.sampled_at <= coalesce(ws.stopped_at, ws.next_started_at, 'infinity')
         )
+    );
+
+-- name: use_first_phase
+-- Of a session whose register came for L1 and nothing else, that is the register: it charged on one phase.
+UPDATE work_reading AS wr SET energy_wh = wr.first_phase_wh
+FROM (
+    SELECT told.transaction_id
+    FROM work_reading AS told
+    WHERE told.first_phase_wh IS NOT NULL
+    GROUP BY told.transaction_id
+) AS ses
+WHERE
+    wr.transaction_id = ses.transaction_id AND wr.first_phase_wh IS NOT NULL
+    AND NOT EXISTS (
+        SELECT FROM work_reading AS other
+        WHERE other.transaction_id = ses.transaction_id AND other.has_other_phases
     );
 
 -- name: make_work_evidence
