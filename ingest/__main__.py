@@ -241,6 +241,11 @@ def _show(ingest: Ingest) -> None:
     door, connected = ingest.central_system.door, ingest.central_system.connected
     ingest.metrics.gauges |= {
         "connected_charge_points": ("Open websockets", lambda: len(connected)),
+        "open_connections": (
+            "Sockets that use up files, in their handshake too",
+            lambda: door.open,
+        ),
+        "most_connections": ("What the limit of open files allows", lambda: door.files),
         "queued_frames": ("Frames waiting for the next commit", lambda: writer.queued),
         "database_available": ("1 while commits succeed", lambda: int(writer.available)),
         "last_commit_seconds": (
@@ -262,6 +267,10 @@ def _show(ingest: Ingest) -> None:
         "reset_handshakes": (
             "Connections reset: too many unfinished handshakes",
             lambda: door.refused,
+        ),
+        "reset_for_files": (
+            "Connections reset: the limit of open files allows no more",
+            lambda: door.full,
         ),
         "slowed_reads": ("Times a socket sent too much and was not read", lambda: door.slowed),
     }
