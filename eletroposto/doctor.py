@@ -12,22 +12,23 @@ from urllib.parse import urlsplit
 
 import httpx
 import psycopg
+from pydantic_settings import BaseSettings
 
 from eletroposto import database
+from flows.settings import Settings as FlowSettings
+from flows.settings import SettingsError
+from ingest.relay.settings import RelaySettings
+from ingest.settings import BadSettings, Settings, from_environment
 from sql import migrations
+from testbench.demo.settings import CannotStart
+from testbench.demo.settings import read_settings as read_demo_settings
 from testbench.embedded import host
 
 _OLDEST_PYTHON = (3, 11)
 _FEW_FILES = 4096
-_PORTS = {
-    "ELETROPOSTO_OCPP_PORT": (9000, "chargers"),
-    "ELETROPOSTO_HEALTH_PORT": (9464, "metrics of ingest"),
-    "ELETROPOSTO_RELAY_HEALTH_PORT": (9465, "metrics of the relay"),
-    "ELETROPOSTO_DEMO_DASHBOARD_PORT": (8501, "the dashboard"),
-    "ELETROPOSTO_DEMO_PREFECT_PORT": (4200, "Prefect"),
-}
 _WAIT_S = 3.0
 _FEW_LOCKS = 256
+_ANY_URL = "postgresql:///"
 _ROLES = [f"eletroposto_{room}" for room in ("dashboard", "flows", "ingest", "operator")]
 
 
@@ -41,6 +42,31 @@ class Finding:
 
 
 Check = Callable[[], Iterator[Finding]]
+Unfit = (BadSettings, CannotStart, SettingsError)  # what each room says of settings that do not fit
+
+
+def _central_system() -> Settings:
+    return from_environment(Settings, **_some_database())
+
+
+def _relay() -> RelaySettings:
+    return from_environment(RelaySettings, **_some_database())
+
+
+def _flows() -> None:
+    FlowSettings.from_env(os.environ | {"ELETROPOSTO_DATABASE_URL": _ANY_URL})
+
+
+def _some_database() -> dict[str, str]:
+    """The database is looked at by itself, and a machine may have none."""
+    return {} if os.environ.get("ELETROPOSTO_DATABASE_URL") else {"database_url": _ANY_URL}
+
+
+_PORTS: tuple[tuple[Callable[[], BaseSettings], dict[str, str]], ...] = (
+    (_central_system, {"ocpp_port": "chargers", "health_port": "metrics of ingest"}),
+    (_relay, {"relay_health_port": "metrics of the relay"}),
+    (read_demo_settings, {"dashboard_port": "the dashboard", "prefect_port": "Prefect"}),
+)
 
 
 def main() -> int:
@@ -95,17 +121,43 @@ def check_file_descriptors() -> Iterator[Finding]:
         yield Finding("open files", "ok", f"{soft}, may be raised to {limit}")
 
 
+def check_settings() -> Iterator[Finding]:
+    complaints: dict[str, str] = {}  # by variable: several programs may read it
+    for read in (_central_system, _relay, _flows, read_demo_settings):
+        try:
+            read()
+        except Unfit as exc:
+            lines = str(exc).splitlines()
+            complaints = {line.partition("=")[0]: line for line in lines} | complaints
+    for complaint in complaints.values():
+        yield Finding("settings", "missing", complaint)
+    if not complaints:
+        yield Finding("settings", "ok", "all can be read")
+
+
 def check_ports() -> Iterator[Finding]:
     taken = [
         f"{port} ({purpose}; {variable})"
-        for variable, (default, purpose) in _PORTS.items()
-        if not host.is_free(port := int(os.environ.get(variable) or default))
+        for variable, port, purpose in _ports()
+        if not host.is_free(port)
     ]
     if taken:
         advice = "by eletroposto itself, or else change the variable"
         yield Finding("ports", "note", f"taken: {', '.join(taken)}: {advice}")
     else:
         yield Finding("ports", "ok", "all free")
+
+
+def _ports() -> Iterator[tuple[str, int, str]]:
+    """Variable, number and purpose of each port whose settings fit."""
+    for read, purposes in _PORTS:
+        try:
+            settings = read()
+        except Unfit:
+            continue
+        for name, purpose in purposes.items():
+            variable = f"{settings.model_config['env_prefix']}{name}".upper()
+            yield variable, getattr(settings, name), purpose
 
 
 def check_database() -> Iterator[Finding]:
@@ -193,26 +245,27 @@ def _check_schema(url: str) -> Iterator[Finding]:
 
 
 def check_dojot() -> Iterator[Finding]:
-    if not (url := os.environ.get("ELETROPOSTO_DOJOT_URL")):
+    try:
+        settings = _relay()
+    except BadSettings:
+        return
+    if not settings.dojot_url:
         yield Finding("dojot", "ok", "ELETROPOSTO_DOJOT_URL is not set: nothing is relayed")
         return
-    yield _check_gateway(url)
-    address = os.environ.get("ELETROPOSTO_DOJOT_MQTT") or "127.0.0.1:1883"
-    server, _, port = address.rpartition(":")
+    yield _check_gateway(settings)
+    address = settings.dojot_mqtt
     try:
-        socket.create_connection((server.strip("[]"), int(port)), _WAIT_S).close()
+        socket.create_connection(settings.mqtt_address, _WAIT_S).close()
         yield Finding("dojot mqtt", "ok", address)
     except (OSError, ValueError) as exc:
         yield Finding("dojot mqtt", "missing", f"ELETROPOSTO_DOJOT_MQTT={address}: {exc}")
 
 
-def _check_gateway(url: str) -> Finding:
-    login = {
-        "username": os.environ.get("ELETROPOSTO_DOJOT_USER") or "admin",
-        "passwd": os.environ.get("ELETROPOSTO_DOJOT_PASSWORD", ""),
-    }
+def _check_gateway(settings: RelaySettings) -> Finding:
+    url, password = settings.dojot_url, settings.dojot_password.get_secret_value()
+    login = {"username": settings.dojot_user, "passwd": password}
     try:
-        answer = httpx.post(f"{url.rstrip('/')}/auth", json=login, timeout=_WAIT_S, trust_env=False)
+        answer = httpx.post(f"{url}/auth", json=login, timeout=_WAIT_S, trust_env=False)
     except (httpx.TransportError, httpx.InvalidURL) as exc:
         where = urlsplit(url).netloc or url
         return Finding("dojot", "missing", f"{where} does not answer: {exc}")
@@ -227,6 +280,7 @@ _CHECKS: tuple[Check, ...] = (
     check_embedded,
     check_chromium,
     check_file_descriptors,
+    check_settings,
     check_ports,
     check_database,
     check_dojot,

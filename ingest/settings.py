@@ -4,7 +4,7 @@ How they are read, and what is said of those that do not fit, is the same for th
 """
 
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
     BeforeValidator,
@@ -112,14 +112,14 @@ class Settings(ProcessSettings):
         return TlsFiles(self.tls_certificate, self.tls_key, trusted, self.tls_ciphers)
 
 
-def from_environment(kind: type[S]) -> S:
-    """Return the settings of a process.
+def from_environment(kind: type[S], **chosen: Any) -> S:
+    """Return the settings of a process; those ``chosen`` go before the environment.
 
     Raises:
         BadSettings: Naming every variable that is missing or does not fit.
     """
     try:
-        return kind()
+        return kind(**chosen)
     except ValidationError as exc:
         raise BadSettings("\n".join(_complaint(dict(error)) for error in exc.errors())) from None
 

@@ -99,6 +99,27 @@ def test_a_taken_port_is_named_with_its_variable(
     assert f"{port} (chargers; ELETROPOSTO_OCPP_PORT)" in text
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OCPP_PORT", "abc"),
+        ("HEALTH_PORT", "99999"),
+        ("DOJOT_MQTT", "broker"),
+        ("LOG_LEVEL", "LOUD"),  # of several programs, named once
+        ("PARALLEL_RUNS", "few"),
+        ("DEMO_DASHBOARD_PORT", "http"),
+    ],
+)
+def test_a_setting_that_does_not_fit_is_named(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(f"ELETROPOSTO_{name}", value)
+    assert doctor.main() == 1
+    out = capsys.readouterr().out
+    assert out.count(f"missing  settings     ELETROPOSTO_{name}={value!r}") == 1
+    assert out.count("missing") == 1
+
+
 async def ask_about_dojot(url: str, mqtt: str, password: str) -> list[doctor.Finding]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ELETROPOSTO_DOJOT_URL", url)
