@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from testbench.embedded.host import free_port
 from tests.waiting import fetch
 
 CHROMIUM = "/usr/bin/chromium"
@@ -48,7 +49,7 @@ class Dashboard:
     settings: dict[str, str] = field(default_factory=dict)
     host: str = "127.0.0.1"
     folder: Path | None = None
-    port: int = field(default_factory=host.free_port)
+    port: int = field(default_factory=free_port)
     _process: subprocess.Popen[bytes] | None = None
 
     @property
