@@ -15,10 +15,10 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from ingest.meanings import MEANINGS
 from ingest.trouble import KINDS
 
 _BUCKETS_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0)
-_MOST_ACTIONS = 64  # names come from outside: only so many become time series of their own
 
 
 @dataclass(slots=True, eq=False)
@@ -46,9 +46,8 @@ class Metrics(Collector):
 
     def answered(self, action: str, received_at: datetime) -> None:
         """Count the answer to a CALL and the time it took, the commit included."""
-        if action not in self._answered and len(self._answered) >= _MOST_ACTIONS:
-            action = "other"
-        self._answered[action] += 1
+        # Names come from outside: those that we know become time series.
+        self._answered[action if action in MEANINGS else "other"] += 1
         seconds = (datetime.now(UTC) - received_at).total_seconds()
         self._seconds += seconds
         self._buckets[bisect_left(_BUCKETS_S, seconds)] += 1
@@ -59,7 +58,7 @@ class Metrics(Collector):
             "eletroposto_calls", "CALLs of charge points answered", labels=["action"]
         )
         for action, count in self._answered.items():
-            calls.add_metric([action[:40]], count)
+            calls.add_metric([action], count)
         refused = CounterMetricFamily(
             "eletroposto_refused_handshakes", "By HTTP status", labels=["status"]
         )

@@ -2,12 +2,14 @@
 
 import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import yaml
 from prometheus_client import generate_latest
 
 from ingest.__main__ import Ingest, _show
+from ingest.metrics import Metrics
 from ingest.relay.metrics import Metrics as RelayMetrics
 from ingest.relay.settings import RelaySettings
 from ingest.settings import Settings
@@ -33,6 +35,18 @@ def test_alerts_name_metrics_that_exist_and_sections_to_read() -> None:
             advice = rule["annotations"]["what_to_do"]
             if advice.startswith("docs/operations.md"):
                 assert advice.partition(", ")[2].lower() in manual, rule["alert"]
+
+
+def test_names_that_charge_points_make_up_are_counted_as_one_action() -> None:
+    metrics = Metrics()
+    long = "X" * 40
+    for action in [*(f"Junk{n}" for n in range(100)), f"{long}1", f"{long}2", "StartTransaction"]:
+        metrics.answered(action, datetime.now(UTC))
+
+    counted = re.findall(
+        r"^eletroposto_calls_total(.*)$", generate_latest(metrics.registry).decode(), re.MULTILINE
+    )
+    assert counted == ['{action="other"} 102.0', '{action="StartTransaction"} 1.0']
 
 
 def test_the_dashboard_file_names_metrics_that_exist() -> None:
