@@ -138,14 +138,20 @@ class CentralSystem:
         return inherited | {f"ELETROPOSTO_{name.upper()}": value for name, value in own.items()}
 
 
+HASTY = ("tests.acceptance.hasty_ingest",)
+
+
 @contextmanager
-def serving(database_url: str, folder: Path, **settings: str) -> Iterator[CentralSystem]:
+def serving(
+    database_url: str, folder: Path, program: tuple[str, ...] = ("ingest",), **settings: str
+) -> Iterator[CentralSystem]:
     """Run one that may do what it has to and no more; it has to end in order, with a quiet log.
 
     Unless told otherwise a charge point that knocks is registered, and nobody is configured.
     """
     chosen = {"unknown_charge_points": "accept", "configure_on_boot": "false", **settings}
-    central_system = CentralSystem(ingest_login(database_url), folder / "ingest.log", chosen)
+    login, log_file = ingest_login(database_url), folder / "ingest.log"
+    central_system = CentralSystem(login, log_file, chosen, program=program)
     try:
         central_system.start()
         yield central_system

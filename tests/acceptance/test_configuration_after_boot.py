@@ -11,7 +11,8 @@ import psycopg
 import pytest
 
 from testbench.socket import CallError, RawChargePoint, connected
-from tests.acceptance.conftest import serving
+from tests.acceptance.conftest import HASTY, serving
+from tests.acceptance.hasty_ingest import SILENCE_S
 from tests.acceptance.network import BOOT, Network
 from tests.acceptance.operator_desk import Desk, simulated
 from tests.waiting import until
@@ -28,7 +29,7 @@ def asking(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -
     """A central system that configures charge points after their boot."""
     url, folder = module_database_url, tmp_path_factory.mktemp("asking")
     with (
-        serving(url, folder, configure_on_boot="true") as central_system,
+        serving(url, folder, HASTY, configure_on_boot="true") as central_system,
         psycopg.connect(url, autocommit=True) as database,
     ):
         yield Network(central_system.url, url, database)
@@ -238,9 +239,9 @@ async def test_who_never_booted_is_asked_to_once(asking: Network) -> None:
         raise CallError("NotImplemented")
 
     async with asking.charge_point(identity, on_call=answer):
-        await until(lambda: received, "nobody asked", seconds=30)
+        await until(lambda: received, "nobody asked")
     async with asking.charge_point(identity, on_call=answer):
-        await asyncio.sleep(11)  # as long as the first socket was waited for, and a second
+        await asyncio.sleep(SILENCE_S + 1)  # as long as the first socket was waited for, and more
     assert received == [("TriggerMessage", {"requestedMessage": "BootNotification"})]
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from datetime import timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import psycopg
@@ -19,7 +20,8 @@ from ingest.signing import Signing
 from ingest.store import Store
 from ingest.writer import Writer
 from testbench.socket import connected
-from tests.acceptance.conftest import StartCentralSystem
+from tests.acceptance.conftest import HASTY, serving
+from tests.acceptance.conftest import CentralSystem as Process
 from tests.acceptance.network import BOOT, Network
 from tests.waiting import until, wait_until
 
@@ -113,10 +115,15 @@ async def test_a_record_that_no_socket_stands_behind_is_closed(database_url: str
 
 
 async def test_a_charge_point_whose_heartbeats_stop_is_left(
-    start_central_system: StartCentralSystem, database_url: str
+    database_url: str, tmp_path: Path
 ) -> None:
     """It answers pings all the time. The neighbour was told another interval by somebody."""
-    central_system = start_central_system(heartbeat_interval="1", ping_interval="5")
+    settings = {"heartbeat_interval": "1", "ping_interval": "2"}
+    with serving(database_url, tmp_path, HASTY, **settings) as central_system:
+        await check_silence(central_system, database_url)
+
+
+async def check_silence(central_system: Process, database_url: str) -> None:
     async with (
         connected(central_system.url, "CP-1") as silent,
         connected(central_system.url, "CP-2") as slower,
@@ -132,7 +139,7 @@ async def test_a_charge_point_whose_heartbeats_stop_is_left(
         for _ in range(5):
             await silent.call("Heartbeat")
             await slower.call("Heartbeat")
-            await asyncio.sleep(1)
+            await asyncio.sleep(0.8)
         closed = await asyncio.wait_for(silent.wait_closed(), 15)
         assert closed.rcvd is not None
         assert (closed.rcvd.code, closed.rcvd.reason) == (1012, "silent")

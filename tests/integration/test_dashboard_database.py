@@ -5,15 +5,16 @@ import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from threading import Event
 from typing import Any
 
 import psycopg
 import pytest
 
 from dashboard import db
+from tests.waiting import wait_until
 
 SLEEP = "SELECT pg_sleep(%(seconds)s)::text AS slept"
+QUEUE = "SELECT pg_advisory_xact_lock_shared(7)::text AS turn"
 NOW = "SELECT 1 AS one"
 
 
@@ -45,19 +46,21 @@ def test_a_server_that_stops_in_mid_sentence_is_given_up(conn, monkeypatch):
 
 def test_many_questions_at_once_do_not_count_as_a_database_that_is_away(conn):
     """All connections are in use; who comes then is told so, and the next one is answered."""
-    going = Event()
+    conn.execute("SELECT pg_advisory_lock(7)")
 
-    def ask() -> int:
-        going.set()
-        return len(db.fetch(SLEEP, {"seconds": 3}))
+    def waiting() -> bool:
+        row = conn.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()
+        return row == (6,)
 
     with ThreadPoolExecutor(6) as people:
-        slow = [people.submit(ask) for _ in range(6)]
-        going.wait()
-        time.sleep(0.5)
-        with pytest.raises(db.NoAnswer) as failure:
-            db.fetch(NOW, {})
-        assert [one.result() for one in slow] == [1] * 6
+        slow = [people.submit(db.fetch, QUEUE, {}) for _ in range(6)]
+        try:
+            wait_until(waiting, "they do not use all connections")
+            with pytest.raises(db.NoAnswer) as failure:
+                db.fetch(NOW, {})
+        finally:
+            conn.execute("SELECT pg_advisory_unlock(7)")
+        assert [len(one.result()) for one in slow] == [1] * 6
 
     assert failure.value.reason == "busy"
     assert db.fetch(NOW, {})["one"].iloc[0] == 1  # at once: nobody rests

@@ -17,6 +17,7 @@ from testbench.live import live
 from testbench.memory import Memory
 from testbench.network import ID_TAGS, SITES, Fault, Planned
 from tests.scripted_central_system import scripted_central_system
+from tests.waiting import until
 
 UNTIL = datetime(2026, 3, 20, 15, tzinfo=UTC)
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
@@ -167,7 +168,7 @@ async def test_a_bus_is_in_mid_charge_at_once_and_a_power_cut_ends_it(central_sy
         seconds=30,
     )
     readings = [it["meterValue"][0] for it in central_system.payloads("MeterValues")]
-    await asyncio.sleep(6)  # the memory is kept every five seconds
+    await until(lambda: Memory(path).of("BENCH-1").open is not None, "it remembers nothing")
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     kept = Memory(path).of("BENCH-1")
