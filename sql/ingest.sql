@@ -202,7 +202,8 @@ ORDER BY asked.ordinality;
 -- Keep the statuses, and each connector's newest one by its own time, of a clock that is ahead by ours: what came later
 -- wins over what was not yet. One that came without a time has ours, another
 -- one each time it comes again: where it says what the last one said some minutes ago, and neither a boot nor a
--- transaction came between, it is that one.
+-- transaction came between, it is that one. A status may return within the second a charge point counts in: received
+-- again after another one of that instant it is the last of them.
 WITH incoming AS (
     SELECT s.*
     FROM jsonb_to_recordset(%(statuses)s) AS s (
@@ -254,12 +255,21 @@ told AS (
 ),
 
 kept AS (
-    INSERT INTO status_notification (
+    INSERT INTO status_notification AS known (
         at, received_at, charge_point_id, connector_id, status, error_code, info, vendor_id, vendor_error_code, flags
     )
-    SELECT at, received_at, charge_point_id, connector_id, status, error_code, info, vendor_id, vendor_error_code, flags
+    SELECT DISTINCT ON (charge_point_id, connector_id, at, status, error_code, vendor_error_code)
+        at, received_at, charge_point_id, connector_id, status, error_code, info, vendor_id, vendor_error_code, flags
     FROM told
-    ON CONFLICT DO NOTHING
+    ORDER BY charge_point_id, connector_id, at, status, error_code, vendor_error_code, received_at DESC
+    ON CONFLICT (charge_point_id, connector_id, at, status, error_code, vendor_error_code) DO UPDATE
+    SET received_at = excluded.received_at
+    WHERE EXISTS (
+        SELECT FROM status_notification AS other
+        WHERE
+            other.charge_point_id = known.charge_point_id AND other.connector_id = known.connector_id
+            AND other.at = known.at AND other.received_at > known.received_at
+    )
 )
 
 UPDATE connector AS con

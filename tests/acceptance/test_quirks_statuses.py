@@ -38,6 +38,23 @@ async def test_a_repeated_status_is_stored_once(network):
     assert len(network.rows("status", charge_point)) == 1
 
 
+async def test_a_status_that_returns_within_a_second_is_the_last(network):
+    at = minutes_ago(1)
+    async with network.charge_point() as charge_point:
+        for status, code in (("Available", "NoError"), ("Faulted", "GroundFailure")) * 2 + (
+            ("Available", "NoError"),
+        ) * 2:
+            await charge_point.call(
+                "StatusNotification",
+                {"connectorId": 1, "status": status, "errorCode": code, "timestamp": at},
+            )
+
+    rows = sorted(network.rows("status", charge_point), key=lambda row: row["received_at"])
+    assert [row["status"] for row in rows] == ["Faulted", "Available"]
+    assert len({row["at"] for row in rows}) == 1
+    assert network.row("connector", charge_point)["status"] == "Available"
+
+
 @pytest.mark.parametrize(
     ("sent", "kept"),
     [
