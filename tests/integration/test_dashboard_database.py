@@ -49,7 +49,9 @@ def test_many_questions_at_once_do_not_count_as_a_database_that_is_away(conn):
     conn.execute("SELECT pg_advisory_lock(7)")
 
     def waiting() -> bool:
-        row = conn.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()
+        row = conn.execute(
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        ).fetchone()
         return row == (6,)
 
     with ThreadPoolExecutor(6) as people:
