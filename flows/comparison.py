@@ -9,12 +9,15 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any
 
 Place = tuple[int, int]  # connector, ms since 1970
 Value = tuple[int, Any]  # ms since 1970, what DOJOT holds there
-Energy = tuple[int, float]  # ms since 1970, Wh
+Told = tuple[int, float]  # ms since 1970, Wh or W
+
+# Power is kept in four bytes here, and goes through decimals.
+_EXACT, _OF_FOUR_BYTES = 0.0, 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +27,12 @@ class Stored:
     Attributes:
         ms: Their instants since 1970, ascending.
         energy_wh: The register at each; None where it was not sent.
+        power_w: The power at each, as energy_wh; nothing at all where it is not to be compared.
     """
 
     ms: Sequence[int] = ()
     energy_wh: Sequence[float | None] = ()
+    power_w: Sequence[float | None] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +41,10 @@ class Difference:
 
     Attributes:
         missing_in_dojot: Places of which the database holds more readings, or more of them with
-            energy, and how many more.
+            energy or with power, and how many more.
         missing_in_database: Places of which only DOJOT holds readings.
         duplicates: Copies in DOJOT beyond the first, of readings the database has.
-        changed: Places where both hold readings but no energy in common.
+        changed: Places where both hold energy, or both hold power, but none in common.
     """
 
     rows_database: int
@@ -78,6 +83,7 @@ def compare(
             ours.get(connector_id, Stored()),
             messages.get(connector_id, Counter()),
             theirs.get(f"energy_wh_{connector_id}", ()),
+            theirs.get(f"power_w_{connector_id}", ()),
         )
         for connector_id in sorted(ours.keys() | messages.keys())
     ]
@@ -108,17 +114,24 @@ def _messages(theirs: Mapping[str, Sequence[Value]]) -> dict[int, Counter[int]]:
 
 
 def _compare_connector(
-    connector_id: int, ours: Stored, theirs: Counter[int], values: Sequence[Value]
+    connector_id: int,
+    ours: Stored,
+    theirs: Counter[int],
+    energy: Sequence[Value],
+    power: Sequence[Value],
 ) -> Difference:
     here = Counter(ours.ms)
-    our_energy = [
-        (ms, wh) for ms, wh in zip(ours.ms, ours.energy_wh, strict=True) if wh is not None
-    ]
-    their_energy = _energies(values)
     is_same = here == theirs
     missing = Counter[int]() if is_same else here - theirs
-    if our_energy != their_energy:
-        missing |= _without(our_energy, values)  # the larger number
+    changed: set[int] = set()
+    told = _told(ours.ms, ours.energy_wh), _told(ours.ms, ours.power_w)
+    came = _readable(energy), _readable(power) if ours.power_w else []
+    for mine, found, values, tolerance in zip(
+        told, came, (energy, power), (_EXACT, _OF_FOUR_BYTES), strict=True
+    ):
+        if mine != found:
+            missing |= _without(mine, values)  # the larger number
+            changed |= _changed(mine, found, tolerance)
     return Difference(
         rows_database=here.total(),
         rows_dojot=theirs.total(),
@@ -129,38 +142,48 @@ def _compare_connector(
         duplicates=0
         if is_same
         else sum(count for ms, count in (theirs - here).items() if ms in here),
-        changed=0 if our_energy == their_energy else _changed(our_energy, their_energy),
-        energy_database_wh=_rise(our_energy),
-        energy_dojot_wh=_rise(their_energy),
+        changed=len(changed),
+        energy_database_wh=_rise(told[0]),
+        energy_dojot_wh=_rise(came[0]),
     )
 
 
-def _without(ours: Sequence[Energy], theirs: Sequence[Value]) -> Counter[int]:
-    """How many registers of ours are lacking at each instant, although a part of their message may
+def _told(ms: Sequence[int], values: Sequence[float | None]) -> list[Told]:
+    # Values that are not to be compared are not there at all.
+    return [(at, value) for at, value in zip(ms, values, strict=bool(values)) if value is not None]
+
+
+def _without(ours: Sequence[Told], theirs: Sequence[Value]) -> Counter[int]:
+    """How many values of ours are lacking at each instant, although a part of their message may
     have come: DOJOT keeps what it stored of one before it failed."""
     return Counter(ms for ms, _ in ours) - Counter(ms for ms, _ in theirs)
 
 
-def _energies(values: Sequence[Value]) -> list[Energy]:
+def _readable(values: Sequence[Value]) -> list[Told]:
     """What can be read of them, in order of time; DOJOT checks no types."""
-    energies = [(ms, wh) for ms, value in values if (wh := number(value)) is not None]
-    energies.sort()
-    return energies
+    told = [(ms, known) for ms, value in values if (known := number(value)) is not None]
+    told.sort()
+    return told
 
 
-def _changed(ours: Sequence[Energy], theirs: Sequence[Energy]) -> int:
+def _changed(ours: Sequence[Told], theirs: Sequence[Told], tolerance: float) -> set[int]:
+    """Return the instants at which both tell something and never the same."""
     here, there = _by_instant(ours), _by_instant(theirs)
-    return sum(not here[ms] & there[ms] for ms in here.keys() & there.keys())
+    return {
+        ms
+        for ms in here.keys() & there.keys()
+        if not any(math.isclose(*pair, rel_tol=tolerance) for pair in product(here[ms], there[ms]))
+    }
 
 
-def _by_instant(energies: Sequence[Energy]) -> dict[int, set[float]]:
+def _by_instant(told: Sequence[Told]) -> dict[int, set[float]]:
     by_instant: defaultdict[int, set[float]] = defaultdict(set)
-    for ms, wh in energies:
-        by_instant[ms].add(wh)
+    for ms, value in told:
+        by_instant[ms].add(value)
     return by_instant
 
 
-def _rise(energies: Sequence[Energy]) -> float | None:
+def _rise(energies: Sequence[Told]) -> float | None:
     """Return the sum of the rises of a register; None without one."""
     if not energies:
         return None

@@ -336,7 +336,7 @@ def _verdict(
     difference: Difference, waiting: int, row: Row, earlier: DictRow | None
 ) -> tuple[str, str | None]:
     if difference.changed:
-        return "different", f"{difference.changed} readings with another energy in DOJOT"
+        return "different", f"{difference.changed} readings with another energy or power in DOJOT"
     if row["missing_in_dojot"] and earlier is not None and earlier["awaited"]:
         return "different", "still missing in DOJOT after having been sent again"
     if row["missing_in_dojot"] > row["republished"]:

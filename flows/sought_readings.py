@@ -46,7 +46,7 @@ def read_ours(conn: Connection, number: int, low: datetime, high: datetime) -> O
     hours: dict[datetime, dict[int, Stored]] = {}
     sought, had = _names(_FIRST, connectors), set[str]()
     for row in rows:
-        stored = Stored(row["ms"], row["energy_wh"])
+        stored = Stored(row["ms"], row["energy_wh"], row["power_w"])
         hours.setdefault(row["hour"], {})[row["connector_id"]] = stored
         sought.update(row["markers"] or ())
         had |= _names(row["measurands"], [row["connector_id"]])

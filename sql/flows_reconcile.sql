@@ -69,7 +69,7 @@ ORDER BY device.charge_point_id;
 SELECT con.connector_id FROM connector AS con WHERE con.charge_point_id = %(charge_point_id)s;
 
 -- name: readings_to_compare
--- A row per hour and connector: instants in ms and registers, by position, the attributes by which readings
+-- A row per hour and connector: instants in ms, registers and power, by position, the attributes by which readings
 -- with neither energy nor power are looked for, and what else was measured. Those with nothing that DOJOT can hold are
 -- left out.
 SELECT
@@ -77,6 +77,7 @@ SELECT
     looked.connector_id,
     array_agg(looked.ms ORDER BY looked.ms) AS ms,
     array_agg(looked.energy_wh ORDER BY looked.ms) AS energy_wh,
+    array_agg(looked.power_w ORDER BY looked.ms) AS power_w,
     array_agg(DISTINCT looked.marker) FILTER (WHERE looked.marker <> '') AS markers,
     array_remove(ARRAY[
         CASE WHEN count(looked.current_a) > 0 THEN 'current_a' END,
@@ -92,6 +93,7 @@ FROM (
         mv.connector_id,
         dojot_timestamp_ms(mv.sampled_at) AS ms,
         dojot_number(mv.energy_wh) AS energy_wh,
+        dojot_number(mv.power_w) AS power_w,
         mv.current_a,
         mv.voltage_v,
         mv.soc_percent,

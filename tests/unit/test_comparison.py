@@ -70,6 +70,27 @@ def test_a_reading_has_not_come_whole_without_its_energy() -> None:
     assert (difference.missing_in_database, difference.duplicates) == ({}, 0)
 
 
+def test_power_is_compared_as_energy_is() -> None:
+    """As many bytes as the database keeps: of the last decimals nothing is told."""
+    ours = {1: Stored([1, 2, 3, 4], [1.0, 2.0, 3.0, None], [7_000.0, 7_200.1, 0.0, 5.0])}
+    energy = [(1, 1), (2, 2), (3, 3)]
+    power = [(1, 99_999), (2, 7_200.10009765625), (4, 5)]
+
+    difference = compare(ours, {"energy_wh_1": energy, "power_w_1": power})
+
+    assert difference.missing_in_dojot == {(1, 3): 1}
+    assert difference.changed == 1
+    assert difference.missing_in_database == {}
+
+
+def test_an_instant_with_another_energy_and_power_is_one() -> None:
+    ours = {1: Stored([1], [1.0], [7_000.0])}
+
+    difference = compare(ours, {"energy_wh_1": [(1, 2)], "power_w_1": [(1, 2)]})
+
+    assert (difference.changed, difference.missing_in_dojot) == (1, {})
+
+
 def test_other_values_show_a_message_but_do_not_prove_one_of_ours() -> None:
     ours = {1: Stored([1, 2], [20.0, 25.0])}
     others = {"soc_percent_1": [(1, 5), (3, 5), (3, 6)], "voltage_v_2": [(1, 230)]}

@@ -170,6 +170,31 @@ async def test_another_energy_at_the_same_instant_is_different(facts: Facts, doj
         await reconcile(facts, dojot)
 
 
+async def test_another_power_at_the_same_instant_is_different(facts: Facts, dojot: StandIn):
+    """Of a charge point without a register the power is all that its energy is made of."""
+    for place in range(5):
+        facts.reading(1, HOUR + timedelta(seconds=10 * place), power_w=7_200.1)
+    await hand_over(facts, dojot)
+    await reconcile(facts, dojot, force=True)
+    assert verdicts(facts) == [(5, 5, 0, 0, "ok")]
+    facts.conn.execute("UPDATE meter_value SET power_w = 7300 WHERE sampled_at = %s", [HOUR])
+
+    with pytest.raises(ThresholdBroken, match="1 readings with another energy or power"):
+        await reconcile(facts, dojot, force=True)
+
+
+async def test_a_message_that_lost_its_power_is_sent_again(facts: Facts, dojot: StandIn):
+    store(facts, 200)
+    await hand_over(facts, dojot, "mv.energy_wh <> 1125")
+    ms = int(HOUR.timestamp() * 1000) + 10_001
+    dojot.persister.put(DeviceData("admin", DEVICE, ms, {"energy_wh_1": 1_125}))
+    await hand_over(facts, dojot, "FALSE")
+
+    await reconcile(facts, dojot)
+
+    assert verdicts(facts) == [(200, 200, 1, 0, "repaired")]
+
+
 async def test_readings_without_energy_are_found_by_what_they_have(facts: Facts, dojot: StandIn):
     facts.reading(1, HOUR, soc_percent=55)
     facts.reading(1, HOUR + timedelta(seconds=10), extra='{"Frequency": 60, "flags": ["unit"]}')
