@@ -181,9 +181,10 @@ def _pool(role: str) -> _Pool:
 
 def _open(address: str, role: str) -> _Pool:
     read_only = "on" if role == READER else "off"
+    # A choice of none, some or all charge points is a parameter: no plan fits all three.
     options = (
         f"-c role={role} -c statement_timeout={_STATEMENT_S}s -c timezone=UTC -c jit=off"
-        f" -c default_transaction_read_only={read_only}"
+        f" -c default_transaction_read_only={read_only} -c plan_cache_mode=force_custom_plan"
     )
     connections = ConnectionPool(
         make_conninfo(

@@ -150,6 +150,22 @@ def test_an_answer_is_kept_while_others_are_asked_for(conn: psycopg.Connection[A
     assert len(asking.recent("holidays")) == 1
 
 
+def test_a_question_is_planned_for_what_is_asked_however_often(
+    conn: psycopg.Connection[Any],
+) -> None:
+    """A plan that fits every choice reads the buckets of all charge points for each quarter."""
+    for _ in range(12):  # psycopg prepares after 5, the server thinks of such a plan after 5 more
+        db.fetch("SELECT 1 AS one WHERE %(chosen)s::text[] IS NULL", {"chosen": None})
+    found = db.fetch(
+        "SELECT sum(generic_plans)::int AS fit_all, sum(custom_plans)::int AS own"
+        " FROM pg_prepared_statements",
+        {},
+    )
+
+    assert found["fit_all"].iloc[0] == 0
+    assert found["own"].iloc[0] > 5
+
+
 def test_a_day_is_incomplete_where_nothing_is_known_or_readings_were_lost(
     conn: psycopg.Connection[Any],
 ) -> None:
