@@ -118,21 +118,7 @@ FROM (
 SELECT
     demand.started_at,
     demand.demand_w
-FROM (
-    SELECT
-        sd.started_at,
-        sum(sd.demand_w) AS demand_w
-    FROM report.site_demand AS sd
-    WHERE %(charge_points)s::text[] IS NULL AND sd.started_at >= %(since)s AND sd.started_at < %(until)s
-    GROUP BY sd.started_at
-    UNION ALL
-    SELECT
-        eb.started_at,
-        sum(eb.mean_power_w)
-    FROM report.energy_bucket AS eb
-    WHERE eb.charge_point = ANY(%(charge_points)s) AND eb.started_at >= %(since)s AND eb.started_at < %(until)s
-    GROUP BY eb.started_at
-) AS demand
+FROM report.demand(%(since)s, %(until)s, %(charge_points)s) AS demand
 ORDER BY demand.demand_w DESC
 LIMIT 1;
 
@@ -273,26 +259,12 @@ ORDER BY 4, 1;
 
 -- name: week_pattern
 -- Mean energy by weekday (1 = Monday) and hour of the local clock, over those hours of the period that have begun.
-WITH drawn AS (
-    SELECT
-        sd.started_at,
-        sd.energy_wh
-    FROM report.site_demand AS sd
-    WHERE %(charge_points)s::text[] IS NULL AND sd.started_at >= %(since)s AND sd.started_at < %(until)s
-    UNION ALL
-    SELECT
-        bucket.started_at,
-        bucket.energy_wh
-    FROM report.energy_bucket AS bucket
-    WHERE bucket.charge_point = ANY(%(charge_points)s) AND bucket.started_at >= %(since)s AND bucket.started_at < %(until)s
-),
-
-summed AS (
+WITH summed AS (
     SELECT
         extract(ISODOW FROM drawn.started_at AT TIME ZONE 'America/Sao_Paulo')::integer AS weekday,
         extract(HOUR FROM drawn.started_at AT TIME ZONE 'America/Sao_Paulo')::integer AS hour,
         sum(drawn.energy_wh) AS energy_wh
-    FROM drawn
+    FROM report.demand(%(since)s, %(until)s, %(charge_points)s) AS drawn
     GROUP BY 1, 2
 ),
 
@@ -347,28 +319,12 @@ ORDER BY 1;
 -- name: demand_duration
 -- Demand by how much of the period reached it, zeros left out: for hours of the period it was demand_w or more.
 -- The highest 200 quarters one by one, so that no peak hides in a step; the rest in 200 steps.
-WITH demand AS (
-    SELECT
-        sd.started_at,
-        sum(sd.demand_w) AS demand_w
-    FROM report.site_demand AS sd
-    WHERE %(charge_points)s::text[] IS NULL AND sd.started_at >= %(since)s AND sd.started_at < %(until)s
-    GROUP BY sd.started_at
-    UNION ALL
-    SELECT
-        eb.started_at,
-        sum(eb.mean_power_w)
-    FROM report.energy_bucket AS eb
-    WHERE eb.charge_point = ANY(%(charge_points)s) AND eb.started_at >= %(since)s AND eb.started_at < %(until)s
-    GROUP BY eb.started_at
-),
-
-ordered AS (
+WITH ordered AS (
     SELECT
         demand.demand_w,
         row_number() OVER (ORDER BY demand.demand_w DESC) AS place,
         count(*) OVER () AS places
-    FROM demand
+    FROM report.demand(%(since)s, %(until)s, %(charge_points)s) AS demand
     WHERE demand.demand_w > 0
 )
 
@@ -381,27 +337,11 @@ ORDER BY 1;
 
 -- name: peaks
 -- The ten highest quarters of an hour and who drew in them.
-WITH demand AS (
-    SELECT
-        sd.started_at,
-        sum(sd.demand_w) AS demand_w
-    FROM report.site_demand AS sd
-    WHERE %(charge_points)s::text[] IS NULL AND sd.started_at >= %(since)s AND sd.started_at < %(until)s
-    GROUP BY sd.started_at
-    UNION ALL
-    SELECT
-        eb.started_at,
-        sum(eb.mean_power_w)
-    FROM report.energy_bucket AS eb
-    WHERE eb.charge_point = ANY(%(charge_points)s) AND eb.started_at >= %(since)s AND eb.started_at < %(until)s
-    GROUP BY eb.started_at
-),
-
-highest AS (
+WITH highest AS (
     SELECT
         demand.started_at,
         demand.demand_w
-    FROM demand
+    FROM report.demand(%(since)s, %(until)s, %(charge_points)s) AS demand
     ORDER BY demand.demand_w DESC, demand.started_at
     LIMIT 10
 ),

@@ -351,6 +351,29 @@ def test_no_peak_hides_in_a_step_of_the_curve_of_demand(conn):
     assert len(curve) <= 400
 
 
+def test_demand_is_of_the_charge_points_chosen_taken_together(conn):
+    demand(conn, "North", 30)
+    demand(conn, "South", 5)
+    for number, energy_wh in ((1, 1000), (2, 2000), (3, 4000)):
+        place = {"started_at": NOON, "charge_point_id": number, "connector_id": 1}
+        insert(conn, "energy_bucket", **place, transaction_id=number, energy_wh=energy_wh)
+    question = "SELECT energy_wh, demand_w FROM report.demand(%s, %s, %s)"
+    period = [NOON, NOON + timedelta(minutes=15)]
+
+    assert conn.execute(question, [*period, None]).fetchall() == [(8750, 35_000)]
+    assert conn.execute(question, [*period, ["N1", "S1"]]).fetchall() == [(5000, 20_000)]
+    assert conn.execute(question, [*period, []]).fetchall() == []
+
+
+def test_the_planner_looks_into_the_function_of_demand(conn):
+    """Else it would read the whole period for a question about its highest quarter."""
+    plan = conn.execute(
+        "EXPLAIN SELECT max(demand_w) FROM report.demand(now() - INTERVAL '1 day', now(), NULL)"
+    ).fetchall()
+
+    assert "site_demand" in str(plan)
+
+
 def test_an_hour_of_the_week_is_a_mean_over_the_weeks_that_are_known(conn):
     """The network began on the second of four Wednesdays, and drew nothing on the last."""
     first = DAY - timedelta(days=21)

@@ -24,3 +24,17 @@ def test_every_query_there_is_a_name_for_exists() -> None:
     found = list(named())
     assert len(found) > 50, "the code is read as it is written"
     assert [one for one in found if one[2] not in sql.load(one[1])] == []
+
+
+def filters_of(query: str) -> list[str]:
+    """The conditions on report.session in order, each a line."""
+    told = sql.load("dashboard")[query].partition("FROM report.session AS ses\n")[2]
+    lines = [line.strip().removeprefix("AND ") for line in told.splitlines()]
+    return [line for line in lines if re.search(r"\bses\.", line) and " JOIN " not in line]
+
+
+def test_the_table_of_sessions_and_its_total_line_keep_the_same_ones() -> None:
+    filters = filters_of("session_totals")
+
+    assert len(filters) == 14
+    assert [one for one in filters_of("sessions") if "ORDER BY" not in one] == filters
