@@ -195,9 +195,7 @@ def _data_transfer(payload: dict[str, Any], situation: Situation, received_at: d
     return Meaning({"status": "UnknownVendorId"})
 
 
-def _report(
-    kind: str, answer: dict[str, Any] | None = None
-) -> Callable[[dict[str, Any], Situation, datetime], Meaning]:
+def _report(kind: str) -> Callable[[dict[str, Any], Situation, datetime], Meaning]:
     """Return the reader of a notification that has a status and perhaps a request."""
 
     def read(payload: dict[str, Any], situation: Situation, received_at: datetime) -> Meaning:
@@ -212,7 +210,7 @@ def _report(
             request_id=read_small_int(payload.get("requestId")),
             detail=read_text(payload.get("techInfo")),
         )
-        return Meaning(answer or {}, [report])
+        return Meaning({}, [report])
 
     return read
 

@@ -46,7 +46,6 @@ class Outlet:
     rated_power_w: float = 50_000.0
     max_current_a: float = 125.0
     phases: int = 0
-    connector_type: str = "CCS"
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,15 +79,6 @@ class CertificateStore:
         self.own_chain = chain
         return True
 
-    def own_key_pem(self) -> bytes:
-        """Return the key of the own certificate, for a TLS context."""
-        assert self._key is not None, "no certificate was asked for yet"
-        return self._key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-
     def install(self, use: str, text: str) -> str:
         """Return the status of an InstallCertificate.conf."""
         certificates = read_chain(text)

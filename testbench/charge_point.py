@@ -27,7 +27,7 @@ from testbench.transaction_queue import Message, TransactionQueue
 
 logger = logging.getLogger(__name__)
 
-_TERRA_54 = (Outlet(), Outlet(connector_type="CHAdeMO"))
+_TERRA_54 = (Outlet(), Outlet())  # CCS and CHAdeMO
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,7 +151,7 @@ def _car(
 
 
 def _type_2(serial_number: str) -> Nameplate:
-    outlet = Outlet(22_000.0, 32.0, phases=3, connector_type="Type 2")
+    outlet = Outlet(22_000.0, 32.0, phases=3)
     return Nameplate((outlet,), model="Terra AC W22", serial_number=serial_number)
 
 

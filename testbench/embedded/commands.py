@@ -1,6 +1,6 @@
 """The persistent server of this machine, for the command line and the demo."""
 
-from testbench.embedded import host, runtime
+from testbench.embedded import host
 from testbench.embedded.postgres import EmbeddedPostgres
 
 
@@ -20,13 +20,3 @@ def up() -> str:
 
 def down() -> None:
     default_server().stop()
-
-
-def status() -> str:
-    """One line for people."""
-    server = default_server()
-    if not runtime.is_installed():
-        return "not unpacked yet"
-    if server.pid is None:
-        return f"stopped, data in {server.data}"
-    return f"running as pid {server.pid}, data in {server.data}, {server.url()}"

@@ -14,27 +14,22 @@ from testbench.seed.plan import ChargePoint, Plan, charge_points
 __all__ = ["ChargePoint", "Plan", "seed", "stored"]
 
 
-def seed(url: str, plan: Plan, aggregates: bool = True) -> list[ChargePoint]:
-    """Fill an empty database and return what was put there, charge point by charge point.
-
-    Without ``aggregates`` only facts are stored, for the flows to work on.
-    """
-    return list(stored(url, plan, aggregates))
+def seed(url: str, plan: Plan) -> list[ChargePoint]:
+    """Fill an empty database and return what was put there, charge point by charge point."""
+    return list(stored(url, plan))
 
 
-def stored(url: str, plan: Plan, aggregates: bool = True) -> Iterator[ChargePoint]:
+def stored(url: str, plan: Plan) -> Iterator[ChargePoint]:
     """As ``seed``, but hand over each charge point once it is stored and keep none."""
     with psycopg.connect(url) as conn:
         rows.store_network(conn)
         for charge_point in charge_points(plan):
             rows.store_facts(conn, plan, charge_point)
-            if aggregates:
-                rows.store_aggregates(conn, plan, charge_point)
+            rows.store_aggregates(conn, plan, charge_point)
             rows.store_findings(conn, plan, charge_point)
             yield charge_point
         rows.store_numbers(conn)
-        if aggregates:
-            rows.store_demand(conn)
-            rows.store_watermarks(conn, plan)
+        rows.store_demand(conn)
+        rows.store_watermarks(conn, plan)
     with psycopg.connect(url, autocommit=True) as conn:
         conn.execute("ANALYZE")

@@ -128,12 +128,11 @@ def test_the_persistent_server_is_commanded(
         pid = commands.default_server().pid
         assert commands.up() == url
         assert commands.default_server().pid == pid
-        assert f"running as pid {pid}" in commands.status()
         with psycopg.connect(url) as connection:
             assert connection.execute("SHOW fsync").fetchone() == ("on",)
     finally:
         commands.down()
-    assert commands.status() == f"stopped, data in {folder / 'data' / 'postgres'}"
+    assert commands.default_server().pid is None
 
 
 def test_the_command_line_finds_the_running_demo(
@@ -151,11 +150,6 @@ def test_the_command_line_finds_the_running_demo(
 
         assert os.environ["ELETROPOSTO_DATABASE_URL"] == demo.url()
     assert capsys.readouterr().err == "using the database of the running demo\n"
-
-
-@pytest.mark.usefixtures("machine_without_apt")
-def test_the_status_of_a_new_machine() -> None:
-    assert commands.status() == "not unpacked yet"
 
 
 def test_a_folder_in_memory_is_on_disk_where_memory_is_scarce(

@@ -129,7 +129,7 @@ def test_the_same_seed_is_the_same_charge():
 
 
 def test_a_car_takes_what_it_wants_on_three_phases():
-    outlet = Outlet(22_000, 32.0, phases=3, connector_type="Type 2")
+    outlet = Outlet(22_000, 32.0, phases=3)
     car = CarCharge(outlet, wanted_wh=11_000, seed=1)
     readings = [car.advance(60) for _ in range(60)]
 
