@@ -47,6 +47,7 @@ def _by_lower_case(enum: type[StrEnum]) -> dict[str, str]:
 _STATUSES = _by_lower_case(ChargePointStatus)
 _ERROR_CODES = _by_lower_case(ChargePointErrorCode)
 _REASONS = _by_lower_case(Reason)
+_OF_METER_VALUES = {"connectorId", "transactionId"}
 _OF_THE_CENTRAL_SYSTEM = {action.value for action in Action}
 
 
@@ -178,6 +179,8 @@ def _meter_values(payload: dict[str, Any], situation: Situation, received_at: da
     if connector_id is None:
         transaction = situation.transactions.get(transaction_id or 0)
         connector_id = transaction.connector_id if transaction else 0
+    if "meterValue" not in payload and payload.keys() - _OF_METER_VALUES:
+        return _set_aside("no meterValue", payload)
     readings, aside = read_meter_values(
         payload.get("meterValue"),
         connector_id=connector_id,

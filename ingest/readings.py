@@ -18,6 +18,9 @@ from ingest.timestamps import read_instant
 # Each day is a part of its own in the database: making thousands at once takes it minutes, and
 # more locks than it has. A queue of a month offline comes in many messages, hardly ever in one.
 MOST_DAYS = 32
+# What is here under other names (of OCPP 1.5, or misspelt) would be lost without a word.
+_OF_AN_ELEMENT = {"timestamp"}
+_OF_A_SAMPLE = {"context", "format", "measurand", "phase", "location", "unit"}
 # Pieces of one message set aside for the same kind of reason, one by one: the raw log has them all.
 MOST_ASIDE = 20
 
@@ -76,7 +79,10 @@ class _Reader:
             self.set_aside(f"more than {MOST_DAYS} days in one message", element)
             return
         by_context: dict[int, Reading] = {}
-        for sample in as_list(element.get("sampledValue")):
+        samples = as_list(element.get("sampledValue"))
+        if not samples and _has_others_than("sampledValue", element, _OF_AN_ELEMENT):
+            self.set_aside("no sampledValue", element)
+        for sample in samples:
             if not isinstance(sample, dict):
                 self.set_aside("a sampledValue is not an object", sample)
                 continue
@@ -136,6 +142,8 @@ class _Reader:
         """An empty value says "not known"; the raw log has it."""
         if read_text(value) is not None:
             self.set_aside(f"not a number: {value!r:.80}", sample)
+        elif _has_others_than("value", sample, _OF_A_SAMPLE):
+            self.set_aside("no value", sample)
 
     def _put(self, reading: Reading, place: Place, number: float | None, value: Any) -> bool:
         """Add one value to its reading; False if there is another in its place."""
@@ -161,6 +169,11 @@ class _Reader:
         elif place.is_summed:
             self.phased[id(reading)] = reading
         return reading.keep(place.name, number)
+
+
+def _has_others_than(name: str, piece: dict[str, Any], neighbours: set[str]) -> bool:
+    """Whether the one thing that counts is not there, but something of an unknown name is."""
+    return name not in piece and not piece.keys() <= neighbours
 
 
 def _explain(reading: Reading, flag: str, written: Any) -> None:

@@ -223,6 +223,23 @@ def test_readings_of_no_connector_are_set_aside(connector_id):
     assert [piece.reason for piece in meaning.aside] == [f"no connector {connector_id!r}"]
 
 
+@pytest.mark.parametrize(
+    ("payload", "reasons"),
+    [
+        ({"connectorId": 4, "values": [METER_VALUE]}, ["no meterValue"]),
+        ({"connectorId": 4, "transactionId": 17, "meterValues": [METER_VALUE]}, ["no meterValue"]),
+        ({"connectorId": 4, "transactionId": 17}, []),
+        ({"connectorId": 4, "meterValue": [], "vendor": "x"}, []),
+    ],
+)
+def test_readings_under_another_name_are_set_aside(payload, reasons):
+    meaning = mean("MeterValues", payload)
+
+    assert (meaning.answer, meaning.readings) == ({}, [])
+    assert [piece.reason for piece in meaning.aside] == reasons
+    assert [json.loads(piece.raw) for piece in meaning.aside] == [payload] * len(reasons)
+
+
 def test_the_data_of_a_stop_are_readings():
     stop = mean("StopTransaction", {"transactionId": 17, "transactionData": METER_VALUE})
 

@@ -282,6 +282,41 @@ def test_parts_of_one_instant_merge():
     ]
 
 
+@pytest.mark.parametrize(
+    ("piece", "reason"),
+    [
+        ({"timestamp": NOON, "value": [{"value": "77", "unit": "Wh"}]}, "no sampledValue"),
+        ({"timestamp": NOON, "sampledValues": [{"value": "79"}]}, "no sampledValue"),
+        ({"values": [{"timestamp": NOON}]}, "no sampledValue"),
+        ({"timestamp": NOON, "sampledValue": []}, None),
+        ({"timestamp": NOON, "sampledValue": [], "vendor": "x"}, None),
+        ({"timestamp": NOON}, None),
+        ({}, None),
+    ],
+)
+def test_an_element_of_other_names_is_set_aside(piece, reason):
+    readings, aside = read(piece)
+
+    assert readings == []
+    told = [(one.reason, json.loads(one.raw)) for one in aside]
+    assert told == ([(reason, piece)] if reason else [])
+
+
+@pytest.mark.parametrize(
+    ("given", "reasons"),
+    [
+        ({"Value": "81", "Measurand": "SoC"}, ["no value"]),
+        ({"value": "", "vendor": "x"}, []),
+        ({"measurand": "SoC", "unit": "Percent"}, []),
+        ({}, []),
+    ],
+)
+def test_a_sample_without_a_value_is_set_aside_where_it_says_something_else(given, reasons):
+    readings, aside = read(element(given))
+
+    assert (readings, [one.reason for one in aside]) == ([], reasons)
+
+
 def test_a_second_value_of_one_name_is_kept_and_a_third_set_aside():
     readings, aside = read(element(sample("7"), sample("7"), sample("8"), sample("9")))
 
@@ -410,23 +445,26 @@ def numbers_in(reading):
     return [v for v in reading.values if v is not None] + kept + [*beside.get("signed", {})]
 
 
+def is_empty(piece):
+    """Whether it says that a value is not known, and nothing else."""
+    labels = {"value", "measurand", "unit", "phase", "location", "context", "format"}
+    return (
+        isinstance(piece, dict)
+        and str(piece.get("value")).strip().lower() in {"", "none", "null"}
+        and ("value" in piece or piece.keys() <= labels)
+    )
+
+
 @given(st.lists(odd_samples | anything, max_size=6), anything | st.just(NOON))
 def test_every_sample_is_read_or_set_aside_or_empty(samples, timestamp):
     readings, aside = read({"timestamp": timestamp, "sampledValue": samples})
 
     for piece in samples:
         alone, alone_aside = read({"timestamp": timestamp, "sampledValue": [piece]})
-        is_empty = isinstance(piece, dict) and (
-            str(piece.get("value")).strip().lower() in {"", "none", "null"}
-        )
-        assert bool(alone and numbers_in(alone[0])) + bool(alone_aside) + is_empty == 1
+        assert bool(alone and numbers_in(alone[0])) + bool(alone_aside) + is_empty(piece) == 1
     assert len(aside) <= len(samples)
     assert all(numbers_in(reading) for reading in readings)
-    assert bool(readings or aside) == any(
-        not isinstance(piece, dict)
-        or str(piece.get("value")).strip().lower() not in {"", "none", "null"}
-        for piece in samples
-    )
+    assert bool(readings or aside) == (not all(map(is_empty, samples)))
 
 
 @given(anything)
