@@ -32,7 +32,7 @@ check: setup  ## lint, types, import contract, SQL lint
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/sqlfluff lint --processes 2 sql
+	$(BIN)/sqlfluff lint --processes 2 sql testbench
 	@$(UV) pip check
 
 audit: setup  ## known vulnerabilities of the locked dependencies; asks the package index

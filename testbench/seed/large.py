@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from importlib.resources import files
 
 import psycopg
 
-from sql import load
+from sql import queries
 from testbench.seed import rows
 from testbench.seed.plan import Plan
 
@@ -33,7 +34,7 @@ def make(url: str, large: Large, say: Callable[[str], None] = print) -> None:
     with psycopg.connect(url) as conn:
         # What triggers would queue for DOJOT is not part of the picture.
         conn.execute("SET LOCAL session_replication_role = replica")
-        for name, statement in load("seed_large").items():
+        for name, statement in queries(files(__package__).joinpath("large.sql")):
             say(f"{name} ...")
             conn.execute(statement, asdict(large))
         rows.store_numbers(conn)
