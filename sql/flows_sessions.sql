@@ -80,12 +80,14 @@ FROM transaction AS tx
 WHERE tx.transaction_id = ANY(%(transaction_ids)s);
 
 -- name: make_work_session
+-- Nobody charges for a year: such a transaction began by a clock that was not set yet, in its time soon before the
+-- first reading by the one that was.
 CREATE TEMPORARY TABLE work_session ON COMMIT DROP AS
 SELECT
     tx.transaction_id,
     tx.charge_point_id,
     tx.connector_id,
-    tx.started_at,
+    began.at AS started_at,
     tx.stopped_at,
     following.started_at AS next_started_at,
     cp.booted_at,
@@ -96,8 +98,8 @@ SELECT
     con.rated_power_w IS NOT NULL AS is_rated,
     con.current_type,
     tx.reason,
-    tx.flags,
-    tx.started_at - INTERVAL '10 minutes' AS low,
+    CASE WHEN began.at = tx.started_at THEN tx.flags ELSE tx.flags || '{clock}' END AS flags,
+    began.at - INTERVAL '10 minutes' AS low,
     least(
         CASE WHEN tx.stopped_at >= tx.started_at THEN tx.stopped_at END,
         following.started_at,
@@ -107,6 +109,16 @@ FROM transaction AS tx
 INNER JOIN charge_point AS cp ON tx.charge_point_id = cp.charge_point_id
 INNER JOIN setting AS rated ON rated.name = 'default_rated_power_w'
 LEFT JOIN connector AS con ON tx.charge_point_id = con.charge_point_id AND tx.connector_id = con.connector_id
+CROSS JOIN LATERAL (SELECT coalesce(tx.stopped_at, %(as_of)s::timestamptz) - INTERVAL '366 days' AS a_year_before) AS ended
+LEFT JOIN LATERAL (
+    SELECT coalesce(min(mv.sampled_at), tx.stopped_at) AS at
+    FROM meter_value AS mv
+    WHERE
+        mv.charge_point_id = tx.charge_point_id
+        AND mv.transaction_id = tx.transaction_id
+        AND mv.sampled_at > ended.a_year_before
+) AS woken ON tx.started_at < ended.a_year_before
+CROSS JOIN LATERAL (SELECT coalesce(woken.at, tx.started_at) AS at) AS began
 LEFT JOIN LATERAL (
     SELECT later.started_at
     FROM transaction AS later

@@ -188,3 +188,26 @@ def test_a_long_session_is_left_alone_once_it_is_over(facts: Facts):
     assert facts.session(tx)["duration_s"] == 5 * 86_400
     assert not is_computed_after(NOON)
     assert is_computed_after(begun + timedelta(days=4))
+
+
+@pytest.mark.parametrize("stops", [True, False])
+def test_a_clock_set_in_the_middle_makes_no_session_of_years(facts: Facts, stops: bool):
+    """The start came by a clock that had woken in 2015; readings and stop by the right one."""
+    woke = datetime(2015, 1, 1, 0, 0, 10, tzinfo=UTC)
+    now = datetime.now(UTC)
+    began = NOON if stops else now - minutes(30)
+    cp = facts.charge_point()
+    stop = (began + minutes(20), 0, 5_000) if stops else (None, 0, None)
+    tx = facts.transaction(cp, woke, *stop)
+    facts.readings(cp, tx, woke + minutes(1), minutes(1), energy_wh=[100])
+    facts.readings(cp, tx, began, minutes(10), energy_wh=[1_000, 3_000])
+
+    facts.run()
+
+    session = facts.session(tx)
+    assert session["started_at"] == began
+    assert session["duration_s"] == (1200 if stops else 600)
+    assert session["energy_wh"] == (5_000 if stops else 3_000)
+    assert "clock" in session["flags"]
+    first = facts.conn.execute("SELECT min(started_at) AS at FROM energy_bucket").fetchone()
+    assert first["at"] > began - minutes(15)
