@@ -16,8 +16,10 @@ import sql
 from ingest.facts import (
     Authorization,
     Boot,
+    Fact,
     Reading,
     Report,
+    SetAside,
     StatusChange,
     TransactionStart,
     TransactionStop,
@@ -107,9 +109,9 @@ class Store:
         self._start(conn, list(_facts(with_facts, TransactionStart)))
         self._stop(conn, list(_facts(with_facts, TransactionStop)))
         leave_out_repeats(conn, list(_facts(with_facts, Undated)))
-        self._insert(conn, "statuses", list(_facts(with_facts, StatusChange)), _status_row)
-        self._insert(conn, "boots", list(_facts(with_facts, Boot)), _boot_row)
-        self._insert(conn, "reports", list(_facts(with_facts, Report)), _report_row)
+        self._insert(conn, "statuses", _rows(_facts(with_facts, StatusChange)))
+        self._insert(conn, "boots", _rows(_facts(with_facts, Boot)))
+        self._insert(conn, "reports", _rows(_facts(with_facts, Report)))
 
     def _judge(self, conn: Connection, found: list[tuple[Message, Authorization]]) -> None:
         if not found:
@@ -130,7 +132,7 @@ class Store:
         cursor = conn.execute(
             _QUERIES["start_transactions"],
             {
-                "starts": Jsonb(_numbered(_start_row(*pair) for pair in found)),
+                "starts": Jsonb(_rows(found)),
                 "unknown_status": self._unknown_status,
             },
         )
@@ -143,7 +145,7 @@ class Store:
         cursor = conn.execute(
             _QUERIES["stop_transactions"],
             {
-                "stops": Jsonb(_numbered(_stop_row(*pair) for pair in found)),
+                "stops": Jsonb(_rows(found)),
                 "unknown_status": self._unknown_status,
             },
         )
@@ -153,11 +155,8 @@ class Store:
             if connector_id is not None and message.meaning:
                 message.meaning.place_readings(connector_id, stop.matched_id)
 
-    def _insert(
-        self, conn: Connection, name: str, found: list[tuple[Message, Any]], row: Any
-    ) -> None:
-        if found:
-            rows = _numbered(row(message, fact) for message, fact in found)
+    def _insert(self, conn: Connection, name: str, rows: list[dict[str, Any]]) -> None:
+        if rows:
             conn.execute(_QUERIES[f"store_{name}"], {name: Jsonb(rows)})
 
     def _store(self, conn: Connection, messages: list[Message]) -> None:
@@ -185,19 +184,13 @@ class Store:
         )
 
     def _save_set_aside(self, conn: Connection, messages: list[Message]) -> None:
-        pieces = [
-            {
-                "received_at": message.received_at,
-                "charge_point_id": message.charge_point_id,
-                "reason": piece.reason,
-                "raw": piece.raw,
-            }
+        pieces = (
+            (message, piece)
             for message in messages
             if message.meaning
             for piece in message.meaning.aside
-        ]
-        if pieces:
-            conn.execute(_QUERIES["store_set_aside"], {"pieces": Jsonb(pieces)})
+        )
+        self._insert(conn, "set_aside", _rows(pieces))
 
     def _news(self, messages: list[Message]) -> tuple[set[tuple[int, int]], set[tuple[int, int]]]:
         """Return the (charge point, hour since 1970) pairs not marked within the last minute.
@@ -256,7 +249,7 @@ class Store:
             }
             for number, connector_id in connectors
         ]
-        conn.execute(_QUERIES["store_set_aside"], {"pieces": Jsonb(pieces)})
+        self._insert(conn, "set_aside", pieces)
         crowded = {number for number, _ in connectors} - self._crowded
         self._crowded |= crowded
         for number in crowded:
@@ -371,69 +364,14 @@ def _facts(messages: Iterable[Message], kind: type[Any]) -> Iterable[tuple[Messa
                 yield message, fact
 
 
-def _numbered(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{"position": position, **row} for position, row in enumerate(rows)]
-
-
-def _start_row(message: Message, start: TransactionStart) -> dict[str, Any]:
-    return {
-        "charge_point_id": message.charge_point_id,
-        "connector_id": start.connector_id,
-        "id_tag": start.id_tag,
-        "started_at": start.started_at,
-        "meter_start_wh": start.meter_start_wh,
-        "reservation_id": start.reservation_id,
-        "flags": start.flags,
-    }
-
-
-def _stop_row(message: Message, stop: TransactionStop) -> dict[str, Any]:
-    return {
-        "charge_point_id": message.charge_point_id,
-        "transaction_id": stop.transaction_id,
-        "id_tag": stop.id_tag,
-        "stopped_at": stop.stopped_at,
-        "meter_stop_wh": stop.meter_stop_wh,
-        "reason": stop.reason,
-        "flags": stop.flags,
-        "received_at": message.received_at,
-    }
-
-
-def _status_row(message: Message, change: StatusChange) -> dict[str, Any]:
-    return {
-        "at": change.at,
-        "received_at": message.received_at,
-        "charge_point_id": message.charge_point_id,
-        "connector_id": change.connector_id,
-        "status": change.status,
-        "error_code": change.error_code,
-        "info": change.info,
-        "vendor_id": change.vendor_id,
-        "vendor_error_code": change.vendor_error_code,
-        "flags": change.flags,
-    }
-
-
-def _boot_row(message: Message, boot: Boot) -> dict[str, Any]:
-    return {
-        "charge_point_id": message.charge_point_id,
-        "vendor": boot.vendor,
-        "model": boot.model,
-        "serial_number": boot.serial_number,
-        "firmware_version": boot.firmware_version,
-        "boot": boot.payload,
-        "booted_at": message.received_at,
-    }
-
-
-def _report_row(message: Message, report: Report) -> dict[str, Any]:
-    return {
-        "at": report.at,
-        "received_at": message.received_at,
-        "charge_point_id": message.charge_point_id,
-        "kind": report.kind,
-        "request_id": report.request_id,
-        "status": report.status,
-        "detail": report.detail,
-    }
+def _rows(found: Iterable[tuple[Message, Fact | SetAside]]) -> list[dict[str, Any]]:
+    """Return each fact's fields beside where it comes from; a statement takes those it names."""
+    return [
+        {
+            "position": position,
+            "charge_point_id": message.charge_point_id,
+            "received_at": message.received_at,
+            **{name: getattr(fact, name) for name in fact.__slots__},
+        }
+        for position, (message, fact) in enumerate(found)
+    ]

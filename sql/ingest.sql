@@ -291,15 +291,15 @@ SET
     model = coalesce(b.model, cp.model),
     serial_number = coalesce(b.serial_number, cp.serial_number),
     firmware_version = coalesce(b.firmware_version, cp.firmware_version),
-    boot = b.boot,
-    booted_at = b.booted_at
+    boot = b.payload,
+    booted_at = b.received_at
 FROM (
     SELECT DISTINCT ON (charge_point_id) *
     FROM jsonb_to_recordset(%(boots)s) AS b (
         charge_point_id integer, vendor text, model text, serial_number text, firmware_version text,
-        boot jsonb, booted_at timestamptz
+        payload jsonb, received_at timestamptz
     )
-    ORDER BY charge_point_id ASC, booted_at DESC
+    ORDER BY charge_point_id ASC, received_at DESC
 ) AS b
 WHERE cp.charge_point_id = b.charge_point_id;
 
@@ -315,7 +315,7 @@ ON CONFLICT DO NOTHING;
 -- name: store_set_aside
 INSERT INTO set_aside (received_at, charge_point_id, reason, raw)
 SELECT received_at, charge_point_id, reason, raw
-FROM jsonb_to_recordset(%(pieces)s) AS p (
+FROM jsonb_to_recordset(%(set_aside)s) AS p (
     received_at timestamptz, charge_point_id integer, reason text, raw text
 );
 
