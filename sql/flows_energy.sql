@@ -145,6 +145,7 @@ WITH pair AS (
         wu.power_w,
         reach.gap_limit_s,
         reach.edge_limit_s,
+        CASE WHEN reach.edge_limit_s IS NULL THEN reach.gap_limit_s ELSE 0 END AS unknown_limit_s,
         lag(wu.at_s) OVER in_session AS from_s,
         lag(wu.power_w) OVER in_session AS from_w
     FROM work_used AS wu
@@ -160,17 +161,15 @@ step AS (
         pair.at_s,
         pair.power_w,
         pair.at_s - pair.from_s AS length_s,
-        pair.at_s - pair.from_s > coalesce(reached.limit_s, pair.gap_limit_s) AS is_gap,
+        pair.unknown_limit_s,
         CASE
-            WHEN pair.at_s - pair.from_s <= reached.limit_s
-                THEN (coalesce(pair.from_w, pair.power_w) + coalesce(pair.power_w, pair.from_w)) / 2
+            WHEN pair.from_w IS NULL OR pair.power_w IS NULL
+                THEN CASE WHEN pair.at_s - pair.from_s <= pair.edge_limit_s THEN coalesce(pair.from_w, pair.power_w) END
+            WHEN pair.at_s - pair.from_s <= pair.gap_limit_s THEN (pair.from_w + pair.power_w) / 2
         END AS mean_w,
         floor(pair.from_s / 900) AS first_quarter,
         greatest(floor(pair.from_s / 900), ceil(pair.at_s / 900) - 1) AS last_quarter
     FROM pair
-    CROSS JOIN LATERAL (
-        SELECT CASE WHEN pair.from_w IS NULL OR pair.power_w IS NULL THEN pair.edge_limit_s ELSE pair.gap_limit_s END AS limit_s
-    ) AS reached
     WHERE pair.from_s IS NOT NULL
 ),
 
@@ -182,7 +181,7 @@ part AS (
         min(step.from_s) AS from_s,
         max(step.at_s) AS at_s,
         sum(step.mean_w * step.length_s) / 3600 AS integral_wh,
-        sum(step.length_s) FILTER (WHERE step.is_gap) AS gap_s,
+        sum(step.length_s) FILTER (WHERE step.mean_w IS NULL AND step.length_s > step.unknown_limit_s) AS gap_s,
         sum(step.length_s) FILTER (WHERE step.mean_w > threshold.value) AS charging_s,
         max(step.at_s) FILTER (WHERE step.mean_w > threshold.value) AS last_power_s,
         max(step.power_w) AS max_power_w
@@ -213,17 +212,21 @@ CROSS JOIN LATERAL (
 GROUP BY part.transaction_id, slot.quarter;
 
 -- name: make_work_interval
--- Energy.Active.Import.Interval: each value covers the time since the one before.
+-- Energy.Active.Import.Interval: each value covers the time since the one before. The end of a transaction
+-- may repeat the last one.
 CREATE TEMPORARY TABLE work_interval ON COMMIT DROP AS
 WITH point AS (
     SELECT
         wu.transaction_id,
         wu.at_s,
-        greatest(wu.interval_wh, 0) AS interval_wh,
-        coalesce(lag(wu.at_s) OVER (PARTITION BY wu.transaction_id ORDER BY wu.at_s), reach.started_s) AS from_s
+        CASE WHEN wu.interval_at = lag(wu.interval_at) OVER in_session THEN 0 ELSE greatest(wu.interval_wh, 0) END AS interval_wh,
+        coalesce(lag(wu.at_s) OVER in_session, reach.started_s) AS from_s
     FROM work_used AS wu
     INNER JOIN work_reach AS reach ON wu.transaction_id = reach.transaction_id
     WHERE wu.interval_wh IS NOT NULL
+    WINDOW in_session AS (
+        PARTITION BY wu.transaction_id ORDER BY wu.at_s, wu.interval_at, wu.is_periodic DESC, wu.interval_wh DESC
+    )
 )
 
 SELECT
@@ -320,6 +323,7 @@ known AS (
         coalesce(rise.is_stop_below, FALSE) AS is_stop_below,
         stuck.transaction_id IS NOT NULL AS stood_still,
         CASE WHEN reach.duration_s > 0 THEN power.integral_wh END AS integral_wh,
+        reach.mean_current_a * reach.duration_s / 3600 AS charge_ah,
         power.gap_s,
         power.charging_s AS power_charging_s,
         interval_sum.interval_wh,
@@ -338,12 +342,17 @@ known AS (
 weighed AS (
     SELECT
         known.*,
+        amps.is_drawing,
         meter_stop_wh = 0
-        AND (series_wh > 0 OR (registers = 0 AND (integral_wh > 100 OR interval_wh > 0))) AS is_stop_zero,
+        AND (series_wh > 0 OR (registers = 0 AND (integral_wh > 100 OR interval_wh > 0 OR is_drawing))) AS is_stop_zero,
         -- Start, samples and stop of the register are the same.
         coalesce(series_wh, register_wh) = 0 AND coalesce(register_wh, 0) = 0 AND NOT is_jump AND NOT is_apart AS is_still,
         greatest(integral_wh, CASE WHEN interval_wh <= limit_wh THEN interval_wh END) AS beside_wh
     FROM known
+    -- A current that no power can be made of: about as much as 0.5 kWh at 230 V.
+    CROSS JOIN LATERAL (
+        SELECT coalesce(known.integral_wh IS NULL AND known.interval_wh IS NULL AND known.charge_ah > 2, FALSE) AS is_drawing
+    ) AS amps
 ),
 
 judged AS (
@@ -352,13 +361,13 @@ judged AS (
         CASE
             WHEN
                 register_wh BETWEEN 0 AND limit_wh AND is_stop_zero IS NOT TRUE
-                AND (register_wh = 0 AND (series_wh > 100 OR beside_wh > 500)) IS NOT TRUE
+                AND (register_wh = 0 AND (series_wh > 100 OR beside_wh > 500 OR is_drawing)) IS NOT TRUE
                 -- meterStart of one register, meterStop of another.
                 AND NOT (is_apart AND register_wh > series_wh + unseen_wh)
                 THEN 'register'
             WHEN
                 registers > 0 AND series_wh <= limit_wh
-                AND (series_wh = 0 AND (is_jump OR (is_apart AND registers = 1) OR beside_wh > 500)) IS NOT TRUE
+                AND (series_wh = 0 AND (is_jump OR (is_apart AND registers = 1) OR beside_wh > 500 OR is_drawing)) IS NOT TRUE
                 THEN 'register_series'
             WHEN
                 intervals > 0 AND interval_wh <= limit_wh
@@ -372,7 +381,7 @@ judged AS (
 
 SELECT
     judged.*,
-    stood_still OR (is_still AND series_wh = 0 AND beside_wh > 500) AS is_stuck,
+    stood_still OR (is_still AND series_wh = 0 AND (beside_wh > 500 OR is_drawing)) AS is_stuck,
     CASE
         WHEN has_power THEN power_charging_s
         WHEN energy_source IN ('register', 'register_series') THEN coalesce(rise_charging_s, 0)
@@ -403,7 +412,7 @@ WITH point AS (
         wu.transaction_id,
         wu.at_s,
         wu.power_w,
-        wu.interval_wh,
+        CASE WHEN wu.interval_at = lag(wu.interval_at) OVER in_session THEN 0 ELSE greatest(wu.interval_wh, 0) END AS interval_wh,
         en.curve,
         reach.started_s,
         reach.gap_limit_s,
@@ -416,7 +425,10 @@ WITH point AS (
     WHERE
         en.curve IN ('integral', 'interval')
         AND CASE en.curve WHEN 'integral' THEN wu.power_w IS NOT NULL OR wu.place <> 1 ELSE wu.interval_wh IS NOT NULL END
-    WINDOW in_session AS (PARTITION BY wu.transaction_id ORDER BY wu.at_s, wu.place, wu.power_w)
+    WINDOW in_session AS (
+        PARTITION BY wu.transaction_id
+        ORDER BY wu.at_s, wu.place, wu.interval_at, wu.is_periodic DESC, wu.interval_wh DESC, wu.power_w
+    )
 ),
 
 step AS (
@@ -425,12 +437,13 @@ step AS (
         point.at_s,
         coalesce(point.from_s, point.started_s) AS from_s,
         CASE
-            WHEN point.curve = 'interval' THEN greatest(point.interval_wh, 0)
-            WHEN point.at_s - point.from_s <= CASE
-                WHEN point.from_w IS NULL OR point.power_w IS NULL THEN point.edge_limit_s ELSE point.gap_limit_s
-            END
-                THEN (coalesce(point.from_w, point.power_w) + coalesce(point.power_w, point.from_w)) / 2
+            WHEN point.curve = 'interval' THEN point.interval_wh
+            WHEN point.from_w IS NULL OR point.power_w IS NULL
+                THEN
+                    CASE WHEN point.at_s - point.from_s <= point.edge_limit_s THEN coalesce(point.from_w, point.power_w) ELSE 0 END
                     * (point.at_s - point.from_s) / 3600
+            WHEN point.at_s - point.from_s <= point.gap_limit_s
+                THEN (point.from_w + point.power_w) / 2 * (point.at_s - point.from_s) / 3600
             ELSE 0
         END AS step_wh
     FROM point

@@ -149,6 +149,16 @@ SELECT
     END AS power_w,
     mv.power_w IS NULL AS is_estimated,
     CASE
+        WHEN mv.power_w IS NULL
+            THEN
+                greatest(
+                    mv.current_a,
+                    (mv.extra ->> 'Current.Import.L1')::double precision,
+                    (mv.extra ->> 'Current.Import.L2')::double precision,
+                    (mv.extra ->> 'Current.Import.L3')::double precision
+                )
+    END AS current_a,
+    CASE
         WHEN mv.extra ? 'Energy.Active.Import.Interval'
             THEN (mv.extra ->> 'Energy.Active.Import.Interval')::double precision
         WHEN mv.extra ?| ARRAY[
@@ -380,6 +390,9 @@ SELECT
             THEN wr.power_w
     END AS power_w,
     CASE WHEN wr.kind <> 1 OR NOT ev.has_periodic_interval THEN wr.interval_wh END AS interval_wh,
+    CASE WHEN wr.interval_wh IS NOT NULL THEN wr.sampled_at END AS interval_at,
+    wr.is_periodic,
+    wr.current_a,
     wr.temperature_c,
     wr.is_estimated,
     wr.has_soc,
@@ -402,7 +415,7 @@ WHERE
     END
 UNION ALL
 SELECT
-    ws.transaction_id, date_part('epoch', edge.at), edge.place, edge.energy_wh, NULL, NULL, NULL, FALSE, FALSE, NULL
+    ws.transaction_id, date_part('epoch', edge.at), edge.place, edge.energy_wh, NULL, NULL, NULL, FALSE, NULL, NULL, FALSE, FALSE, NULL
 FROM work_session AS ws
 INNER JOIN work_end AS we ON ws.transaction_id = we.transaction_id
 CROSS JOIN LATERAL (
@@ -421,6 +434,7 @@ WITH counted AS (
         wu.transaction_id,
         count(*)::integer AS readings,
         count(wu.power_w) AS powers,
+        avg(wu.current_a) AS mean_current_a,
         max(wu.at_s) FILTER (WHERE wu.power_w IS NOT NULL) - min(wu.at_s) FILTER (WHERE wu.power_w IS NOT NULL) AS power_span_s,
         bool_or(wu.is_estimated AND wu.power_w IS NOT NULL) AS is_estimated,
         bool_or(wu.has_soc) AS has_soc,
@@ -473,6 +487,7 @@ SELECT
     coalesce(counted.intervals, 0) AS intervals,
     counted.temperature_max_c,
     counted.peak_power_w,
+    counted.mean_current_a,
     greatest(300, 3 * coalesce(sparse.period_s, 0)) AS gap_limit_s,
     -- A sample is due every period: what it says holds that long, and a little more, beyond the readings.
     CASE WHEN counted.powers > 1 THEN 1.5 * coalesce(sparse.period_s, counted.power_span_s / (counted.powers - 1)) END AS edge_limit_s

@@ -7,6 +7,7 @@ import pytest
 from tests.flow_facts import NOON, Facts, minutes
 
 
+END = 3  # the context Transaction.End
 def quarters(facts: Facts) -> list[float]:
     rows = facts.rows("SELECT energy_wh FROM energy_bucket ORDER BY started_at")
     return [pytest.approx(row["energy_wh"]) for row in rows]
@@ -15,12 +16,19 @@ def quarters(facts: Facts) -> list[float]:
 def intervals(facts: Facts, cp: int, tx: int, *values: float) -> None:
     """Store intervals of a quarter of an hour, each at its end."""
     for place, value in enumerate(values, start=1):
-        facts.reading(
-            cp,
-            NOON + place * minutes(15),
-            transaction_id=tx,
-            extra=f'{{"Energy.Active.Import.Interval": {value}}}',
-        )
+        tell_interval(facts, cp, tx, place * 15, value)
+
+
+def tell_interval(
+    facts: Facts, cp: int, tx: int, minute: int, value: float, context: int = 0
+) -> None:
+    facts.reading(
+        cp,
+        NOON + minutes(minute),
+        transaction_id=tx,
+        context=context,
+        extra=f'{{"Energy.Active.Import.Interval": {value}}}',
+    )
 
 
 def test_two_zeros_of_a_charge_point_without_a_register_are_no_energy(facts: Facts):
@@ -263,3 +271,70 @@ def test_drivers_succeed_without_a_register_too(facts: Facts, kind: str):
 
     (day,) = facts.rows("SELECT plug_ins, plug_ins_served FROM consumption_day")
     assert (day["plug_ins"], day["plug_ins_served"]) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "meter, samples, flag",
+    [
+        (0, [None] * 51, "meter_stop_zero"),
+        (70_000, [None] * 51, "stuck_register"),
+        (70_000, [70_000] * 51, "stuck_register"),
+    ],
+)
+def test_a_register_of_nothing_is_not_believed_against_a_current(
+    facts: Facts, meter: float, samples: list[float | None], flag: str
+):
+    """16 A for 50 minutes are 13 Ah, and without a voltage no power: the energy is not known."""
+    cp = facts.charge_point(current_type="AC")
+    tx = facts.transaction(cp, NOON, NOON + minutes(50), meter, meter)
+    facts.readings(cp, tx, NOON, minutes(1), current_a=[16.0] * 51, energy_wh=samples)
+
+    facts.run()
+
+    session = facts.session(tx)
+    assert (session["energy_wh"], session["energy_source"]) == (None, "none")
+    assert (session["cost"], session["flags"]) == (None, [flag])
+
+
+@pytest.mark.parametrize("length, current_a", [(50, 0.5), (5, 16.0)])
+def test_a_little_current_does_not_deny_a_register_of_nothing(
+    facts: Facts, length: int, current_a: float
+):
+    """Less than 2 Ah: of a vehicle that stays awake, or what a coarse register has not told."""
+    cp = facts.charge_point(current_type="AC")
+    tx = facts.transaction(cp, NOON, NOON + minutes(length), 70_000, 70_000)
+    facts.readings(cp, tx, NOON, minutes(1), current_a=[current_a] * (length + 1))
+
+    facts.run()
+
+    session = facts.session(tx)
+    assert (session["energy_wh"], session["energy_source"]) == (0, "register")
+    assert session["flags"] == []
+
+
+@pytest.mark.parametrize("repeated_wh", [500, 90, 900])
+def test_an_interval_that_the_stop_repeats_counts_once(facts: Facts, repeated_wh: float):
+    """12 x 0.5 kWh; at the instant of the last one transactionData tells one too."""
+    cp = facts.charge_point()
+    tx = facts.transaction(cp, NOON, NOON + minutes(60), 0, 0)
+    for place in range(1, 13):
+        tell_interval(facts, cp, tx, 5 * place, 500)
+    tell_interval(facts, cp, tx, 60, repeated_wh, context=END)
+
+    facts.run()
+
+    session = facts.session(tx)
+    assert (session["energy_wh"], session["energy_source"]) == (6_000, "interval")
+    assert quarters(facts) == [1_500] * 4
+
+
+def test_the_interval_of_a_stop_after_the_last_sample_counts(facts: Facts):
+    """0.5 kWh at five minutes and, in the two minutes until the stop, 0.2 kWh more."""
+    cp = facts.charge_point()
+    tx = facts.transaction(cp, NOON, NOON + minutes(7), 0, 0)
+    tell_interval(facts, cp, tx, 5, 500)
+    tell_interval(facts, cp, tx, 7, 200, context=END)
+
+    facts.run()
+
+    assert facts.session(tx)["energy_wh"] == 700
