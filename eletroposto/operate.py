@@ -26,10 +26,11 @@ charge_point_app = typer.Typer(no_args_is_help=True)
 id_tag_app = typer.Typer(no_args_is_help=True)
 vehicle_app = typer.Typer(no_args_is_help=True)
 
-_QUERIES = sql.load("operate")
+_QUERIES = sql.load("eletroposto")
 _GRACE_S = 6.0  # the central system looks for expired commands every few seconds
 _LONGEST_TIMEOUT_S = 86_400
 _SHORTEST_KEY, _LONGEST_KEY = 16, 20
+_LONGEST_ID_TAG = 20
 # Statuses of an answer that say yes. All others of the standard say no, in so many words.
 _YES = {"Accepted", "AcceptedCanceled", "RebootRequired", "Scheduled", "Unlocked"}
 
@@ -359,6 +360,10 @@ def add_id_tag(
     with _connected() as conn:
         conn.execute(_QUERIES["save_id_tag"], parameters)
     typer.echo(f"{tag.strip()}: {status.value}")
+    if len(tag.strip()) > _LONGEST_ID_TAG:
+        typer.echo("longer than 20 characters: no charge point can be sent this tag", err=True)
+    if parent and len(parent.strip()) > _LONGEST_ID_TAG:
+        typer.echo("a parent longer than 20 characters is not told to charge points", err=True)
 
 
 @id_tag_app.command("list")

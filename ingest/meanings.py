@@ -47,6 +47,7 @@ def _by_lower_case(enum: type[StrEnum]) -> dict[str, str]:
 _STATUSES = _by_lower_case(ChargePointStatus)
 _ERROR_CODES = _by_lower_case(ChargePointErrorCode)
 _REASONS = _by_lower_case(Reason)
+LONGEST_ID_TAG = 20  # OCPP 1.6 7.28; a charge point may well present a longer one
 _OF_METER_VALUES = {"connectorId", "transactionId"}
 _OF_THE_CENTRAL_SYSTEM = {action.value for action in Action}
 
@@ -249,7 +250,8 @@ def _id_tag_info(verdict: Verdict | None) -> dict[str, Any]:
     info: dict[str, Any] = {"status": verdict.status}
     if verdict.expiry_at:
         info["expiryDate"] = wire_time(verdict.expiry_at)
-    if verdict.parent_id_tag:
+    # A longer one makes the answer unreadable to who holds it against the standard.
+    if verdict.parent_id_tag and len(verdict.parent_id_tag) <= LONGEST_ID_TAG:
         info["parentIdTag"] = verdict.parent_id_tag
     return info
 

@@ -162,7 +162,7 @@ async def test_who_is_connected_has_to_prove_itself_anew(
 ) -> None:
     identity = network.new_identity()
     assert run("charge-point", "add", identity, *before)[0] == 0
-    how = {"password": bytes.fromhex(KEY)} if before else {}
+    how: dict[str, Any] = {"password": bytes.fromhex(KEY)} if before else {}
     async with connected(network.url, identity, **how) as charge_point:
         await charge_point.call("Heartbeat")
         assert run("charge-point", "add", identity, *change)[0] == 0
@@ -203,6 +203,11 @@ async def test_id_tags_are_added_and_judged(network: Network, run: Run) -> None:
     assert run("id-tag", "add", tag, "--expiry", "2024-05-01")[0] == 0
     expired = await verdict(tag)
     assert expired == {"status": "Expired", "expiryDate": "2024-05-01T00:00:00.000Z"}
+    _, _, warning = run("id-tag", "add", tag, "--parent", "P" * 21)
+    assert warning == "a parent longer than 20 characters is not told to charge points\n"
+    assert await verdict(tag) == {"status": "Accepted"}
+    _, _, warning = run("id-tag", "add", f"{tag}{'-' * 20}")
+    assert warning == "longer than 20 characters: no charge point can be sent this tag\n"
     _, listed, _ = run("id-tag", "list")
     assert [line for line in listed.splitlines() if line.startswith(tag)]
 

@@ -141,6 +141,15 @@ def test_a_start_is_answered_with_what_the_store_decides():
     }
 
 
+@pytest.mark.parametrize(("parent", "is_told"), [("P" * 20, True), ("P" * 21, False)])
+def test_a_parent_that_the_standard_has_no_room_for_is_not_told(parent, is_told):
+    authorize = mean("Authorize", {"idTag": "tag"})
+    authorize.facts[0].verdict = Verdict("Accepted", None, parent)
+
+    told = {"parentIdTag": parent} if is_told else {}
+    assert authorize.answer() == {"idTagInfo": {"status": "Accepted"} | told}
+
+
 def test_a_start_with_nothing_usable_is_still_a_start():
     """OCPP 1.6 4.8: sanity checks must not prevent the answer."""
     meaning = mean("StartTransaction", {"connectorId": 47110, "reservationId": 2**40})
