@@ -3,6 +3,9 @@
 import ast
 import re
 import subprocess
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -71,6 +74,44 @@ def test_make_test_skips_nothing() -> None:
     marks = re.compile(r"\bpytest\.(skip|importorskip|xfail)\b|mark\.(skip|skipif|xfail)\b")
     found = [path.name for path in committed("tests/*.py") if marks.search(text_of(path))]
     assert [name for name in found if name != Path(__file__).name] == []
+
+
+def imported_by(*rooms: str) -> set[str]:
+    """Top-level names of what others have written, wherever in a module it is imported."""
+    names: set[str] = set()
+    for path in committed(*(f"{room}/*.py" for room in rooms)):
+        for node in ast.walk(ast.parse(text_of(path))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                names.add(str(node.module).partition(".")[0])
+    return names - sys.stdlib_module_names - {*ROOMS, "benchmarks", "tests"}
+
+
+def declared(requirements: list[str]) -> set[str]:
+    """Names of distributions; those that extras bring, as psycopg-pool, are named after them."""
+    found = [re.match(r"([\w-]+)(?:\[([\w,]+)])?", line) for line in requirements]
+    names = {one[1] for one in found if one}
+    extras = {f"{one[1]}-{extra}" for one in found if one and one[2] for extra in one[2].split(",")}
+    return names | extras
+
+
+def test_what_is_imported_is_declared() -> None:
+    """What arrives only because somebody else happens to need it may stay away tomorrow."""
+    project = tomllib.loads(text_of(ROOT / "pyproject.toml"))
+    extras = project["project"]["optional-dependencies"]
+    always = declared(project["project"]["dependencies"] + extras["login"] + extras["scale"])
+    developing = always | declared(extras["dev"] + project["dependency-groups"]["fuzz"])
+    made_of = packages_distributions() | {"atheris": ["atheris"]}  # by `make fuzz` only
+
+    product = (*ROOMS[:4], "eletroposto")
+    for allowed, rooms in ((always, product), (developing, ("testbench", "benchmarks", "tests"))):
+        undeclared = {
+            name
+            for name in imported_by(*rooms)
+            if not allowed & {one.lower().replace("_", "-") for one in made_of[name]}
+        }
+        assert undeclared == set(), rooms
 
 
 def documented() -> str:
