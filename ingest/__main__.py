@@ -272,6 +272,10 @@ def _show(ingest: Ingest) -> None:
             "Connections reset: the limit of open files allows no more",
             lambda: door.full,
         ),
+        "malformed_handshakes": (
+            "Connections that asked for no websocket",
+            lambda: door.malformed,
+        ),
         "slowed_reads": ("Times a socket sent too much and was not read", lambda: door.slowed),
     }
 

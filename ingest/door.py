@@ -91,6 +91,7 @@ class Door:
     refused: int = 0
     full: int = 0
     slowed: int = 0
+    malformed: int = 0
     half_open: set[asyncio.Transport] = field(default_factory=set)
     _waiting: Counter[str] = field(default_factory=Counter)
     _total: int = 0

@@ -11,10 +11,11 @@ from collections.abc import Awaitable, Coroutine, Generator
 from typing import Any, cast
 
 from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import InvalidHandshake
 from websockets.frames import CloseCode, Frame, Opcode
 
 from ingest.admission import Admitted
-from ingest.door import Allowance, Door, cost_of
+from ingest.door import Allowance, Door, cost_of, network_of
 
 _MOST_FRAGMENTS = 1024  # of one message; empty ones cost memory and add nothing to its size
 _LONGEST_HOLD_S = 10.0
@@ -68,8 +69,22 @@ class GuardedConnection(ServerConnection):
     async def handshake(self, *args: Any, **kwargs: Any) -> None:
         try:
             await super().handshake(*args, **kwargs)
+        except InvalidHandshake as exc:
+            self._name_stranger(exc)
+            raise
         finally:
             self._leave_door()
+
+    def _name_stranger(self, exc: InvalidHandshake) -> None:
+        """Say what it was that the library refused, mostly without an answer.
+
+        Who comes and goes without a word, as port scans do, is no news.
+        """
+        if not isinstance(exc.__cause__, EOFError):
+            self._door.malformed += 1
+            what = f"{exc}: {exc.__cause__}" if exc.__cause__ else str(exc)
+            network = network_of(self.address)
+            self._door.complain(network, f"no websocket: {what:.200}", about=f"{network} malformed")
 
     def _welcome(self, transport: asyncio.Transport) -> None:
         """Begin the websocket's handshake."""

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import httpx
+
 from tests.acceptance.conftest import StartCentralSystem
 
 HANDSHAKE = (
@@ -26,3 +28,25 @@ async def test_they_leave_no_traceback(start_central_system: StartCentralSystem)
     await asyncio.sleep(1)
     assert central_system.is_ready()
     assert "Traceback" not in central_system.log, central_system.log[-2000:]
+
+
+async def test_who_speaks_no_websocket_is_named_and_counted(
+    start_central_system: StartCentralSystem,
+) -> None:
+    central_system = start_central_system(unknown_charge_points="refuse")
+
+    async def say(request: str) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", central_system.port)
+        writer.write(request.encode())
+        async with asyncio.timeout(5):
+            await reader.read()
+        writer.close()
+
+    await say(HANDSHAKE.format("GARAGE 1"))  # the blank is not encoded
+    await say(HANDSHAKE.format("CP-1").replace("HTTP/1.1", "HTTP/1.0"))
+
+    async with httpx.AsyncClient() as client:
+        counted = await client.get(central_system.health_url + "/metrics")
+    assert "eletroposto_malformed_handshakes_total 2.0" in counted.text
+    assert central_system.log.count("127.0.0.1: no websocket: ") == 1, "a line a minute is enough"
+    assert "GARAGE 1" in central_system.log
