@@ -99,13 +99,24 @@ def carry_out(
         charge_point_ids(conn, scope)
         if scope.force and scope.is_incremental and parts_of(name)[0] in UPDATE:
             scope = _everything(conn, scope)
-        if scope.is_incremental and not scope.dry_run:
-            windows.claim(conn)
+        if scope.is_incremental and not scope.dry_run and name != "retention":
+            windows.claim(conn)  # retention follows no windows, and must do without a write
     for part in parts_of(name):
         compute = _compute(settings, part, run_url)
         if share is not None and part in SPREADABLE and not scope.is_incremental:
             compute = spread(part, share)
-        yield part, run(settings.database_url, part, scope, compute, run_url, part in UPDATE)
+        yield (
+            part,
+            run(
+                settings.database_url,
+                part,
+                scope,
+                compute,
+                run_url,
+                locks_batches=part in UPDATE,
+                frees_space=part == "retention",
+            ),
+        )
 
 
 def compute_share(settings: Settings, name: str, scope: Scope) -> Outcome:

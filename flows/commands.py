@@ -78,7 +78,15 @@ def _run_here(settings: Settings, name: str, scope: Scope) -> None:
     except ScopeError as exc:
         _refuse(str(exc))
     except psycopg.OperationalError as exc:
-        _fail(name, f"no database: {exc}")
+        _fail(name, f"{_what_failed(exc)}: {exc}")
+
+
+def _what_failed(exc: psycopg.OperationalError) -> str:
+    if exc.sqlstate is None:
+        return "no database"
+    if isinstance(exc, psycopg.errors.DiskFull):
+        return "the disk of the database is full"
+    return "the database could not do it"
 
 
 def _run_in_prefect(name: str, scope: Scope) -> None:

@@ -2,11 +2,15 @@
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
-from flows.database import Connection, ask, ask_one, connect, do
+from psycopg.errors import DiskFull
+
+from flows.database import Connection, ask, ask_one, connect, do, now
 from flows.scope import Scope
 
 logger = logging.getLogger(__name__)
@@ -46,7 +50,9 @@ def run(
     scope: Scope,
     compute: Compute,
     run_url: str | None = None,
+    *,
     locks_batches: bool = False,
+    frees_space: bool = False,
 ) -> Outcome:
     """Carry out one run and record it.
 
@@ -56,6 +62,8 @@ def run(
     Args:
         locks_batches: Whether the flow locks what it writes batch by batch: then a window is
             computed beside what is new, and holds it up for a batch at most.
+        frees_space: Whether the flow is the remedy for a full disk: then it is recorded when it has
+            ended, and carried out even where nothing can be recorded.
 
     Raises:
         ThresholdBroken: If what was found is not acceptable. The work is done and kept.
@@ -65,17 +73,18 @@ def run(
             logger.info("%s: skipped, another run is at it", flow)
             return Outcome({}, "skipped: another run of it has not ended")
         is_window = not scope.is_incremental if locks_batches else None
-        do(conn, "bury_runs", flow=flow, is_window=is_window)
-        parameters = json.dumps(scope.as_parameters())
-        number = ask_one(conn, "begin_run", flow=flow, parameters=parameters, url=run_url)
+        record = _Record(conn, flow, scope, run_url, is_window, now(conn))
+        if not frees_space:
+            record.begin()
         try:
             outcome = compute(conn, scope)
         except BaseException as exc:
-            _end(conn, number["flow_run_id"], "failed", None, f"{type(exc).__name__}: {exc}")
+            with _unless_full(frees_space):
+                record.end("failed", None, f"{type(exc).__name__}: {exc}")
             raise
         status = "failed" if outcome.broken else "completed"
-        message = outcome.broken or outcome.verdict
-        _end(conn, number["flow_run_id"], status, outcome.counts, message)
+        with _unless_full(frees_space):
+            record.end(status, outcome.counts, outcome.broken or outcome.verdict)
     logger.info("%s: %s", flow, outcome.verdict)
     if outcome.broken:
         raise ThresholdBroken(outcome)
@@ -89,16 +98,51 @@ def _has_turn(conn: Connection, flow: str, scope: Scope, locks_batches: bool) ->
     return True
 
 
-def _end(
-    conn: Connection, number: int, status: str, counts: Mapping[str, int] | None, message: str
-) -> None:
-    if conn.closed:
-        return
-    do(
-        conn,
-        "end_run",
-        flow_run_id=number,
-        status=status,
-        summary=json.dumps(dict(counts)) if counts is not None else None,
-        message=message[:2000],
-    )
+@dataclass(slots=True)
+class _Record:
+    """The row of a run in the database."""
+
+    conn: Connection
+    flow: str
+    scope: Scope
+    run_url: str | None
+    is_window: bool | None
+    started_at: datetime
+    number: int | None = None
+
+    def begin(self) -> None:
+        do(self.conn, "bury_runs", flow=self.flow, is_window=self.is_window)
+        row = ask_one(
+            self.conn,
+            "begin_run",
+            flow=self.flow,
+            parameters=json.dumps(self.scope.as_parameters()),
+            url=self.run_url,
+            started_at=self.started_at,
+        )
+        self.number = row["flow_run_id"]
+
+    def end(self, status: str, counts: Mapping[str, int] | None, message: str) -> None:
+        if self.conn.closed:
+            return
+        if self.number is None:
+            self.begin()
+        do(
+            self.conn,
+            "end_run",
+            flow_run_id=self.number,
+            status=status,
+            summary=json.dumps(dict(counts)) if counts is not None else None,
+            message=message[:2000],
+        )
+
+
+@contextmanager
+def _unless_full(may_be_full: bool) -> Iterator[None]:
+    """Do without what a full disk has no room for, where that is to be expected."""
+    try:
+        yield
+    except DiskFull as exc:
+        if not may_be_full:
+            raise
+        logger.warning("not recorded: %s", exc)

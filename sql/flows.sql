@@ -123,7 +123,8 @@ WHERE
     AND (%(is_window)s::boolean IS NULL OR (parameters ->> 'start' IS NOT NULL) = %(is_window)s);
 
 -- name: begin_run
-INSERT INTO flow_run (flow, parameters, url) VALUES (%(flow)s, %(parameters)s::jsonb, %(url)s)
+INSERT INTO flow_run (flow, parameters, url, started_at)
+VALUES (%(flow)s, %(parameters)s::jsonb, %(url)s, %(started_at)s)
 RETURNING flow_run_id;
 
 -- name: end_run

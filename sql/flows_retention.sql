@@ -1,7 +1,8 @@
 -- Dropping raw data by whole chunks; aggregates stay.
 
 -- name: retention_limits
--- How long each hypertable of facts is kept, where a setting says so.
+-- How long each hypertable of facts is kept, where a setting says so; what frees most on a full disk first. Statuses
+-- and connections are thinned by rows, which may need some room.
 SELECT kept.hypertable, st.name AS setting, st.value AS days
 FROM setting AS st
 INNER JOIN (
@@ -10,7 +11,7 @@ INNER JOIN (
     ('status_notification', 'status_days'), ('connection', 'status_days')
 ) AS kept (hypertable, name) ON st.name = kept.name
 WHERE st.value IS NOT NULL
-ORDER BY kept.hypertable;
+ORDER BY kept.hypertable = 'ocpp_message' DESC, kept.hypertable = 'meter_value' DESC, kept.hypertable;
 
 -- name: chunks_beyond
 SELECT count(*) AS chunks
