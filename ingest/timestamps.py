@@ -1,5 +1,6 @@
 """The clocks of charge points, read tolerantly. Pure."""
 
+import re
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -9,6 +10,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 _EARLIEST = datetime(2010, 1, 1, tzinfo=UTC)
 EARLIEST_NEWS = datetime(2020, 1, 1, tzinfo=UTC)  # of what tells the present: a status, a report
 _AHEAD = timedelta(minutes=5)
+_PIECES = re.compile(
+    r"(\d{4}-\d\d-\d\d)[T ](\d\d?):(\d\d):(\d\d)(\.\d+)? ?(?:(Z|[+-])(\d\d?)?(:?\d\d)?)?", re.ASCII
+)
 _LONGEST_DATE = len("2026-03-01")  # a day is no instant
 
 
@@ -77,9 +81,24 @@ def _read(value: Any) -> datetime | None:
 
 
 def _read_oddly(value: str) -> datetime | None:
-    """Read blanks, a lower-case z, UTC or GMT in its place; None: it is no time."""
+    """Read blanks, a lower-case z, UTC or GMT in its place, and what ``_read_piecewise`` can."""
     text = value.strip().upper().replace("UTC", "Z").replace("GMT", "Z").replace(" Z", "Z")
     try:
         return datetime.fromisoformat(text)
     except ValueError:
+        return _read_piecewise(text)
+
+
+def _read_piecewise(text: str) -> datetime | None:
+    """Read 24:00:00, a leap second, hours of one digit; None: it is no time."""
+    if (found := _PIECES.fullmatch(text)) is None:
+        return None
+    day, hour, minute, second, fraction, sign, offset, rest = found.groups("")
+    within = timedelta(hours=int(hour), minutes=int(minute), seconds=int(second))
+    if within > timedelta(days=1) or int(minute) > 59 or int(second) > 60:
+        return None
+    zone = f"{sign}{offset.zfill(2)}{rest}" if offset else sign
+    try:
+        return datetime.fromisoformat(f"{day}T00:00:00{fraction}{zone}") + within
+    except (ValueError, OverflowError):
         return None
