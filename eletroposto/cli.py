@@ -54,12 +54,14 @@ def dashboard(
 
 @app.command()
 def demo(
-    days: Annotated[int | None, typer.Option(help="Days of sessions to replay first.")] = None,
+    days: Annotated[
+        int | None, typer.Option(min=1, max=365, help="Days of sessions to replay first.")
+    ] = None,
     fresh: Annotated[bool, typer.Option(help="Forget what earlier demos stored.")] = False,
 ) -> None:
     """Run everything on this machine, with a simulated bench: 30 days, then live.
 
-    Ports and further settings are ELETROPOSTO_DEMO_* variables, see the README.
+    Ports and further settings are ELETROPOSTO_DEMO_* variables: docs/settings.md.
     """
     sys.exit(import_module("testbench.demo").main(days=days, fresh=fresh))
 
