@@ -109,13 +109,20 @@ def _compute_batch(
         prepare(conn)
         build(conn, "make_work_session", transaction_ids=transaction_ids, as_of=as_of)
         bounds = ask_one(conn, "work_bounds")
-        build(conn, "make_work_reading", low=bounds["low"], high=bounds["high"])
-        do(conn, "use_first_phase")
-        build(conn, "make_work_evidence")
+        _read(conn, bounds)
+        if do(conn, "read_from_connector_0", **bounds):
+            do(conn, "drop_work_reading")
+            _read(conn, bounds)
         build(conn, "make_work_end", as_of=as_of)
         for step in ("used", "reach", "rise", "power", "interval", "energy", "crossing", "plug"):
             build(conn, f"make_work_{step}")
         return _store(conn, transaction_ids, as_of)
+
+
+def _read(conn: Connection, bounds: DictRow) -> None:
+    build(conn, "make_work_reading", **bounds)
+    do(conn, "use_first_phase")
+    build(conn, "make_work_evidence")
 
 
 def _store(conn: Connection, transaction_ids: list[int], as_of: datetime) -> int:

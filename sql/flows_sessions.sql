@@ -87,6 +87,7 @@ SELECT
     tx.transaction_id,
     tx.charge_point_id,
     tx.connector_id,
+    tx.connector_id AS metered_connector_id,
     began.at AS started_at,
     tx.stopped_at,
     following.started_at AS next_started_at,
@@ -186,7 +187,7 @@ FROM work_session AS ws
 INNER JOIN meter_value AS mv
     ON
         ws.charge_point_id = mv.charge_point_id
-        AND ws.connector_id = mv.connector_id
+        AND ws.metered_connector_id = mv.connector_id
         AND ws.low <= mv.sampled_at
         AND ws.high > mv.sampled_at
 WHERE
@@ -272,6 +273,32 @@ CROSS JOIN LATERAL (
             NOT said.has_measured
         ) AS is_estimated
 ) AS chosen;
+
+-- name: read_from_connector_0
+-- Charge points that measure as a whole: where no reading of the connector names the transaction, those of
+-- connector 0 that do are its readings.
+UPDATE work_session AS ws SET metered_connector_id = 0
+FROM (
+    SELECT lacking.transaction_id
+    FROM work_session AS lacking
+    LEFT JOIN work_evidence AS ev ON lacking.transaction_id = ev.transaction_id
+    CROSS JOIN LATERAL (
+        SELECT mv.sampled_at
+        FROM meter_value AS mv
+        WHERE
+            mv.charge_point_id = lacking.charge_point_id
+            AND mv.connector_id = 0
+            AND mv.transaction_id = lacking.transaction_id
+            AND mv.sampled_at >= lacking.low AND mv.sampled_at < lacking.high
+            AND mv.sampled_at >= %(low)s AND mv.sampled_at < %(high)s
+        LIMIT 1
+    ) AS found
+    WHERE ev.has_own IS NOT TRUE
+) AS whole
+WHERE ws.transaction_id = whole.transaction_id AND ws.metered_connector_id <> 0;
+
+-- name: drop_work_reading
+DROP TABLE work_reading, work_evidence;
 
 -- name: make_work_end
 -- Where a session without a StopTransaction ends: at its last evidence before the first of: the next

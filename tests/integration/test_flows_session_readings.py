@@ -44,6 +44,36 @@ def test_connectors_that_charge_at_once_do_not_mix(facts: Facts):
     assert facts.session(two)["energy_series_wh"] == 800
 
 
+def test_a_charge_point_that_measures_as_a_whole_tells_of_its_transaction(facts: Facts):
+    """A stop is missing; 100 Wh a minute are told as of connector 0, beside its clock."""
+    cp = facts.charge_point(connectors=(1, 2))
+    tx = facts.transaction(cp, NOON, None, 1_000, None)
+    other = facts.transaction(cp, NOON, NOON + minutes(60), 0, 700, connector_id=2)
+    for minute in range(1, 60):
+        at, energy_wh = NOON + minutes(minute), 1_000 + 100 * minute
+        facts.reading(cp, at, connector_id=0, transaction_id=tx, energy_wh=energy_wh)
+    facts.reading(cp, NOON + minutes(30), connector_id=0, context=1, energy_wh=990_000)
+
+    facts.run()
+
+    session = facts.session(tx)
+    assert (session["energy_wh"], session["energy_source"]) == (5_900, "register_series")
+    assert session["last_evidence_at"] == NOON + minutes(59)
+    assert session["flags"] == ["inferred_end"]
+    assert facts.session(other)["flags"] == ["no_readings"]
+
+
+def test_the_connector_s_own_readings_go_before_those_of_the_whole(facts: Facts):
+    cp = facts.charge_point()
+    tx = facts.transaction(cp, NOON, NOON + minutes(5), None, None)
+    facts.readings(cp, tx, NOON, minutes(1), energy_wh=[0, 100, 200, 300, 400, 500])
+    facts.reading(cp, NOON + minutes(3), connector_id=0, transaction_id=tx, energy_wh=9_000)
+
+    facts.run()
+
+    assert facts.session(tx)["energy_wh"] == 500
+
+
 def test_a_transaction_that_comes_after_its_readings_claims_those_past_midnight(facts: Facts):
     """Ten in the evening to two in the morning, local time; at first only its readings came."""
     cp = facts.charge_point()
