@@ -62,7 +62,7 @@ def _waiting(server: EmbeddedPostgres, plan: Plan, rows: list[tuple[str, ...]]) 
         servers.ours(server) as ours,
         psycopg.connect(ours.database_url, autocommit=True) as conn,
     ):
-        conn.execute(sql.load("relay")["open_feed"])
+        conn.execute(sql.load("ingest")["open_feed"])
         run = writing.measure(ours, server, writing.paced(count, seconds))
         conn.execute("VACUUM dojot_outbox")
         readings = _number(conn, b"SELECT sum(cardinality(charge_point_ids)) FROM dojot_outbox")

@@ -31,7 +31,7 @@ from ingest.redaction import without_secrets
 
 logger = logging.getLogger(__name__)
 
-_QUERIES = sql.load("operations")
+_QUERIES = sql.load("ingest")
 _SWEEP_EVERY_S = 3.0
 _SWEEPS_PER_LOOK_AT_SOCKETS = 5  # it looks at every open connection
 _OWN_WAIT_S = 30.0

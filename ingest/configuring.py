@@ -24,7 +24,7 @@ from ingest.pace import Line, two_lines
 
 logger = logging.getLogger(__name__)
 
-_QUERIES = sql.load("operations")
+_QUERIES = sql.load("ingest")
 _ASKED_BY = "configuration after boot"
 _MEASURANDS_KEY = "MeterValuesSampledData"
 _LENGTH_KEY = "MeterValuesSampledDataMaxLength"

@@ -17,7 +17,7 @@ from ingest.credentials import hash_password
 
 logger = logging.getLogger(__name__)
 
-_QUERIES = sql.load("effects")
+_QUERIES = sql.load("ingest")
 _REFUSED = {"Rejected", "NotSupported"}
 
 

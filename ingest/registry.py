@@ -17,7 +17,6 @@ from ingest.writer import forget
 logger = logging.getLogger(__name__)
 
 _QUERIES = sql.load("ingest")
-_OPERATIONS = sql.load("operations")
 _DIGESTS_GATHER_S = 1.0
 _DIGEST_TRIES = 10
 _MOST_PENDING = 1000  # knocks of strangers kept for approval
@@ -77,8 +76,8 @@ class Registry:
         }
         async with self.pool.connection() as conn:
             if admitted.new_password_hash is not None:
-                await conn.execute(_OPERATIONS["use_new_password"], parameters)
-            await conn.execute(_OPERATIONS["raise_security_profile"], parameters)
+                await conn.execute(_QUERIES["use_new_password"], parameters)
+            await conn.execute(_QUERIES["raise_security_profile"], parameters)
         await self.load(registration.charge_point_id)
 
     def keep_digest(self, registration: Registration, digest: str) -> None:

@@ -15,7 +15,7 @@ from ingest.database import DATABASE_AWAY
 
 logger = logging.getLogger(__name__)
 
-_QUERIES = sql.load("operations")
+_QUERIES = sql.load("ingest")
 _ASKED_BY = "signing request"
 
 

@@ -11,7 +11,7 @@ from psycopg_pool import AsyncConnectionPool
 import sql
 from ingest.relay.shares import divide
 
-_QUERIES = sql.load("relay")
+_QUERIES = sql.load("ingest")
 
 # A relay that was killed is replaced after this time.
 _LEASE = timedelta(seconds=6)

@@ -12,7 +12,7 @@ from ingest.relay.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
-_QUERIES = sql.load("relay")
+_QUERIES = sql.load("ingest")
 
 OLDEST = datetime(1970, 1, 26, tzinfo=UTC)  # a smaller number DOJOT takes for seconds
 _APART_S = 300.0  # clocks that differ by more: nobody knows which of the two is right

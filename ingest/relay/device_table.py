@@ -13,7 +13,7 @@ from ingest.database import Pool
 from ingest.relay.dialects import Device
 from ingest.relay.dojot_api import FoundDevice, Template
 
-_QUERIES = sql.load("relay")
+_QUERIES = sql.load("ingest")
 _LOCK_WAIT = "1s"  # at a time; far below the time a statement may take
 
 

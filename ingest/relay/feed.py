@@ -13,7 +13,7 @@ from ingest.relay.clock import DatabaseClock
 
 logger = logging.getLogger(__name__)
 
-_QUERIES = sql.load("relay")
+_QUERIES = sql.load("ingest")
 
 _WINDOW = timedelta(hours=2)  # of one charge point, in one transaction
 _UNCOMPRESSED = timedelta(days=13)  # chunks are compressed a day later at the earliest

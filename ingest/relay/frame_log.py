@@ -9,7 +9,7 @@ from psycopg_pool import AsyncConnectionPool
 
 import sql
 
-_QUERIES = sql.load("relay")
+_QUERIES = sql.load("ingest")
 
 _WINDOW = timedelta(seconds=60)  # of one step; more only if the log was off, or DOJOT away
 _LATE = timedelta(minutes=10)  # a frame is stored within this time after it came, or not sent

@@ -7,7 +7,7 @@ from psycopg_pool import AsyncConnectionPool
 import sql
 from ingest.relay.metrics import Metrics
 
-_QUERIES = sql.load("relay")
+_QUERIES = sql.load("ingest")
 _EVERY_S = 10.0
 
 

@@ -17,7 +17,7 @@ from ingest.relay.orders import Command, NotAnOrder, UnusableOrder, read_orders
 
 logger = logging.getLogger(__name__)
 
-_QUERIES = sql.load("relay")
+_QUERIES = sql.load("ingest")
 _AT_MOST = 1000
 _AGAIN_S = 0.2
 _LIFE_S = 60.0  # of an order, as of every command: done late is worse than not done

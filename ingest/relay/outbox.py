@@ -19,7 +19,7 @@ from ingest.relay.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
-_QUERIES = sql.load("relay")
+_QUERIES = sql.load("ingest")
 
 # A later timestamp ends DOJOT's persister, and with it all of its history. A smaller number than
 # the first of these it takes for seconds.

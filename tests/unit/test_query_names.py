@@ -1,4 +1,4 @@
-"""A query that is named in the code is in the file of its room."""
+"""A query that is named in the code is in a file of its room, which says so in its name."""
 
 import re
 from collections.abc import Iterator
@@ -38,3 +38,11 @@ def test_the_table_of_sessions_and_its_total_line_keep_the_same_ones() -> None:
 
     assert len(filters) == 14
     assert [one for one in filters_of("sessions") if "ORDER BY" not in one] == filters
+
+
+def test_a_file_of_queries_says_whose_they_are() -> None:
+    rooms = ("ingest", "flows", "dashboard", "eletroposto")
+    about_the_schema = {"comments", "functions"}
+    names = {path.stem for path in (_ROOT / "sql").glob("*.sql")} - about_the_schema
+
+    assert {name for name in names if name.partition("_")[0] not in rooms} == set()

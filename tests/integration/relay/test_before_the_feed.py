@@ -134,5 +134,5 @@ async def test_readings_that_may_be_compressed_are_sent_too(
     tally = found(database_url, dojot)
     assert set(tally) == expected(before)
     assert set(tally.values()) == {1}
-    assert "xmin" not in sql.load("relay")["queue_old_readings"]
-    assert "xmin" not in sql.load("relay")["queue_old_frames"]
+    assert "xmin" not in sql.load("ingest")["queue_old_readings"]
+    assert "xmin" not in sql.load("ingest")["queue_old_frames"]
