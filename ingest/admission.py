@@ -127,7 +127,8 @@ class Admission:
                 return Admitted(registration, profile, fitting if is_new else None, digest)
         if registration.password_hash is None:
             return Admitted(registration, 0)
-        raise Refused(http.HTTPStatus.UNAUTHORIZED, _complaint(registration, given))
+        complaint = _complaint(registration, given, proof.authorization)
+        raise Refused(http.HTTPStatus.UNAUTHORIZED, complaint)
 
     async def _fitting(
         self, registration: Registration, password: bytes, address: str
@@ -202,9 +203,11 @@ def certified_names(certificate: Mapping[str, Any] | None) -> frozenset[str]:
     return frozenset(found) or frozenset({""})
 
 
-def _complaint(registration: Registration, given: tuple[bytes, bytes] | None) -> str:
+def _complaint(
+    registration: Registration, given: tuple[bytes, bytes] | None, header: str | None
+) -> str:
     if given is None:
-        return "credentials are missing"
+        return "credentials cannot be read" if header else "credentials are missing"
     if given[0] != registration.identity.encode():
         return "the user is not the charge point"
     return "the password is wrong"

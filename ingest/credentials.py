@@ -35,8 +35,9 @@ def read_basic(header: str | None) -> tuple[bytes, bytes] | None:
     scheme, _, value = (header or "").partition(" ")
     if scheme.lower() != "basic":
         return None
+    text = value.strip().rstrip("=")  # some leave out what only fills it up
     try:
-        decoded = base64.b64decode(value.strip(), validate=True)
+        decoded = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError):
         return None
     user, colon, password = decoded.partition(b":")

@@ -72,6 +72,32 @@ async def test_without_a_pepper_no_digest_is_made() -> None:
     assert (await Admission().admit(registered("CP-1"), proof("CP-1"))).password_digest is None
 
 
+@pytest.mark.parametrize("fill", ["", "=", "=="])
+async def test_what_only_fills_credentials_up_may_be_left_out(fill: str) -> None:
+    header = proof("CP-1").authorization or ""
+    assert header.endswith("=")
+
+    given = Proof("192.0.2.1", header.rstrip("=") + fill)
+
+    assert (await Admission().admit(registered("CP-1"), given)).security_profile == 1
+
+
+@pytest.mark.parametrize(
+    ("header", "complaint"),
+    [
+        (None, "credentials are missing"),
+        ("Basic ?", "credentials cannot be read"),
+        ("Bearer x", "credentials cannot be read"),
+        ("Basic b3RoZXI6", "the user is not the charge point"),
+    ],
+)
+async def test_a_refusal_tells_what_is_wrong_with_the_credentials(
+    header: str | None, complaint: str
+) -> None:
+    with pytest.raises(Refused, match=complaint):
+        await Admission().admit(registered("CP-1"), Proof("192.0.2.1", header))
+
+
 async def test_one_address_guesses_over_many_identities_and_an_honest_one_comes_in() -> None:
     """Ten times what it may guess of one charge point, then none of them costs a hash."""
     admission = Admission(wrong_per_minute=2)
