@@ -53,8 +53,9 @@ class Catalogue:
 def statements() -> str:
     """What the writer's thread executes, by the names that its modules call."""
     modules = [STORE / name for name in ("store.py", "repeats.py")]
-    names = re.findall(r'_QUERIES\[f?"([^"]+)"\]', "".join(map(Path.read_text, modules)))
-    names += ["store_statuses", "store_boots", "store_reports"]
+    source = "".join(map(Path.read_text, modules))
+    names = re.findall(r'_QUERIES\[f?"([^"]+)"\]', source)
+    names += [f"store_{name}" for name in re.findall(r'_insert\(conn, "(\w+)"', source)]
     queries = sql.load("ingest")
     texts = [str(queries[name]) for name in names if "{" not in name]
     return "\n".join(re.sub(r"--.*", "", text) for text in texts)
