@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
+from ingest.allowance import Allowance
 from ingest.credentials import Checked, check_password, quick_digest, read_basic
-from ingest.door import Allowance
 from ingest.registration import Registration
 from ingest.turns import Turns
 

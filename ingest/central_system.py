@@ -16,9 +16,10 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from ingest.admission import Admission, Admitted, Proof, Refused, certified_names
+from ingest.allowance import Allowance
 from ingest.charge_point import ChargePoint
 from ingest.database import DATABASE_AWAY
-from ingest.door import Allowance, Door, network_of
+from ingest.door import Door, network_of
 from ingest.guard import GuardedConnection, TlsConnection, peer_of
 from ingest.metrics import Metrics
 from ingest.operations import Operations

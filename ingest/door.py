@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, IPv6Network
 
+from ingest.allowance import Allowance
+
 logger = logging.getLogger(__name__)
 
 _COMPLAIN_EVERY_S = 60.0
@@ -16,31 +18,6 @@ _LINES_PER_S, _LINES_GATHER_S = 10.0, 10.0
 _MOST_FRIENDS = 20_000
 _BYTES_OF_A_FRAME = 8192
 _RESERVED = 4  # one place in so many is kept for addresses that charge points came from
-
-
-@dataclass(slots=True)
-class Allowance:
-    """So many a second, and as many at once as gather in ``gathers_s``."""
-
-    per_s: float
-    gathers_s: float
-    _credit: float | None = None
-    _at: float = 0.0
-
-    def spend(self, cost: float, now: float) -> float:
-        """Take ``cost`` and return the seconds until it is paid for; 0: it was there."""
-        most = self.per_s * self.gathers_s
-        credit = most if self._credit is None else self._credit + (now - self._at) * self.per_s
-        self._credit, self._at = min(most, credit) - cost, now
-        return max(0.0, -self._credit / self.per_s)
-
-    def give_back(self, cost: float) -> None:
-        """Take back what was spent on something that was refused."""
-        self._credit = (self._credit or 0.0) + cost
-
-    def forgive(self, debt_s: float) -> None:
-        """Let the debt be no longer than ``debt_s``."""
-        self._credit = max(self._credit or 0.0, -debt_s * self.per_s)
 
 
 @dataclass(slots=True)

@@ -15,7 +15,8 @@ from websockets.exceptions import InvalidHandshake
 from websockets.frames import CloseCode, Frame, Opcode
 
 from ingest.admission import Admitted
-from ingest.door import Allowance, Door, cost_of, network_of
+from ingest.allowance import Allowance
+from ingest.door import Door, cost_of, network_of
 
 _MOST_FRAGMENTS = 1024  # of one message; empty ones cost memory and add nothing to its size
 _LONGEST_HOLD_S = 10.0

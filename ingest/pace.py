@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from psycopg_pool import AsyncConnectionPool
 
+from ingest.allowance import Allowance
 from ingest.calls import CallFailed, Calls
-from ingest.door import Allowance
 
 _CALLS_PER_S, _CALLS_GATHER_S = 20.0, 5.0  # of the process: a CALL costs about 3 ms of its core
 _LOOK_AGAIN_S = 0.05

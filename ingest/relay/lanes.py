@@ -8,14 +8,16 @@ messages is lost there without a sign).
 """
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from ingest.allowance import Allowance
 from ingest.relay.metrics import Metrics
 from ingest.relay.outbox import Outbox, Publication, Row
-from ingest.relay.pacing import Pace
 
 _FRESH_TIMES = 5  # the fresh lane may be so many times faster than the backlog lane
+_GATHERS_S = 1.0  # while nothing is sent
 _MOST_ROWS = 2000  # of one pass
 _MOST_SECONDS_IN_FLIGHT = 1.0  # of a lane's pace: not more is read than can be sent soon
 # Rests: with more to read, with no more just now, at the end of the backlog.
@@ -25,28 +27,32 @@ _BUSY_S, _IDLE_S, _END_S = 0.03, 0.15, 1.0
 class Speeds:
     """The pace of both lanes, shared by the outboxes of a relay and by the relays of a DOJOT."""
 
-    def __init__(self, rate: float) -> None:
+    def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.loads: Counter[str] = Counter()  # messages in flight, by lane
+        self._clock = clock
         self._rates = {"fresh": rate * _FRESH_TIMES, "backlog": rate}
-        self._paces = {lane: Pace(rate) for lane, rate in self._rates.items()}
+        self._allowances = {lane: Allowance(rate, _GATHERS_S) for lane, rate in self._rates.items()}
+        for lane, rate in self._rates.items():
+            self.spend(lane, rate * _GATHERS_S)  # nothing has gathered yet
 
     def divide(self, relays: int) -> None:
         """Be one of so many relays."""
-        for lane, pace in self._paces.items():
-            pace.rate = self._rates[lane] / max(1, relays)
+        for lane, allowance in self._allowances.items():
+            allowance.per_s = self._rates[lane] / max(1, relays)
 
     def room(self, lane: str) -> int:
         """How many messages may be read now: by the pace, and by what is still in flight.
 
         Half of it, at least one, so that one outbox leaves something for the other.
         """
-        pace = self._paces[lane]
-        in_flight_at_most = max(1, int(pace.rate * _MOST_SECONDS_IN_FLIGHT))
-        room = min(pace.budget, in_flight_at_most - self.loads[lane])
+        allowance = self._allowances[lane]
+        in_flight_at_most = max(1, int(allowance.per_s * _MOST_SECONDS_IN_FLIGHT))
+        room = min(int(allowance.left(self._clock())), in_flight_at_most - self.loads[lane])
         return max(room // 2, min(room, 1))
 
-    def spend(self, lane: str, messages: int) -> None:
-        self._paces[lane].spend(messages)
+    def spend(self, lane: str, messages: float) -> None:
+        """May overdraw, since a row is sent whole; the debt is waited for."""
+        self._allowances[lane].spend(messages, self._clock())
 
 
 class Lanes:

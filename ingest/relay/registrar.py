@@ -10,13 +10,13 @@ from datetime import datetime
 import psycopg
 from psycopg import AsyncConnection
 
+from ingest.relay.backoff import Backoff
 from ingest.relay.catalogue import Catalogue
 from ingest.relay.device_table import DeviceTable
 from ingest.relay.dialects import Device
 from ingest.relay.dojot_api import ABOUT_ONE, DojotApi, DojotError, FoundDevice, Template
 from ingest.relay.metrics import Metrics
 from ingest.relay.outbox import Publication
-from ingest.relay.pacing import Backoff
 
 logger = logging.getLogger(__name__)
 

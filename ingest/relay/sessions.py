@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable
 from itertools import count
 from uuid import UUID
 
+from ingest.relay.backoff import Backoff
 from ingest.relay.dialects import Device, Dialect
 from ingest.relay.metrics import Metrics
 from ingest.relay.mqtt import ConnectFailed, Connection, ConnectRefused
 from ingest.relay.outbox import Publication
-from ingest.relay.pacing import Backoff
 from ingest.relay.places import Places
 
 logger = logging.getLogger(__name__)

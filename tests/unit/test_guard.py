@@ -2,7 +2,8 @@
 
 import pytest
 
-from ingest.door import Allowance, cost_of
+from ingest.allowance import Allowance
+from ingest.door import cost_of
 
 
 def test_what_was_refused_costs_nothing():
@@ -24,3 +25,14 @@ def test_what_was_refused_costs_nothing():
 )
 def test_a_frame_counts_once_but_for_very_large_ones(frames: int, size: int, cost: float) -> None:
     assert cost_of(frames, size) == cost
+
+
+def test_what_gathers_is_bounded_and_debts_are_paid() -> None:
+    allowance = Allowance(per_s=100, gathers_s=1)
+    allowance.spend(100, 0.0)
+    left = []
+    for now, spent in ((0.0, 0), (0.5, 30), (0.6, 0), (9.0, 250), (10.0, 0), (11.0, 0)):
+        left.append(round(allowance.left(now)))
+        allowance.spend(spent, now)
+
+    assert left == [0, 50, 30, 100, -50, 50]

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from flows.settings import Settings, SettingsError
 from ingest.database import Pool
+from ingest.relay.backoff import Backoff
 from ingest.relay.catalogue import Catalogue
 from ingest.relay.clock import OLDEST
 from ingest.relay.dialects import Device, Names, mosca, vernemq
@@ -26,7 +27,6 @@ from ingest.relay.metrics import Metrics
 from ingest.relay.mqtt import ConnectFailed, Connection
 from ingest.relay.orders import NotAnOrder, UnusableOrder, read_orders
 from ingest.relay.outbox import Outbox, Publication, Row
-from ingest.relay.pacing import Backoff, Pace
 from ingest.relay.places import Places
 from ingest.relay.sessions import Sessions
 from ingest.relay.settings import RelaySettings
@@ -65,21 +65,9 @@ def test_a_lonely_relay_takes_over_what_ran_out() -> None:
     assert not shares.leave
 
 
-def test_a_pace_fills_up_to_a_second_and_pays_debts() -> None:
-    now = 0.0
-    pace = Pace(100, clock=lambda: now)
-    budgets = []
-    for now, spent in ((0.0, 0), (0.5, 30), (0.6, 0), (9.0, 250), (10.0, 0), (11.0, 0)):  # noqa: B007
-        budgets.append(pace.budget)
-        pace.spend(spent)
-
-    assert budgets == [0, 50, 30, 100, -50, 50]
-
-
-def test_outboxes_and_relays_share_one_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outboxes_and_relays_share_one_pace() -> None:
     now = 100.0
-    monkeypatch.setattr(Pace.__init__, "__defaults__", (lambda: now,))
-    alone, one_of_four = Speeds(100), Speeds(100)
+    alone, one_of_four = (Speeds(100, clock=lambda: now) for _ in range(2))
     one_of_four.divide(4)
     sent = []
     for speeds in (alone, one_of_four):
