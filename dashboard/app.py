@@ -36,6 +36,7 @@ def main() -> None:
         _all_failed(failure)
     finally:  # also when the page stopped early
         with banner:
+            _left_out()
             _old_data()
 
 
@@ -82,6 +83,13 @@ def _page(
 def _all_failed(failure: db.NoAnswer) -> None:
     blocks.no_answer(failure)
     st.button(t("failure.retry"), on_click=db.retry_now, icon=":material/refresh:")
+
+
+def _left_out() -> None:
+    """Who follows a link must not take what it shows for what it asked for."""
+    if lost := addresses.left_out():
+        what = ", ".join(blocks.plain(text) for text in lost[:3])
+        st.info(t("header.left_out", what=what), icon=":material/link_off:")
 
 
 def _old_data() -> None:

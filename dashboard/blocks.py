@@ -96,10 +96,9 @@ def leave_for(page: str, **params: object) -> None:
 
 
 def kept(**params: object) -> dict[str, Any]:
-    """What the URL says about period, charge points and language, and ``params``."""
-    found: dict[str, Any] = {
-        name: st.query_params.get_all(name) for name in _KEPT_PARAMS if name in st.query_params
-    }
+    """What a link says of period, charge points and language, and ``params``."""
+    chosen = {name: addresses.shown(name) for name in _KEPT_PARAMS}
+    found: dict[str, Any] = {name: texts for name, texts in chosen.items() if texts}
     return found | {name: str(value) for name, value in params.items()}
 
 

@@ -1,6 +1,7 @@
 """The bar above every page: period, charge points, language, and how fresh the data are."""
 
 from datetime import UTC, date, datetime
+from typing import Any
 
 import streamlit as st
 
@@ -14,28 +15,43 @@ _EARLIEST, _LATEST = date(2010, 1, 1), date(2100, 1, 1)
 
 
 def draw(period: bool, charge_points: bool) -> None:
-    """Draw the bar; a page about one thing has no use for the choice among many."""
+    """Draw the bar; a page about one thing has no use for the choice among many.
+
+    The address says the period also where it is not drawn: a link from there keeps it.
+    """
+    _take_language()
+    days = _days()
+    values: dict[str, tuple[Any, Any]] = {}
+    for key, default in days.items():
+        addresses.take(key, addresses.day(_EARLIEST, _LATEST, default), default)
     with st.container(horizontal=True, vertical_alignment="center", key="header"):
         if period:
             _period()
         if charge_points:
             _charge_points()
+            values["estacao"] = ([*st.session_state["estacao"]], [])
         _language()
+    values |= {key: (st.session_state[key], default) for key, default in days.items()}
+    addresses.show_all(values | {"lang": (st.session_state["lang"], i18n.DEFAULT)})
     if period and visitor.has_reversed_dates():
         st.info(t("header.reversed"), icon=":material/swap_horiz:")
 
 
-def _period() -> None:
+def _days() -> dict[str, date]:
+    """The days of the address, and what they are where it says nothing."""
     default = presets(today())["month"]
-    for key, value in (("de", default.first), ("ate", default.last)):
+    return {"de": default.first, "ate": default.last}
+
+
+def _period() -> None:
+    for key in _days():
         st.date_input(
             t(f"header.{key}"),
-            value,
             min_value=_EARLIEST,
             max_value=_LATEST,
             format=formats.date_field(visitor.language()),
             key=key,
-            bind="query-params",
+            persist_state="session",
             width=128,
             label_visibility="collapsed",
         )
@@ -64,7 +80,7 @@ def _period_name() -> str:
 
 def _charge_points() -> None:
     known = data.charge_point_names()
-    addresses.take("estacao", lambda values: [value for value in values if value in known], [])
+    addresses.take("estacao", addresses.any_of(list(known)), [])
     st.multiselect(
         t("header.charge_points"),
         list(known),
@@ -77,17 +93,23 @@ def _charge_points() -> None:
         width=260,
         label_visibility="collapsed",
     )
-    addresses.show("estacao", st.session_state["estacao"], [])
+
+
+def _take_language() -> None:
+    """From the address; the menu was written before, so going back may mean to begin again."""
+    before = visitor.language()
+    addresses.take("lang", addresses.one_of(i18n.LANGUAGES, i18n.DEFAULT), i18n.DEFAULT)
+    if visitor.language() != before:
+        st.rerun()
 
 
 def _language() -> None:
     st.segmented_control(
         t("header.language"),
         i18n.LANGUAGES,
-        default=i18n.DEFAULT,
         required=True,
         key="lang",
-        bind="query-params",
+        persist_state="session",
         label_visibility="collapsed",
     )
 

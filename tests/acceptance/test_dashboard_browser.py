@@ -3,15 +3,17 @@
 import io
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pandas as pd
 import psycopg
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
 from dashboard import users
+from dashboard.formats import ZONE
 from testbench.embedded import EmbeddedPostgres
 from testbench.seed import ChargePoint, Plan, seed
 from tests.acceptance.dashboard_server import (
@@ -31,7 +33,7 @@ PAGES = (
 PATIENCE_MS = 60_000
 expect.set_options(timeout=PATIENCE_MS)
 MOST_BYTES = 1_000_000
-WIDE = {"width": 1366, "height": 768}
+WIDE: ViewportSize = {"width": 1366, "height": 768}
 NARROW = {"width": 390, "height": 844}
 FITS = "document.querySelector('[data-testid=stMain]').scrollWidth <= window.innerWidth"
 
@@ -147,14 +149,94 @@ def test_a_bar_of_figure_4_leads_to_its_session(page, dashboard):
     page.goto(f"{dashboard.url}/sessoes")
     settled(page)
 
-    bar = page.locator(".barlayer .point path").first
-    bar.wait_for(state="attached")
-    box = bar.bounding_box()
-    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] - 2)
+    pick_bar(page, "figure4")
 
     expect(page.locator("h1")).to_contain_text("Sessão ·")
     expect(page.get_by_text("Curvas", exact=True)).to_be_visible()
     assert "transacao=" in page.url
+
+
+@pytest.mark.parametrize("lang", ["pt", "en"])
+def test_a_row_or_a_bar_leads_on_in_the_language_and_period_of_the_reader(
+    page, dashboard, seeded, lang
+):
+    """Every place that leads to another page by a choice in it."""
+    _, made = seeded
+    kept = {"de": [str(datetime.now(ZONE).date() - timedelta(days=6))]}
+    kept |= {"lang": ["en"]} if lang == "en" else {}
+    station = f"estacao?ponto={made[0].identity}&"
+    session = "Sessão ·" if lang == "pt" else "Session ·"
+    for path, choose, place, title in (
+        ("estacoes?", pick_row, "stations_table", "Eletroposto 0"),
+        ("sessoes?", pick_row, "sessions_table", session),
+        ("sessoes?", pick_bar, "figure4", session),
+        (station, pick_row, "station_sessions", session),
+        (station, pick_bar, "station_bars", session),
+    ):
+        page.goto(f"{dashboard.url}/{path}{urlencode(kept, doseq=True)}")
+        settled(page)
+        choose(page, place)
+        expect(page.locator("h1")).to_contain_text(title)
+        settled(page)
+        found = parse_qs(urlsplit(page.url).query)
+        assert {name: found[name] for name in found if name in ("de", "lang")} == kept, path
+
+
+@pytest.mark.parametrize("lang", ["pt", "en"])
+def test_a_finding_leads_to_the_sessions_of_its_day(page, dashboard, seeded, lang):
+    url, _ = seeded
+    with psycopg.connect(url) as conn:
+        ((day, charge_point),) = conn.execute(
+            "SELECT day, charge_point FROM report.quality_finding LIMIT 1"
+        ).fetchall()
+    since = day - timedelta(days=1)
+    page.goto(f"{dashboard.url}/qualidade?lang={lang}&estacao={charge_point}&de={since}&ate={day}")
+    settled(page)
+
+    pick_row(page, "findings_table")
+
+    expect(page.locator("h1")).to_have_text("Sessões" if lang == "pt" else "Sessions")
+    expect(page).to_have_url(re.compile(f"de={day}"))
+    expect(page).to_have_url(re.compile(f"estacao={charge_point}"))
+
+
+def pick_row(page: Page, table: str) -> None:
+    """Tick the first row: a table is a picture, its rows are places in it."""
+    grid = page.locator(f".st-key-{table}").get_by_test_id("stDataFrame")
+    grid.scroll_into_view_if_needed()
+    grid.click(position={"x": 14, "y": 52})
+
+
+def pick_bar(page: Page, chart: str) -> None:
+    bar = page.locator(f".st-key-{chart} .barlayer .point path").first
+    bar.scroll_into_view_if_needed()
+    box = bar.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] - 2)
+
+
+def test_going_back_shows_what_one_saw(page, dashboard):
+    """Whoever came by the menu, which names no period, comes back to theirs."""
+    page.goto(dashboard.url + "/estacoes?de=2026-01-02&ate=2026-01-05&lang=en")
+    settled(page)
+    page.get_by_role("link", name="Sessions", exact=True).click()
+    expect(page).to_have_url(re.compile(r"/sessoes\?.*lang=en"))
+    settled(page)
+    page.go_back()
+    settled(page)
+    if "/sessoes" in page.url:  # what the menu wrote, before the page made more of it
+        expect(page).to_have_url(re.compile("lang=en"))
+        page.go_back()
+
+    expect(page.locator("h1")).to_have_text("Stations")
+    expect(page).to_have_url(re.compile("de=2026-01-02"))
+
+
+def test_a_link_that_cannot_be_followed_says_so(page, dashboard):
+    for asked in ("estacao=NOPE", "de=2026-13-45", "ate=9999-12-31", "lang=fr", "tipo=none"):
+        page.goto(f"{dashboard.url}/sessoes?{asked}")
+
+        expect(page.get_by_test_id("stAlert").filter(has_text=asked)).to_be_visible(timeout=20_000)
 
 
 def test_the_live_card_follows_the_meter(page, dashboard, seeded):

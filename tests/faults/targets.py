@@ -129,7 +129,7 @@ def addressed_page() -> None:
     from dashboard import addresses, header, visitor
 
     addresses.arrive("here")
-    header._period()
+    header.draw(period=True, charge_points=False)
     known = ["CP-1", "Garagem é 2"]
     addresses.take("estacao", lambda values: [value for value in values if value in known], [])
     st.multiselect("charge points", known, key="estacao", persist_state="session")
@@ -137,7 +137,6 @@ def addressed_page() -> None:
     addresses.take("tipo", addresses.one_of(("all", "open"), "all"), "all")
     st.selectbox("kind", ("all", "open"), key="tipo", persist_state="session")
     addresses.show("tipo", st.session_state["tipo"], "all")
-    header._language()
     selection = visitor.selection()
     assert selection.period.since < selection.period.until
     assert selection.before().period.until <= selection.period.since
