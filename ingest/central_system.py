@@ -20,7 +20,7 @@ from ingest.allowance import Allowance
 from ingest.charge_point import ChargePoint
 from ingest.database import DATABASE_AWAY
 from ingest.door import Door, network_of
-from ingest.guard import GuardedConnection, TlsConnection, peer_of
+from ingest.guard import GuardedConnection, Limits, TlsConnection, peer_of
 from ingest.metrics import Metrics
 from ingest.operations import Operations
 from ingest.process import file_limit, listening
@@ -68,8 +68,6 @@ class CentralSystem:
         self.door = Door(
             settings.handshakes_at_once,
             settings.handshakes_per_address,
-            settings.frames_per_second,
-            settings.unread_seconds,
             file_limit() - _OTHER_FILES,
         )
         if (files := self.settings.tls_files) is not None:
@@ -94,11 +92,18 @@ class CentralSystem:
         logger.info("listening on %s:%d", self.settings.ocpp_host, _port(server))
 
     async def _serve(self, port: int, context: ssl.SSLContext | None) -> Server:
-        connection: Callable[..., GuardedConnection] = partial(GuardedConnection, door=self.door)
+        limits = Limits(self.settings.frames_per_second, self.settings.unread_seconds)
+        connection: Callable[..., GuardedConnection] = partial(
+            GuardedConnection, door=self.door, limits=limits
+        )
         if context is not None:
             # The handshake of TLS and that of the websocket may each take so long.
             connection = partial(
-                TlsConnection, door=self.door, context=context, patience_s=_OPEN_TIMEOUT_S
+                TlsConnection,
+                door=self.door,
+                limits=limits,
+                context=context,
+                patience_s=_OPEN_TIMEOUT_S,
             )
         return await serve(
             self._serve_charge_point,

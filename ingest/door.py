@@ -16,7 +16,6 @@ _COMPLAIN_EVERY_S = 60.0
 _MOST_NAMED = 1000
 _LINES_PER_S, _LINES_GATHER_S = 10.0, 10.0
 _MOST_FRIENDS = 20_000
-_BYTES_OF_A_FRAME = 8192
 _RESERVED = 4  # one place in so many is kept for addresses that charge points came from
 
 
@@ -53,8 +52,6 @@ class Door:
     Attributes:
         most, most_from_one: Beyond them a connection is reset. A quarter of all places is for
             addresses that charge points came from before: strangers cannot keep them out.
-        frames_per_s: What each socket may send.
-        unread_s: A peer that leaves 64 KB of our small answers unread so long is not there.
         files: So many connections may be open, those with a handshake behind them included.
         refused, full: Connections reset because of handshakes, and because of the files.
         half_open: Whose TLS handshake is under way: nobody else knows of them.
@@ -62,8 +59,6 @@ class Door:
 
     most: int
     most_from_one: int
-    frames_per_s: float
-    unread_s: float
     files: int = sys.maxsize
     refused: int = 0
     full: int = 0
@@ -135,11 +130,6 @@ class Door:
         if unsaid is not None:
             again = f" ({unsaid} times more since the last line)" if unsaid else ""
             logger.warning("%s: %s%s", name, what, again)
-
-
-def cost_of(frames: int, size: int) -> float:
-    """Return for how many frames counts what was read at once; larger ones count as several."""
-    return max(frames, size / _BYTES_OF_A_FRAME)
 
 
 def network_of(address: str) -> str:

@@ -8,6 +8,7 @@ import asyncio
 import ssl
 import types
 from collections.abc import Awaitable, Coroutine, Generator
+from dataclasses import dataclass
 from typing import Any, cast
 
 from websockets.asyncio.server import ServerConnection
@@ -16,11 +17,25 @@ from websockets.frames import CloseCode, Frame, Opcode
 
 from ingest.admission import Admitted
 from ingest.allowance import Allowance
-from ingest.door import Door, cost_of, network_of
+from ingest.door import Door, network_of
 
 _MOST_FRAGMENTS = 1024  # of one message; empty ones cost memory and add nothing to its size
 _LONGEST_HOLD_S = 10.0
 _LINGER_S = 5.0
+_BYTES_OF_A_FRAME = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What each socket is held to.
+
+    Attributes:
+        frames_per_s: What it may send.
+        unread_s: A peer that leaves 64 KB of our small answers unread so long is not there.
+    """
+
+    frames_per_s: float
+    unread_s: float
 
 
 class GuardedConnection(ServerConnection):
@@ -30,14 +45,15 @@ class GuardedConnection(ServerConnection):
     fragments, and waits for ever to write: these four are what is guarded here.
     """
 
-    def __init__(self, *args: Any, door: Door, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, door: Door, limits: Limits, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._door = door
+        self._limits = limits
         self.admitted: Admitted | None = None  # set when its handshake is accepted
         self._place: str | None = None
         self._has_entered = False
         self._is_made = False
-        self._allowance = Allowance(door.frames_per_s, gathers_s=2.0)
+        self._allowance = Allowance(limits.frames_per_s, gathers_s=2.0)
         self._frames = 0
         self._fragments = 0
         self._wants_pause = False
@@ -133,7 +149,7 @@ class GuardedConnection(ServerConnection):
             await super().drain()
             return
         try:
-            async with asyncio.timeout(self._door.unread_s):
+            async with asyncio.timeout(self._limits.unread_s):
                 await super().drain()
         except TimeoutError:
             self._door.complain(self.name, "does not read our answers: closed")
@@ -153,7 +169,7 @@ class GuardedConnection(ServerConnection):
     def _hold(self, debt_s: float) -> None:
         """Do not read until what was sent is paid for."""
         self._door.slowed += 1
-        self._door.complain(self.name, f"slowed to {self._door.frames_per_s:g} frames a second")
+        self._door.complain(self.name, f"slowed to {self._limits.frames_per_s:g} frames a second")
         if debt_s > _LONGEST_HOLD_S:
             debt_s = _LONGEST_HOLD_S
             self._allowance.forgive(debt_s)
@@ -268,6 +284,11 @@ def _go_on_with(
     except StopIteration as end:
         result: asyncio.Transport | None = end.value
         return result
+
+
+def cost_of(frames: int, size: int) -> float:
+    """Return for how many frames counts what was read at once; larger ones count as several."""
+    return max(frames, size / _BYTES_OF_A_FRAME)
 
 
 def peer_of(transport: asyncio.BaseTransport) -> str:

@@ -12,7 +12,7 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from ingest.door import Door
-from ingest.guard import GuardedConnection
+from ingest.guard import GuardedConnection, Limits
 
 _MOST_AT_ONCE, _MOST_FROM_ONE = 64, 32
 _OPEN_TIMEOUT_S = 5.0
@@ -35,7 +35,8 @@ async def serve_health(
 
     Few connections at a time, and none for long: it must not use up the files of the process.
     """
-    door = Door(_MOST_AT_ONCE, _MOST_FROM_ONE, frames_per_s=10, unread_s=_OPEN_TIMEOUT_S)
+    door = Door(_MOST_AT_ONCE, _MOST_FROM_ONE)
+    limits = Limits(frames_per_s=10, unread_s=_OPEN_TIMEOUT_S)
 
     def answer(websocket: ServerConnection, request: Request) -> Response:
         path = request.path.partition("?")[0]
@@ -56,7 +57,9 @@ async def serve_health(
         host,
         port,
         process_request=answer,
-        create_connection=partial(_ProbedConnection, door=door),  # type: ignore[arg-type]
+        create_connection=partial(  # type: ignore[arg-type]
+            _ProbedConnection, door=door, limits=limits
+        ),
         open_timeout=_OPEN_TIMEOUT_S,
         server_header=None,
         compression=None,

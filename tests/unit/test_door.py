@@ -23,7 +23,7 @@ def test_what_counts_as_one_address(address: str, network: str) -> None:
 
 
 async def test_two_addresses_do_not_keep_charge_points_out() -> None:
-    door = Door(most=16, most_from_one=12, frames_per_s=1, unread_s=1)
+    door = Door(most=16, most_from_one=12)
     door.befriend(["192.0.2.1"])
     entered = [sum(door.enter(address) for _ in range(50)) for address in ("10.0.0.1", "10.0.0.2")]
     assert sum(entered) == 12, "a quarter is not for strangers"
@@ -34,7 +34,7 @@ async def test_two_addresses_do_not_keep_charge_points_out() -> None:
 
 async def test_connections_leave_files_to_come_in_by() -> None:
     """Strangers leave a quarter of what those who are connected leave."""
-    door = Door(most=100, most_from_one=100, frames_per_s=1, unread_s=1, files=20)
+    door = Door(most=100, most_from_one=100, files=20)
     door.befriend(["192.0.2.1"])
     for _ in range(12):
         assert door.enter("192.0.2.1")
@@ -49,7 +49,7 @@ async def test_connections_leave_files_to_come_in_by() -> None:
 async def test_the_log_blames_handshakes_or_the_limit_of_files_whichever_it_is(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    door = Door(most=100, most_from_one=2, frames_per_s=1, unread_s=1, files=4)
+    door = Door(most=100, most_from_one=2, files=4)
     door.befriend(["192.0.2.1", "192.0.2.2", "192.0.2.3"])
     assert [door.enter("192.0.2.1") for _ in range(3)] == [True, True, False]
     assert [door.enter("192.0.2.2") for _ in range(2)] == [True, True]
@@ -66,7 +66,7 @@ async def test_the_log_blames_handshakes_or_the_limit_of_files_whichever_it_is(
 
 
 async def test_one_subscriber_of_ipv6_is_one_address() -> None:
-    door = Door(most=100, most_from_one=3, frames_per_s=1, unread_s=1)
+    door = Door(most=100, most_from_one=3)
     assert sum(door.enter(f"2001:db8::{number:x}") for number in range(10)) == 3
     assert door.enter("2001:db8:0:1::1")
 
@@ -75,7 +75,7 @@ async def test_a_quarter_is_kept_only_for_those_who_came_last(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("ingest.door._MOST_FRIENDS", 2)
-    door = Door(most=4, most_from_one=4, frames_per_s=1, unread_s=1)
+    door = Door(most=4, most_from_one=4)
     door.befriend(["a", "b", "a", "c"])
     assert [sum(door.enter(name) for _ in range(9)) for name in ("b", "a")] == [3, 1]
 
@@ -96,7 +96,7 @@ def test_one_name_is_written_once_a_minute_with_what_was_left_out() -> None:
 async def test_a_flood_of_identities_is_one_line_of_its_address(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    door = Door(most=1, most_from_one=1, frames_per_s=1, unread_s=1)
+    door = Door(most=1, most_from_one=1)
     with caplog.at_level(logging.WARNING):
         for number in range(1000):
             door.complain("192.0.2.1", f"refused {number}: 404", about="192.0.2.1 404")

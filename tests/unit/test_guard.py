@@ -3,7 +3,7 @@
 import pytest
 
 from ingest.allowance import Allowance
-from ingest.door import cost_of
+from ingest.guard import cost_of
 
 
 def test_what_was_refused_costs_nothing():
