@@ -3,7 +3,7 @@
 import pytest
 from psycopg.types.json import Jsonb
 
-from tests.flow_facts import Facts
+from tests.flow_facts import NOON, Facts, minutes
 
 _VOLTS = {"L1": 230, "L2": 231, "L3": 229}
 _AMPS = {f"Current.Import.{phase}": 16 for phase in _VOLTS}
@@ -48,3 +48,18 @@ def test_power_is_estimated_whichever_way_the_phases_are_named(
     ).fetchone()
 
     assert row == {"power_w": power_w if power_w is None else pytest.approx(power_w)}
+
+
+def test_a_session_of_three_phases_has_the_energy_they_make(facts: Facts):
+    """An hour of 11,040 W, from a charge point without a register."""
+    cp = facts.charge_point(rated_power_w=None, current_type="AC")
+    tx = facts.transaction(cp, NOON, NOON + minutes(60), 0, 0)
+    extra = Jsonb({f"Voltage.{phase}": volts for phase, volts in _VOLTS.items()} | _AMPS)
+    for minute in range(61):
+        facts.reading(cp, NOON + minutes(minute), transaction_id=tx, extra=extra)
+
+    facts.run()
+
+    session = facts.session(tx)
+    assert (session["energy_wh"], session["energy_source"]) == (pytest.approx(11_040), "integral")
+    assert "estimated_power" in session["flags"]
