@@ -3,6 +3,23 @@
 -- `python -m sql.functions` writes this anew. (dojot_extra_attributes is not here:
 -- 0013_dojot_limits.sql puts it together when it runs.)
 
+-- 0495_id_tag_alias.sql
+CREATE OR REPLACE FUNCTION operation.add_id_tag(
+    tag text, new_status text, new_expiry timestamptz, new_parent text, new_max_active integer,
+    new_alias text, who text
+) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    INSERT INTO id_tag (id_tag, status) VALUES (btrim(tag), new_status)
+    ON CONFLICT (id_tag_key) DO NOTHING;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'this id tag is known already';
+    END IF;
+    PERFORM operation.save_id_tag(tag, new_status, new_expiry, new_parent, new_max_active, new_alias, who);
+END;
+$$;
+COMMENT ON FUNCTION operation.add_id_tag IS 'Add an id tag; one that is known is refused and stays as it is';
+
 -- 0031_closed_functions.sql
 CREATE OR REPLACE FUNCTION operation.charge_point_number(identity text) RETURNS integer
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
@@ -1327,6 +1344,49 @@ COMMENT ON FUNCTION stopped_before IS
 'The transaction that a stop without a usable id and time closed before: our answer was lost and it came again, with
 our time in place of its own, another one each time';
 
+-- 0498_one_list_of_sums.sql
+-- It has no rights and no settings of its own, so that the planner may take it apart.
+CREATE OR REPLACE FUNCTION sums_by_day(first_day date, last_day date, charge_points text[]) RETURNS SETOF network_day
+LANGUAGE sql STABLE AS $$
+    SELECT
+        cd.day,
+        sum(cd.energy_wh),
+        sum(cd.ponta_wh),
+        sum(cd.intermediario_wh),
+        sum(cd.fora_ponta_wh),
+        sum(cd.unpriced_wh),
+        sum(cd.cost),
+        sum(cd.cost_ponta),
+        sum(cd.cost_intermediario),
+        sum(cd.cost_fora_ponta),
+        sum(cd.cost_if_fora_ponta),
+        sum(cd.sessions)::bigint,
+        sum(cd.attempts)::bigint,
+        sum(cd.idle_s),
+        sum(cd.plug_ins)::bigint,
+        sum(cd.plug_ins_served)::bigint,
+        sum(cd.observed_s),
+        sum(cd.up_s),
+        sum(cd.down_s),
+        sum(cd.unknown_s),
+        sum(cd.excluded_s),
+        sum(cd.plugged_s),
+        sum(cd.operational_s),
+        sum(cd.charging_s)
+    FROM (
+        SELECT whole.*
+        FROM connector_day AS whole
+        WHERE charge_points IS NULL AND whole.day BETWEEN first_day AND last_day
+        UNION ALL
+        SELECT chosen.*
+        FROM connector_day AS chosen
+        WHERE chosen.charge_point = ANY(charge_points) AND chosen.day BETWEEN first_day AND last_day
+    ) AS cd
+    GROUP BY cd.day
+$$;
+COMMENT ON FUNCTION sums_by_day IS
+'Sums of days, both included, over the connectors of these charge points (NULL: all), added up now; none: nothing to sum';
+
 -- 0011_prices_and_sites.sql
 CREATE OR REPLACE FUNCTION tariffs_in_force(of_site text, on_day date) RETURNS SETOF tariff
 LANGUAGE sql STABLE AS $$
@@ -1808,75 +1868,23 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION report.sums_of_connectors IS 'Sums of some days per connector, added up now; month is their first day';
 
--- 0023_sums_of_a_year.sql
+-- 0498_one_list_of_sums.sql
 CREATE OR REPLACE FUNCTION report.sums_of_day(of_day date) RETURNS SETOF network_day
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    SELECT
-        of_day,
-        sum(cd.energy_wh),
-        sum(cd.ponta_wh),
-        sum(cd.intermediario_wh),
-        sum(cd.fora_ponta_wh),
-        sum(cd.unpriced_wh),
-        sum(cd.cost),
-        sum(cd.cost_ponta),
-        sum(cd.cost_intermediario),
-        sum(cd.cost_fora_ponta),
-        sum(cd.cost_if_fora_ponta),
-        sum(cd.sessions)::bigint,
-        sum(cd.attempts)::bigint,
-        sum(cd.idle_s),
-        sum(cd.plug_ins)::bigint,
-        sum(cd.plug_ins_served)::bigint,
-        sum(cd.observed_s),
-        sum(cd.up_s),
-        sum(cd.down_s),
-        sum(cd.unknown_s),
-        sum(cd.excluded_s),
-        sum(cd.plugged_s),
-        sum(cd.operational_s),
-        sum(cd.charging_s)
-    FROM connector_day AS cd
-    WHERE cd.day = of_day
-    HAVING count(*) > 0
+    SELECT sums.* FROM sums_by_day(of_day, of_day, NULL) AS sums
 $$;
 COMMENT ON FUNCTION report.sums_of_day IS 'Sums of a day over all connectors, added up now; no row: nothing to sum';
 
--- 0023_sums_of_a_year.sql
+-- 0498_one_list_of_sums.sql
 CREATE OR REPLACE FUNCTION report.sums_of_days(first_day date, last_day date, charge_points text[]) RETURNS SETOF network_day
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     SELECT written.*
     FROM report.network_day AS written
     WHERE charge_points IS NULL AND written.day BETWEEN first_day AND last_day
     UNION ALL
-    SELECT
-        cd.day,
-        sum(cd.energy_wh),
-        sum(cd.ponta_wh),
-        sum(cd.intermediario_wh),
-        sum(cd.fora_ponta_wh),
-        sum(cd.unpriced_wh),
-        sum(cd.cost),
-        sum(cd.cost_ponta),
-        sum(cd.cost_intermediario),
-        sum(cd.cost_fora_ponta),
-        sum(cd.cost_if_fora_ponta),
-        sum(cd.sessions)::bigint,
-        sum(cd.attempts)::bigint,
-        sum(cd.idle_s),
-        sum(cd.plug_ins)::bigint,
-        sum(cd.plug_ins_served)::bigint,
-        sum(cd.observed_s),
-        sum(cd.up_s),
-        sum(cd.down_s),
-        sum(cd.unknown_s),
-        sum(cd.excluded_s),
-        sum(cd.plugged_s),
-        sum(cd.operational_s),
-        sum(cd.charging_s)
-    FROM connector_day AS cd
-    WHERE charge_points IS NOT NULL AND cd.charge_point = ANY(charge_points) AND cd.day BETWEEN first_day AND last_day
-    GROUP BY cd.day
+    SELECT fresh.*
+    FROM sums_by_day(first_day, last_day, charge_points) AS fresh
+    WHERE charge_points IS NOT NULL
 $$;
 COMMENT ON FUNCTION report.sums_of_days IS
 'Sums of each day of a period, its ends included: over these charge points, or with NULL over all as written down';
