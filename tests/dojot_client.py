@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from testbench.dojot import StandIn
 from tests.waiting import until
@@ -27,7 +27,9 @@ async def log_in(
 class Device:
     """An MQTT client in a thread, as a device would be."""
 
-    def __init__(self, mqtt_address: str, user: str, version: int = mqtt.MQTTv311) -> None:
+    def __init__(
+        self, mqtt_address: str, user: str, version: MQTTProtocolVersion = mqtt.MQTTv311
+    ) -> None:
         self.user = user
         self.received: list[Any] = []
         self.codes: list[Any] = []
@@ -69,7 +71,7 @@ class Device:
 
 @asynccontextmanager
 async def connected(
-    dojot: StandIn, user: str, version: int = mqtt.MQTTv311
+    dojot: StandIn, user: str, version: MQTTProtocolVersion = mqtt.MQTTv311
 ) -> AsyncIterator[Device]:
     device = Device(dojot.mqtt, user, version)
     await asyncio.to_thread(device.open)

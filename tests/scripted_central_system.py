@@ -81,7 +81,8 @@ class ScriptedCentralSystem:
 
     def _check(self, message_type: int, action: str, payload: Payload) -> None:
         try:
-            get_validator(message_type, action, "1.6", Decimal).validate(payload)
+            validator: Any = get_validator(message_type, action, "1.6", Decimal)
+            validator.validate(payload)
         except ValidationError as invalid:
             self.complaints.append(f"{action}: {invalid.message} in {payload}")
 

@@ -143,7 +143,7 @@ HASTY = ("tests.acceptance.hasty_ingest",)
 
 @contextmanager
 def serving(
-    database_url: str, folder: Path, program: tuple[str, ...] = ("ingest",), **settings: str
+    database_url: str, folder: Path, program: tuple[str, ...] = ("ingest",), /, **settings: str
 ) -> Iterator[CentralSystem]:
     """Run one that may do what it has to and no more; it has to end in order, with a quiet log.
 

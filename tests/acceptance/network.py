@@ -94,7 +94,7 @@ class Network:
 
     def ask(self, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
         with self.database.cursor(row_factory=tuple_row) as cursor:
-            cursor.execute(query, parameters)  # type: ignore[arg-type]
+            cursor.execute(query, parameters)
             return cursor.fetchall() if cursor.description else []
 
     async def command(

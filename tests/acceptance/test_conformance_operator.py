@@ -319,10 +319,13 @@ async def test_a_local_list_and_its_update(network):
 FIRMWARE = {"location": "https://files.example/fw-2.bin", "retrieveDate": "2026-01-01T00:00:00Z"}
 SIGNED = {
     "requestId": 80,
-    "firmware": FIRMWARE
-    | {"retrieveDateTime": "2026-01-01T00:00:00Z", "signingCertificate": "PEM", "signature": "x"},
+    "firmware": {
+        "location": FIRMWARE["location"],
+        "retrieveDateTime": "2026-01-01T00:00:00Z",
+        "signingCertificate": "PEM",
+        "signature": "x",
+    },
 }
-SIGNED["firmware"].pop("retrieveDate")
 DIAGNOSTICS = {
     "location": "https://files.example/up",
     "startTime": "2026-01-01T00:00:00Z",

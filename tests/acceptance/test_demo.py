@@ -67,7 +67,7 @@ class Demo:
 
     def ask(self, query: str, *values: object) -> list[dict[str, Any]]:
         with psycopg.connect(self.database_url, row_factory=dict_row) as connection:
-            return connection.execute(query, values).fetchall()  # type: ignore[arg-type]
+            return connection.execute(query, values).fetchall()
 
     def descendants(self) -> set[tuple[int, str]]:
         """Every process it started, with its start time, since numbers are used again."""

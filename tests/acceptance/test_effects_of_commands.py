@@ -151,12 +151,16 @@ async def test_cache_data_transfer_and_triggers(network: Network, desk: Desk) ->
             "MeterValues",
             "StatusNotification",
         ):
-            before = _count(desk, identity, message)
-            trigger = {"requestedMessage": message, "connectorId": 1}
-            assert await desk.send(identity, "TriggerMessage", trigger) == ACCEPTED, message
-            await until(lambda m=message, b=before: _count(desk, identity, m) > b, message)
+            await _triggered(desk, identity, message)
         extended = {"requestedMessage": "LogStatusNotification"}
         assert await desk.send(identity, "ExtendedTriggerMessage", extended) == ACCEPTED
+
+
+async def _triggered(desk: Desk, identity: str, message: str) -> None:
+    before = _count(desk, identity, message)
+    trigger = {"requestedMessage": message, "connectorId": 1}
+    assert await desk.send(identity, "TriggerMessage", trigger) == ACCEPTED, message
+    await until(lambda: _count(desk, identity, message) > before, message)
 
 
 def _count(desk: Desk, identity: str, action: str) -> int:

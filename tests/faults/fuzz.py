@@ -55,7 +55,7 @@ def by_chance(target: str, seed: int, runs: int, seconds: float) -> int:
 
 def by_coverage(target: str, runs: int, seconds: float, found: Path) -> None:
     """Search with atheris, which ends the process; ``found`` collects what reached further."""
-    import atheris  # type: ignore[import-not-found, unused-ignore]
+    import atheris  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
     with atheris.instrument_imports(include=["ingest", "flows", "dashboard"]):
         from tests.faults.targets import TARGETS

@@ -13,7 +13,7 @@ from testbench.charge_point import ChargePoint
 from testbench.clock import Clock
 from testbench.link import Address
 from testbench.quirks import FRAME
-from testbench.session import Visit
+from testbench.session import Session, Visit
 from tests.faults.witness import Book, Habit, bear_witness
 
 ID_TAG = "FAULT-BUS"
@@ -88,7 +88,7 @@ class Load:
                 await asyncio.sleep(0.05)
             await asyncio.gather(*(it.queue.drained() for it in self.charge_points))
 
-    def _sessions(self) -> list[object]:
+    def _sessions(self) -> list[Session]:
         return [
             connector.session
             for charge_point in self.charge_points

@@ -70,7 +70,9 @@ def judge(
     verdict = Verdict(len(confirmed), sessions=len(sessions))
     verdict.given_up = sum(session.discarded for session in sessions)
     _judge_frames(conn, confirmed, since - _JUMP if our_clock_jumped else since, verdict)
-    connectors = {it.transaction_id: it.connector_id for it in sessions if it.transaction_id}
+    connectors: dict[int | None, int] = {
+        it.transaction_id: it.connector_id for it in sessions if it.transaction_id
+    }
     told = _readings(confirmed, connectors)
     verdict.readings = len(told)
     _judge_readings(conn, told, set(_readings(exchanges, connectors)), verdict)

@@ -16,7 +16,7 @@ async def nobody_comes_in(websocket: ServerConnection) -> None:
     raise AssertionError("it was refused")
 
 
-async def nothing(*_of_a_call: object) -> Any:
+def nothing(*_of_a_call: object) -> Any:
     raise AssertionError("it was refused")
 
 

@@ -42,8 +42,8 @@ def stand_in(broker: EmbeddedMosquitto, data: Path) -> Iterator[tuple[str, int]]
         stdout=subprocess.PIPE,
         text=True,
     )
+    assert process.stdout is not None
     try:
-        assert process.stdout is not None
         said = process.stdout.readline().replace(",", " ").split()
         url = next(word for word in said if word.startswith("http"))
         yield url, int(said[-1].rpartition(":")[2])

@@ -14,13 +14,13 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard import db
 from dashboard.data import sessions
-from dashboard.i18n import Words
+from dashboard.formats import Language
+from dashboard.i18n import LANGUAGES, Words
 from testbench.embedded import EmbeddedPostgres
 from testbench.seed import ChargePoint, Plan, seed
 
 APP = Path(__file__).parents[2] / "dashboard" / "app.py"
 VIEWS = sorted(path.stem for path in (APP.parent / "views").glob("*.py") if path.stem != "__init__")
-LANGUAGES = ("pt", "en")
 BELEM = ZoneInfo("America/Sao_Paulo")
 # Nobody listens there.
 NOWHERE = "host=127.0.0.1 port=1 dbname=x user=x"
@@ -101,7 +101,7 @@ def test_a_page_draws_over_an_empty_database(monkeypatch, empty, view):
     assert not page.error
 
 
-def title(view: str, point: ChargePoint, language: str) -> str:
+def title(view: str, point: ChargePoint, language: Language) -> str:
     words = Words(language)
     if view == "station":
         return point.name

@@ -1,7 +1,7 @@
 """What operators enter on the registry page, as the database has it afterwards."""
 
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -35,7 +35,7 @@ def field(elements: Any, label: str) -> Any:
     return next(element for element in elements if element.label == label)
 
 
-def press(page: AppTest, label: str = "Guardar") -> None:
+def press(page: AppTest, label: str = "Salvar") -> None:
     field(page.button, label).click().run()
     assert not page.exception
 
@@ -127,6 +127,81 @@ def test_a_charge_point_that_is_chosen_shows_its_equipment(monkeypatch, network)
     assert not page.exception
     assert rows(network, "SELECT energy_factor FROM charge_point") == [(1000,)]
     assert rows(network, "SELECT current_type, rated_power_w FROM connector") == [("AC", 7400)]
+
+
+TAG = "SELECT status, alias, parent_id_tag, max_active, expiry_at FROM id_tag"
+
+
+def kept_tag(url: str, tag: str, *values: Any) -> list[tuple[Any, ...]]:
+    with psycopg.connect(url) as conn:
+        conn.execute(
+            "INSERT INTO id_tag (id_tag, status, alias, parent_id_tag, max_active, expiry_at)"
+            " VALUES (%s, %s, %s, %s, %s, %s)",
+            [tag, *values],
+        )
+    return rows(url, TAG)
+
+
+def test_a_tag_that_is_chosen_changes_in_nothing_but_what_was_entered(monkeypatch, network):
+    expiry = datetime(2026, 12, 1, 15, tzinfo=UTC)
+    [(_, *others)] = kept_tag(network, "TT", "Accepted", "tag-12 Maria", "FROTA", 5000, expiry)
+    page = opened(monkeypatch, network, "registry", parte="tags")
+    page.session_state["id_tags_table"] = {"selection": {"rows": [0], "columns": [], "cells": []}}
+    page.run()
+    field(page.selectbox, "Status").set_value("Blocked")
+
+    press(page)
+
+    assert rows(network, TAG) == [("Blocked", *others)]
+
+
+def test_another_last_day_holds_to_its_end(monkeypatch, network):
+    kept_tag(network, "TT", "Accepted", None, None, None, datetime(2026, 12, 1, 15, tzinfo=UTC))
+    page = opened(monkeypatch, network, "registry", parte="tags")
+    page.session_state["id_tags_table"] = {"selection": {"rows": [0], "columns": [], "cells": []}}
+    page.run()
+    field(page.date_input, "Vale até").set_value(date(2026, 12, 2))
+
+    press(page)
+
+    until = datetime(2026, 12, 3, 2, 59, 59, tzinfo=UTC)
+    assert rows(network, TAG) == [("Accepted", None, None, None, until)]
+
+
+def test_a_tag_that_is_known_is_not_unblocked_by_adding_it_again(monkeypatch, network):
+    before = kept_tag(network, "04AABBCC", "Blocked", "Ladrao", "FROTA", 1, None)
+    page = opened(monkeypatch, network, "registry", parte="tags")
+    field(page.text_input, "Etiqueta (idTag)").set_value(" 04aabbcc")
+
+    press(page)
+
+    assert "já existe" in page.error[0].value
+    with pytest.raises(db.NoAnswer):  # whatever the page did
+        operations.save_id_tag("04aabbcc", "Accepted", None, "", None, "", is_new=True)
+    assert rows(network, TAG) == before
+
+
+def test_a_new_tag_is_entered(monkeypatch, network):
+    page = opened(monkeypatch, network, "registry", parte="tags")
+    field(page.text_input, "Etiqueta (idTag)").set_value("04CC")
+    field(page.text_input, "Apelido").set_value("Ana")
+
+    press(page)
+
+    assert rows(network, TAG) == [("Accepted", "Ana", None, None, None)]
+
+
+@pytest.mark.parametrize(
+    ("part", "button"),
+    [("tags", "Salvar"), ("vehicles", "Salvar"), ("holidays", "Acrescentar feriado")],
+)
+def test_what_is_missing_is_told_in_the_language_of_the_page(monkeypatch, network, part, button):
+    page = opened(monkeypatch, network, "registry", parte=part)
+
+    press(page, button)
+
+    assert "recusou" not in said(page)
+    assert page.error[0].value
 
 
 @pytest.mark.parametrize("part", ["holidays", "vehicles", "tariffs", "points", "log"])

@@ -6,6 +6,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
 LEGAL = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
@@ -29,7 +30,7 @@ def attributes(db: psycopg.Connection, **columns: Any) -> dict[str, Any]:
     names = ", ".join(values)
     marks = ", ".join(["%s"] * len(values))
     row = db.execute(
-        f"INSERT INTO meter_value (charge_point_id, {names}) VALUES (1, {marks})"  # type: ignore[arg-type]
+        f"INSERT INTO meter_value (charge_point_id, {names}) VALUES (1, {marks})"
         " RETURNING dojot_attributes(meter_value)",
         list(values.values()),
     ).fetchone()
@@ -92,7 +93,7 @@ def test_what_is_unknown_is_not_sent(db: psycopg.Connection) -> None:
 def test_everything_else_is_named_by_measurand_phase_and_place(
     db: psycopg.Connection, key: str, name: str | None
 ) -> None:
-    found = attributes(db, extra=psycopg.types.json.Jsonb({key: 7.5}))
+    found = attributes(db, extra=Jsonb({key: 7.5}))
 
     assert list(found.values()) == [7.5]
     assert all(LEGAL.fullmatch(label) for label in found)

@@ -20,7 +20,9 @@ def client(
     received: queue.Queue[tuple[str, bytes]] = queue.Queue()
     connected: queue.Queue[bool] = queue.Queue()
     it = mqtt.Client(CallbackAPIVersion.VERSION2)
-    it.on_message = lambda _client, _data, message: received.put((message.topic, message.payload))
+    it.on_message = lambda _client, _data, message: received.put(
+        (message.topic, bytes(message.payload))
+    )
     it.on_subscribe = lambda *_: connected.put(True)
     if user is not None:
         it.username_pw_set(user, f"secret of {user}")
@@ -128,8 +130,8 @@ def test_users_are_held_to_their_own_topic() -> None:
 def test_only_known_users_are_let_in_on_request() -> None:
     with host.temporary_folder() as folder:
         passwords = folder / "passwords"
-        command = [runtime.program("mosquitto_passwd"), "-c", "-b", passwords, "known", "secret"]
-        subprocess.run(command, check=True)
+        command = [str(runtime.program("mosquitto_passwd")), "-c", "-b", str(passwords)]
+        subprocess.run([*command, "known", "secret"], check=True)
         host.give_to_server(passwords)
         lines = ["allow_anonymous false", f"password_file {passwords}"]
         with EmbeddedMosquitto(folder / "broker").start(config_lines=lines) as broker:

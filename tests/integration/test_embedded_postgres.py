@@ -227,11 +227,12 @@ def test_a_server_that_cannot_start_says_why_in_one_line(server: EmbeddedPostgre
 
 def test_psql_and_pg_dump_work_with_the_url(empty_database_url: str) -> None:
     execute(empty_database_url, "CREATE TABLE kept AS SELECT 42 AS value")
-    query = [runtime.program("psql"), "-XAt", empty_database_url, "-c", "SELECT value FROM kept"]
+    query = [str(runtime.program("psql")), "-XAt", empty_database_url]
+    query += ["-c", "SELECT value FROM kept"]
     assert subprocess.run(query, capture_output=True, check=True).stdout == b"42\n"
-    dump = [runtime.program("pg_dump"), "-Fc", "-t", "kept", empty_database_url]
+    dump = [str(runtime.program("pg_dump")), "-Fc", "-t", "kept", empty_database_url]
     dumped = subprocess.run(dump, capture_output=True, check=True).stdout
-    restore = [runtime.program("pg_restore"), "-f", "-"]
+    restore = [str(runtime.program("pg_restore")), "-f", "-"]
     restored = subprocess.run(restore, input=dumped, capture_output=True, check=True).stdout
     assert b"COPY public.kept (value)" in restored
 

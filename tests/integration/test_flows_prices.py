@@ -391,3 +391,31 @@ def test_a_price_goes_with_the_energy(facts: Facts):
     session = facts.session(tx)
     assert (session["energy_wh"], session["cost"], session["unpriced_wh"]) == (None, None, 0)
     assert facts.rows("SELECT FROM energy_bucket") == []
+
+
+def test_sums_do_not_depend_on_the_order_of_their_rows(facts: Facts):
+    """As 0.1 + 0.2 + 0.3 has another last digit than 0.3 + 0.2 + 0.1."""
+    flat(facts, 1)
+    for number in range(3):
+        cp = facts.charge_point(f"CP-{number}", site="campus")
+        charge(facts, cp, WEDNESDAY, 9, 0.75, 9)
+    facts.run()
+    facts.rows(
+        "UPDATE energy_bucket SET energy_wh = 123.4 * (1 +"
+        " (charge_point_id + extract(EPOCH FROM started_at)::bigint / 900) %% 3) RETURNING 1"
+    )
+
+    found = []
+    for direction in ("ASC", "DESC"):
+        facts.conn.execute("CREATE TEMPORARY TABLE kept AS TABLE energy_bucket")
+        facts.conn.execute("TRUNCATE energy_bucket")
+        facts.conn.execute(
+            f"INSERT INTO energy_bucket SELECT * FROM kept"
+            f" ORDER BY started_at {direction}, charge_point_id {direction}"
+        )
+        facts.conn.execute("DROP TABLE kept")
+        facts.run("consumption", start=local(WEDNESDAY, 0), end=local(WEDNESDAY, 24), force=True)
+        found.append(facts.computed())
+
+    for table in ("session_cost", "site_demand", "consumption_day"):
+        assert found[0][table] == found[1][table]

@@ -1,14 +1,16 @@
 """Registers that are absent, stand still, or are not those of the samples. Computed by hand."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from tests.flow_facts import NOON, Facts, minutes
 
-
 END = 3  # the context Transaction.End
-def quarters(facts: Facts) -> list[float]:
+
+
+def quarters(facts: Facts) -> list[Any]:
     rows = facts.rows("SELECT energy_wh FROM energy_bucket ORDER BY started_at")
     return [pytest.approx(row["energy_wh"]) for row in rows]
 

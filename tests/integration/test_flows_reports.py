@@ -1,6 +1,7 @@
 """What reports say about demand and about outages."""
 
 from datetime import timedelta
+from typing import Any
 
 from tests.flow_facts import Facts
 from tests.integration.test_flows_consumption import WEDNESDAY, charge, local, tariff
@@ -8,7 +9,7 @@ from tests.integration.test_flows_consumption import WEDNESDAY, charge, local, t
 
 def test_the_report_of_the_network_has_the_cost_of_demand(facts: Facts):
     cp = facts.charge_point("A", site="Garage")
-    about = {"consumer_group": "A", "modality": "verde", "site": "Garage"}
+    about: dict[str, Any] = {"consumer_group": "A", "modality": "verde", "site": "Garage"}
     tariff(facts, **about, contracted_demand_kw=30, demand_price_per_kw=41.15)
     charge(facts, cp, WEDNESDAY, 9, 1, 20)
     facts.run()

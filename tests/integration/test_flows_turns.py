@@ -1,6 +1,6 @@
 """Backfills beside what is new: whose turn it is, what is refused, what is computed."""
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -104,7 +104,8 @@ def test_a_backfill_beside_what_is_new_gives_the_rows_of_one_after_the_other(fac
     with ThreadPoolExecutor(4) as pool:
         backfills = [pool.submit(verdicts, facts, "backfill", **WINDOW) for _ in range(2)]
         news = [pool.submit(again, number) for number in range(2)]
-        for future in (*backfills, *news):
+        futures: list[Future[Any]] = [*backfills, *news]
+        for future in futures:
             future.result(60)
 
     found = facts.computed()
@@ -197,11 +198,12 @@ def test_many_sessions_are_computed_on_two_connections_at_once(
     facts.conn.execute("TRUNCATE session, energy_bucket")
     used = []
     compute_rows = sessions._compute_rows
-    monkeypatch.setattr(
-        sessions,
-        "_compute_rows",
-        lambda conn, *rest: used.append(conn) or compute_rows(conn, *rest),
-    )
+
+    def noted(conn, *rest):
+        used.append(conn)
+        return compute_rows(conn, *rest)
+
+    monkeypatch.setattr(sessions, "_compute_rows", noted)
 
     facts.run("sessions", **WINDOW)
 

@@ -77,7 +77,7 @@ def test_of_two_stops_that_replicas_store_at_once_the_confirmed_one_stays(
         asked, at, register, remarks = said
         asked = ours if asked == "ours" else None
         values = {"asked": asked, "ended": at, "meter": register, "flags": remarks}
-        answers.extend(conn.execute(STOP, values).fetchone())
+        answers.extend(*conn.execute(STOP, values).fetchall())
 
     def stop_elsewhere() -> None:
         with psycopg.connect(database_url) as other:
@@ -105,12 +105,14 @@ async def test_an_answer_names_the_transaction_of_the_attempt_that_was_committed
 ):
     """The first attempt of this batch fails after the start was numbered."""
     bad = meter_values(1, energy_wh=1)
+    assert bad.meaning is not None
     bad.meaning.readings[0].connector_id = -1
     async with writing(database_url) as writer:
         message, _ = start("A")
         await asyncio.gather(writer.submit(message), writer.submit(bad))
 
     ((stored,),) = db.execute("SELECT transaction_id FROM transaction").fetchall()
+    assert message.answer is not None
     assert json.loads(message.answer)[2] == {"transactionId": stored}
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -146,6 +147,7 @@ async def test_a_session_without_any_connection_is_told_afterwards(central_syste
 
 async def test_a_refused_message_is_tried_as_often_as_configured_then_discarded(central_system):
     """The wait is the interval times the number of tries before; the fourth refusal is the last."""
+    bad = ""
     central_system.trouble = lambda action, payload, _: (
         ERROR if action == "MeterValues" and payload["meterValue"][0]["timestamp"] == bad else None
     )
@@ -153,7 +155,6 @@ async def test_a_refused_message_is_tried_as_often_as_configured_then_discarded(
     async with bench(central_system, factor=100.0, **keys) as charge_point:
         await charge_point.link.online()
         tries: list[float] = []
-        bad = ""
         readings = charge_point.later(charge_point.charge(1, half_an_hour()))
         await central_system.until_processed("StartTransaction")
         started_at = datetime.fromisoformat(
@@ -289,7 +290,7 @@ async def test_what_was_remembered_goes_before_what_is_put_meanwhile():
     assert (await queue.first()).body == '{"n":0}'
     queue.put(Message("MeterValues", '{"n":"now"}'))
     assert (await queue.first()).body == '{"n":0}', "not confirmed yet"
-    told = []
+    told: list[Any] = []
     while len(told) < 4:
         told.append((await queue.first()).body)
         queue.confirm({})

@@ -11,6 +11,7 @@ import pytest
 from prometheus_client import generate_latest
 
 from ingest.__main__ import Ingest
+from ingest.database import Pool
 from ingest.health import serve_health
 from ingest.settings import Settings
 from ingest.watch import Watch
@@ -24,10 +25,12 @@ __all__ = ["db"]
 @contextlib.asynccontextmanager
 async def watching(url: str) -> AsyncIterator[tuple[Ingest, int]]:
     """The parts of a replica that store and are asked how they are; and the port to ask at."""
-    ingest = Ingest(Settings(database_url=url))  # type: ignore[arg-type]
+    ingest = Ingest(Settings(database_url=url))
     ingest.writer.options += " -c statement_timeout=2000"
-    ingest.watch = Watch(ingest.writer, ingest.registry.pool, late_s=0.2)
-    await ingest.registry.pool.open()
+    pool = ingest.registry.pool
+    assert isinstance(pool, Pool)
+    ingest.watch = Watch(ingest.writer, pool, late_s=0.2)
+    await pool.open()
     tasks = [asyncio.create_task(part.run()) for part in (ingest.writer, ingest.watch)]
     server = await serve_health("127.0.0.1", 0, ingest.metrics.registry, ingest.state)
     await until(lambda: ingest.writer.available)
@@ -142,7 +145,7 @@ async def test_why_the_database_stores_nothing_is_told_to_all_who_ask(
 
 
 async def test_a_server_that_is_not_there_is_named_as_such() -> None:
-    ingest = Ingest(Settings(database_url="postgresql://127.0.0.1:1/none"))  # type: ignore[arg-type]
+    ingest = Ingest(Settings(database_url="postgresql://127.0.0.1:1/none"))
     writing = asyncio.create_task(ingest.writer.run())
     await until(lambda: ingest.writer.trouble.kind)
     assert ingest.watch.kind == "unreachable"

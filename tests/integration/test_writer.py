@@ -5,6 +5,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import psycopg
@@ -150,7 +151,7 @@ async def test_parts_of_an_instant_that_disagree_are_flagged(
     assert extra == {"Frequency": 60, "signed": {"a": "1"}, "flags": ["conflict"]}
 
 
-def part_of_an_instant(extra: dict[str, object] | None = None, **values: float) -> Message:
+def part_of_an_instant(extra: dict[str, object] | None = None, **values: Any) -> Message:
     message = meter_values(1, **values)
     assert message.meaning is not None
     message.meaning.readings[0].extra = json.loads(json.dumps(extra))
@@ -179,6 +180,7 @@ async def test_a_limit_of_active_transactions_holds_within_one_batch(db, databas
 async def test_one_refused_frame_does_not_cost_its_batch(db, database_url: str) -> None:
     """The database's refusal is theirs: set aside with its reason, and confirmed."""
     bad = meter_values(3, energy_wh=1)
+    assert bad.meaning is not None
     bad.meaning.readings[0].connector_id = -1  # which the table's CHECK refuses
     async with writing(database_url) as writer:
         await asyncio.gather(

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 
 import psycopg
@@ -130,3 +131,28 @@ async def test_what_waits_for_a_row_somebody_holds_is_not_too_much(
 def _start() -> Message:
     message, _ = start("A")
     return message
+
+
+async def test_a_row_that_stays_locked_holds_the_others_up_for_long_but_once(
+    db: psycopg.Connection, database_url: str
+) -> None:
+    db.execute("INSERT INTO id_tag (id_tag, max_active) VALUES ('A', 1)")
+    options = "-c role=eletroposto_ingest -c statement_timeout=1500"
+    waits = []
+    async with writing(database_url, options=options, hasty_lock_timeout_ms=100) as writer:
+        with psycopg.connect(database_url) as other:
+            other.execute("SELECT FROM id_tag FOR UPDATE")
+            for attempt in range(3):
+                began = time.monotonic()
+                culprit_done = writer.submit(_start())
+                others = [
+                    writer.submit(meter_values(20 * attempt + n, energy_wh=1)) for n in range(20)
+                ]
+                await asyncio.gather(*others)
+                with pytest.raises(NotStored):
+                    await culprit_done
+                waits.append(time.monotonic() - began)
+        assert (writer.available, writer.tally.outages) == (True, 0)
+
+    assert stored(db) == 60
+    assert waits[0] > 1.5 > max(waits[1:])

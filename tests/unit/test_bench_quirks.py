@@ -2,6 +2,7 @@
 
 import copy
 import json
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ TEMPERATURE = sample("Temperature", "31.5", "Celsius")
 VOLTAGE = sample("Voltage", "610.2", "V")
 SAMPLES = [REGISTER, POWER, SOC, TEMPERATURE, VOLTAGE]
 
-METER_VALUES = [
+METER_VALUES: list[Any] = [
     2,
     "id-1",
     "MeterValues",

@@ -238,7 +238,7 @@ def test_prefect_is_the_locked_one(compose: Compose) -> None:
 def test_prefect_can_write_the_pages_it_serves(compose: Compose) -> None:
     """Its root is read-only, and without the copy it makes at its start it has no pages."""
     prefect = compose.services["prefect"]
-    place = Path(prefect.environment["PREFECT_UI_STATIC_DIRECTORY"])
+    place = Path(str(prefect.environment["PREFECT_UI_STATIC_DIRECTORY"]))
     assert any(place.is_relative_to(folder.partition(":")[0]) for folder in prefect.tmpfs)
 
 

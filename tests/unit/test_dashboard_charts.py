@@ -1,6 +1,8 @@
 """From frames to figures: what is drawn, in which language, and nothing from outside as markup."""
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -269,11 +271,15 @@ def test_the_timeline_has_a_bar_per_interval_and_a_row_per_connector():
     assert list(figure.layout.yaxis.categoryarray) == ["Conector 2", "Conector 1"]
 
 
-def frames(*rows: dict[str, object]) -> pd.DataFrame:
+def frames(*rows: Mapping[str, object]) -> pd.DataFrame:
     at = pd.Timestamp(START)
     every = {"received_at": at, "answered_at": at, "direction": "in", "message_type": 2,
              "message_id": "1", "omitted": 0, "dropped": 0}  # fmt: skip
-    return pd.DataFrame([every | row for row in rows])
+    return pd.DataFrame([{**every, **row} for row in rows])
+
+
+def arrows(row: Mapping[str, object], with_tags: bool = True) -> list[Any]:
+    return sequence.arrows(frames(row), PT, with_tags=with_tags)
 
 
 START_FRAME = {
@@ -308,7 +314,7 @@ def test_readings_that_stand_alone_need_no_band():
 
 
 def test_the_sequence_shows_call_and_answer_in_order():
-    call, answer = sequence.arrows(frames(START_FRAME), PT, with_tags=True)
+    call, answer = arrows(START_FRAME)
 
     assert (call.label, call.to_right, call.is_answer) == (
         "StartTransaction (meterStart 37.705.867 Wh)", True, False,
@@ -326,13 +332,13 @@ def test_the_sequence_shows_call_and_answer_in_order():
 def test_the_answer_to_a_command_is_an_answer_with_its_status(kind, raw, label):
     row = {"action": "UnlockConnector", "raw": raw, "answer": None, "message_type": kind}
 
-    [answer] = sequence.arrows(frames(row), PT, with_tags=True)
+    [answer] = arrows(row)
 
     assert (answer.label, answer.to_right, answer.is_answer) == (label, True, True)
 
 
 def test_identifiers_of_people_are_masked_for_viewers():
-    masked = sequence.arrows(frames(START_FRAME), PT, with_tags=False)[0].detail
+    masked = arrows(START_FRAME, with_tags=False)[0].detail
 
     assert "SECRET-1" not in masked
     assert "meterStart" in masked

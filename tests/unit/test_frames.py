@@ -66,6 +66,7 @@ def test_a_broken_call_names_the_message_to_answer(raw, message_id):
 
     assert isinstance(frame, Unreadable)
     assert (frame.message_id, type(frame.message_id)) == (message_id, type(message_id))
+    assert frame.message_id is not None
     assert json.loads(error_text(frame.message_id, "FormationViolation", frame.reason))[1] == (
         message_id
     )

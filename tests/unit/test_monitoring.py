@@ -19,7 +19,7 @@ METRIC = re.compile(r"\beletroposto_[a-z_]+")
 
 
 def exported() -> set[str]:
-    ingest = Ingest(Settings(database_url="postgresql://nowhere/none"))  # type: ignore[arg-type]
+    ingest = Ingest(Settings(database_url="postgresql://nowhere/none"))
     _show(ingest)
     text = generate_latest(ingest.metrics.registry) + generate_latest(RelayMetrics().registry)
     told = set(re.findall(r"^# TYPE (\S+)", text.decode(), re.MULTILINE))

@@ -32,7 +32,7 @@ from ingest.relay.sessions import Sessions
 from ingest.relay.settings import RelaySettings
 from ingest.relay.shares import divide
 
-A_DATABASE = {"database_url": "postgresql:///x"}
+A_DATABASE: dict[str, Any] = {"database_url": "postgresql:///x"}
 
 
 @given(relays=st.integers(1, 12), seed=st.randoms())
@@ -187,7 +187,7 @@ def test_no_bytes_break_the_reader_of_orders(payload: bytes) -> None:
     ],
 )
 def test_relay_and_flows_read_the_same_number_of_days(text: str, retention: timedelta) -> None:
-    relay = RelaySettings(**A_DATABASE, dojot_retention=text)  # type: ignore[arg-type]
+    relay = RelaySettings(**A_DATABASE, dojot_retention=text)
     flows = Settings.from_env(
         {"ELETROPOSTO_DATABASE_URL": "postgresql:///x", "ELETROPOSTO_DOJOT_RETENTION": text}
     )
@@ -198,7 +198,7 @@ def test_relay_and_flows_read_the_same_number_of_days(text: str, retention: time
 @pytest.mark.parametrize("text", ["a week", "-1", "P7D", "nan", "inf", "7h"])
 def test_another_retention_is_refused_by_name(text: str) -> None:
     with pytest.raises(ValidationError, match="dojot_retention"):
-        RelaySettings(**A_DATABASE, dojot_retention=text)  # type: ignore[arg-type]
+        RelaySettings(**A_DATABASE, dojot_retention=text)
     with pytest.raises(SettingsError, match="ELETROPOSTO_DOJOT_RETENTION="):
         Settings.from_env(
             {"ELETROPOSTO_DATABASE_URL": "postgresql:///x", "ELETROPOSTO_DOJOT_RETENTION": text}
@@ -220,7 +220,7 @@ def test_an_empty_variable_is_the_default(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_the_broker_needs_a_port() -> None:
-    settings = RelaySettings(**A_DATABASE, dojot_mqtt="[::1]:1884")  # type: ignore[arg-type]
+    settings = RelaySettings(**A_DATABASE, dojot_mqtt="[::1]:1884")
 
     assert settings.mqtt_address == ("::1", 1884)
 
@@ -231,7 +231,7 @@ def test_the_broker_needs_a_port() -> None:
 )
 def test_an_address_that_cannot_be_dialled_is_refused_at_the_start(address: str) -> None:
     with pytest.raises(ValidationError, match="dojot_mqtt"):
-        RelaySettings(**A_DATABASE, dojot_mqtt=address)  # type: ignore[arg-type]
+        RelaySettings(**A_DATABASE, dojot_mqtt=address)
 
 
 class NobodyListens:

@@ -102,7 +102,7 @@ def test_what_is_imported_is_declared() -> None:
     extras = project["project"]["optional-dependencies"]
     always = declared(project["project"]["dependencies"] + extras["login"] + extras["scale"])
     developing = always | declared(extras["dev"] + project["dependency-groups"]["fuzz"])
-    made_of = packages_distributions() | {"atheris": ["atheris"]}  # by `make fuzz` only
+    made_of = {**packages_distributions(), "atheris": ["atheris"]}  # by `make fuzz` only
 
     product = (*ROOMS[:4], "eletroposto")
     for allowed, rooms in ((always, product), (developing, ("testbench", "benchmarks", "tests"))):

@@ -41,9 +41,7 @@ def put(url: str, keys: str, where: str = "TRUE") -> None:
                 " transaction_id, energy_wh) VALUES (%s, %s, 1, 0, %s, %s)",
                 [SHARED, charge_point, transaction_id, energy_wh],
             )
-        conn.execute(
-            f"SELECT dojot_enqueue({keys}) FROM meter_value WHERE {where}"  # type: ignore[arg-type]
-        )
+        conn.execute(f"SELECT dojot_enqueue({keys}) FROM meter_value WHERE {where}")
 
 
 async def taken(outbox: Outbox) -> list[Publication]:

@@ -99,4 +99,4 @@ async def test_two_calls_at_once_are_both_answered(central_system):
             central_system.call("GetLocalListVersion", {}), central_system.call("ClearCache", {})
         )
 
-    assert answers == [{"listVersion": 0}, {"status": "Accepted"}]
+    assert list(answers) == [{"listVersion": 0}, {"status": "Accepted"}]

@@ -37,8 +37,10 @@ async def test_a_charging_profile_takes_power_away_and_gives_it_back(central_sys
 
 
 async def test_a_limit_of_nothing_suspends(central_system):
-    nothing = {**LIMIT, "chargingSchedule": {**LIMIT["chargingSchedule"]}}
-    nothing["chargingSchedule"]["chargingSchedulePeriod"] = [{"startPeriod": 0, "limit": 0}]
+    schedule = LIMIT["chargingSchedule"] | {
+        "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 0}]
+    }
+    nothing = LIMIT | {"chargingSchedule": schedule}
     async with bench(central_system) as charge_point:
         charging(charge_point)
         await status(central_system, "Charging")
