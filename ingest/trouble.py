@@ -9,7 +9,7 @@ from psycopg import errors
 logger = logging.getLogger(__name__)
 
 _SAY_AGAIN_S = 60.0
-_MOST_WORDS = 400  # of a server's message: it may hold a statement
+_MOST_WORDS = 400  # where several addresses were tried, each has its own
 LOCKED, SLOW, UNREACHABLE = "locked", "slow", "unreachable"
 # By what the database says; the kinds are what alert rules and docs/operations.md call them.
 _KINDS: dict[type[Exception], tuple[str, str]] = {
@@ -42,9 +42,8 @@ class Trouble:
 
     def meet(self, exc: Exception) -> None:
         """Take note of what the database, or the way to it, said."""
-        self.kind, sentence = _kind_of(exc)
-        text = " ".join(str(exc).split())[:_MOST_WORDS]
-        self.words = f"{sentence}: {text}"
+        self.kind, what = _kind_of(exc)
+        self.words = f"{what}: {sentence(exc)}"
         if self.held_up_by and self.kind in (LOCKED, SLOW):
             self.kind, self.words = LOCKED, self.held_up_by
 
@@ -67,6 +66,13 @@ class Trouble:
         if is_new or time.monotonic() - self._said_at >= _SAY_AGAIN_S:
             logger.warning("%s: %s", what, self.words)
             self.said()
+
+
+def sentence(exc: Exception) -> str:
+    """Return what an error says in one line, without a server's context and hints."""
+    if getattr(exc, "sqlstate", None) is not None:
+        return (str(exc).splitlines() or [repr(exc)])[0]
+    return " ".join(str(exc).split())[:_MOST_WORDS]
 
 
 def _kind_of(exc: Exception) -> tuple[str, str]:

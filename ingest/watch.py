@@ -82,7 +82,8 @@ class Watch:
         if holders:
             wanted = rows[0][0] or "a row"
             return LOCKED, f"it waits for a lock on {wanted} that is held by {'; '.join(holders)}"
-        return SLOW, f"the database works at it ({rows[0][1] or 'it waits for nothing'})"
+        now_at = rows[0][1] or "nothing to wait for"
+        return SLOW, f"the database works at it, and no lock is in the way ({now_at})"
 
 
 def _holder(pid: int, role: str | None, program: str | None) -> str:

@@ -29,7 +29,7 @@ from ingest.facts import Meaning, SetAside, TransactionStart
 from ingest.frames import error_text
 from ingest.items import Item, Message
 from ingest.store import Store, TooManyDays
-from ingest.trouble import Trouble
+from ingest.trouble import Trouble, sentence
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +45,7 @@ _TRANSIENT = (
 _CONTENDED_IS_AWAY = 2  # so many batches in a row
 # Too long, or too many locks: too much at once, if the database can still write.
 _TOO_MUCH = (errors.QueryCanceled, errors.OutOfMemory)
+_HASTY_S = 90  # after a lock: its frame comes again, within a minute from most charge points
 _PIECES = 8  # each piece that is still too much may cost the time of a statement
 _MOST_TOO_MUCH = 8  # in a row: a single frame is reached long before
 # Data the database refuses: theirs, whatever our readers thought of it.
@@ -108,7 +109,7 @@ class Writer:
     host: str
     on_away: Callable[[], None] = lambda: None
     options: str = _OPTIONS
-    hasty_lock_timeout_ms: int = 2000
+    hasty_lock_timeout_ms: int = 1000
     available: bool = False
     tally: Tally = field(default_factory=Tally)
     trouble: Trouble = field(default_factory=Trouble)
@@ -121,8 +122,8 @@ class Writer:
     _contended: int = 0
     _overloaded: int = 0
     _is_hasty: bool = False
+    _hasty_until: float = 0.0
     _is_suspect: bool = False
-    _met_lock: bool = False
     _began_at: float | None = None
     _thread: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="writer")
@@ -232,13 +233,14 @@ class Writer:
         Where the database could not be written to a moment ago, that is asked first: who waits for
         a table that is still locked would only use up attempts.
         """
-        self._began_at, self._met_lock = time.monotonic(), False
+        self._began_at = time.monotonic()
+        self._is_hasty = self._began_at < self._hasty_until
         refusal = await self._ask_refusal() if self._is_suspect else None
         if refusal is None:
             await self._commit(batch)
         else:
             self._lose_database(batch, refusal)
-        self._began_at, self._is_hasty = None, self._met_lock
+        self._began_at = None
         if self.available and not self._is_suspect:
             self.trouble.clear()
 
@@ -278,8 +280,9 @@ class Writer:
         if self._contended >= _CONTENDED_IS_AWAY:
             self._lose_database(batch, exc)
             return
-        logger.warning("batch of %d not stored: %s", len(batch), exc)
-        self._fail(batch, NotStored(str(exc)))
+        words = self.trouble.held_up_by or sentence(exc)
+        logger.warning("batch of %d not stored: %s", len(batch), words)
+        self._fail(batch, NotStored(words))
 
     async def _meet_overload(self, batch: list[_Waiting], exc: Exception) -> None:
         """Store in pieces what is too much for the database at once.
@@ -294,7 +297,7 @@ class Writer:
         if is_last or is_too_often or await self._ask_refusal() is not None:
             self._meet_contention(batch, exc)
         elif len(batch) > 1:
-            logger.warning("a batch of %d is too much at once: %s", len(batch), str(exc).strip())
+            logger.warning("a batch of %d is too much at once: %s", len(batch), sentence(exc))
             self._is_hasty = True
             await self._commit_apart(batch, _PIECES)
         elif batch[0].was_too_much:
@@ -306,9 +309,9 @@ class Writer:
     async def _meet_lock(self, batch: list[_Waiting], exc: Exception) -> None:
         """Find those who wait for a row that somebody holds, so that their neighbours are stored.
 
-        Once is enough to be in a hurry with the next batch too. A locked table is for everybody.
+        They will come again, so there is hurry for a while. A locked table is for everybody.
         """
-        self._is_hasty = self._met_lock = True
+        self._is_hasty, self._hasty_until = True, time.monotonic() + _HASTY_S
         if len(batch) == 1 or await self._ask_refusal() is not None:
             self._meet_contention(batch, exc)
         else:
