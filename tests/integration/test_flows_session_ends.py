@@ -209,5 +209,5 @@ def test_a_clock_set_in_the_middle_makes_no_session_of_years(facts: Facts, stops
     assert session["duration_s"] == (1200 if stops else 600)
     assert session["energy_wh"] == (5_000 if stops else 3_000)
     assert "clock" in session["flags"]
-    first = facts.conn.execute("SELECT min(started_at) AS at FROM energy_bucket").fetchone()
+    (first,) = facts.rows("SELECT min(started_at) AS at FROM energy_bucket")
     assert first["at"] > began - minutes(15)
