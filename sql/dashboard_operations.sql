@@ -117,7 +117,8 @@ SELECT
     tag.expiry_at,
     tag.parent_id_tag,
     tag.max_active,
-    tag.created_at
+    tag.created_at,
+    tag.alias
 FROM report.id_tag AS tag
 WHERE
     %(text)s::text IS NULL
@@ -149,6 +150,11 @@ SELECT operation.register_charge_point(%(charge_point)s, %(decision)s, %(who)s);
 
 -- name: act_describe_charge_point
 SELECT operation.describe_charge_point(%(charge_point)s, %(name)s, %(site)s, %(latitude)s, %(longitude)s, %(who)s);
+
+-- name: act_add_id_tag
+SELECT operation.add_id_tag(
+    %(tag)s, %(status)s, %(expiry)s, %(parent)s, %(max_active)s, %(alias)s, %(who)s
+);
 
 -- name: act_save_id_tag
 SELECT operation.save_id_tag(

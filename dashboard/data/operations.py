@@ -84,9 +84,17 @@ def save_id_tag(
     parent: str,
     max_active: int | None,
     alias: str,
+    is_new: bool,
 ) -> None:
+    """A new one that is known already is refused: nobody unblocks a tag by adding it again."""
     values = {"status": status, "expiry": expiry, "parent": parent, "max_active": max_active}
-    _act("act_save_id_tag", tag=tag, alias=alias, **values)
+    _act("act_add_id_tag" if is_new else "act_save_id_tag", tag=tag, alias=alias, **values)
+
+
+def is_known_id_tag(tag: str) -> bool:
+    """Compared as charge points' tags are: without case and outer blanks."""
+    wanted = tag.strip().upper()
+    return bool((every_id_tag(tag.strip())["id_tag"].str.strip().str.upper() == wanted).any())
 
 
 def exclude(

@@ -3,10 +3,9 @@
 import json
 from functools import cache
 from importlib.resources import files
-from typing import TypeVar
+from typing import Literal, TypeVar
 
-from dashboard.formats import Language
-
+Language = Literal["pt", "en"]
 T = TypeVar("T")
 DEFAULT: Language = "pt"
 LANGUAGES: tuple[Language, ...] = ("pt", "en")

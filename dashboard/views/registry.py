@@ -13,6 +13,7 @@ from dashboard.filters import today
 from dashboard.visitor import t
 
 STATUSES = ("Accepted", "Blocked", "Expired", "Invalid")
+_MOST = 2**31 - 1  # what the column holds
 MODALITIES = ("convencional", "branca", "azul", "verde")
 TAGS = (
     Column("id_tag_alias", "registry.alias"),
@@ -117,7 +118,7 @@ def _equip(row: Any) -> None:
         st.markdown(f"**{t('registry.equipment')}**")
         factor = st.number_input(
             t("registry.energy_factor"),
-            0.000001,
+            min(0.000001, before),
             value=before,
             format="%.6f",
             help=t("registry.energy_factor_help"),
@@ -143,13 +144,13 @@ def _connector_fields(con: Any) -> tuple[str | None, float | None]:
         index=CURRENTS.index(current_type) if current_type in CURRENTS else None,
         key=f"current_{number}",
     )
-    power = st.number_input(
-        t("registry.connector_power", number=number),
-        0.001,
-        value=_kilowatts(con),
-        key=f"power_{number}",
-    )
-    return kind, power
+    label = t("registry.connector_power", number=number)
+    return kind, _positive(label, _kilowatts(con), key=f"power_{number}")
+
+
+def _positive(label: str, value: float | None, key: str | None = None) -> float | None:
+    """A field for what is above 0; one that was stored smaller than people enter is shown too."""
+    return st.number_input(label, min(0.001, value or 0.001), value=value, key=key)
 
 
 def _kilowatts(con: Any) -> float | None:
@@ -179,27 +180,34 @@ def _tag_form(row: Any) -> None:
         st.markdown(f"**{t('registry.new_tag') if row is None else blocks.plain(tag)}**")
         if row is None:
             tag = st.text_input(t("registry.tag"), max_chars=255)
-        alias = st.text_input(t("registry.alias"), _alias(row), max_chars=120)
+        alias = st.text_input(t("registry.alias"), _text(row, "alias"), max_chars=120)
         status = st.selectbox(
             t("command.status"), STATUSES, index=0 if row is None else STATUSES.index(row["status"])
         )
-        expiry = st.date_input(
-            t("registry.expiry"),
-            None if row is None or pd.isna(row["expiry_at"]) else _local_day(row["expiry_at"]),
-            format=formats.date_field(visitor.language()),
+        before = _last_day(row)
+        last_day = st.date_input(
+            t("registry.expiry"), before, format=formats.date_field(visitor.language())
         )
         parent = st.text_input(t("registry.parent"), _text(row, "parent_id_tag"), max_chars=255)
-        limit = st.number_input(t("registry.max_active"), 0, 1000, value=_count(row), step=1)
+        limit = st.number_input(t("registry.max_active"), 0, _MOST, value=_count(row), step=1)
         if not st.form_submit_button(t("registry.save"), type="primary"):
             return
+    if row is None and _is_refused(tag):
+        return
+    expiry = row["expiry_at"] if before and last_day == before else _end_of(last_day)
     with blocks.acting(t("registry.saved")):
-        operations.save_id_tag(tag, str(status), _end_of(expiry), parent, limit, alias)
+        operations.save_id_tag(tag, str(status), expiry, parent, limit, alias, row is None)
 
 
-def _alias(row: Any) -> str:
-    """The alias to edit; a pseudonym is no alias."""
-    alias = _text(row, "id_tag_alias")
-    return "" if alias.startswith("tag-") else alias
+def _is_refused(tag: str) -> bool:
+    """Whether a new tag is none, or a known one; says so."""
+    if not tag.strip():
+        st.error(t("registry.needs_tag"), icon=":material/edit:")
+    elif operations.is_known_id_tag(tag):
+        st.error(t("registry.tag_known"), icon=":material/edit:")
+    else:
+        return False
+    return True
 
 
 def _text(row: Any, name: str) -> str:
@@ -210,8 +218,10 @@ def _count(row: Any) -> int | None:
     return None if row is None or pd.isna(row["max_active"]) else int(row["max_active"])
 
 
-def _local_day(at: pd.Timestamp) -> date:
-    return formats.local(at.to_pydatetime()).date()
+def _last_day(row: Any) -> date | None:
+    if row is None or pd.isna(row["expiry_at"]):
+        return None
+    return formats.local(row["expiry_at"].to_pydatetime()).date()
 
 
 def _end_of(day: Any) -> datetime | None:
@@ -340,7 +350,9 @@ def _holiday_form() -> None:
         name = st.text_input(t("registry.holiday_name"), max_chars=120)
         if not st.form_submit_button(t("registry.add_holiday")):
             return
-    if isinstance(day, date) and name.strip():
+    if not isinstance(day, date) or not name.strip():
+        st.error(t("registry.needs_day_and_name"), icon=":material/edit:")
+    else:
         with blocks.acting(t("registry.saved")):
             operations.add_holiday(day, name.strip())
 
@@ -359,22 +371,19 @@ def vehicles() -> None:
 def _vehicle_form(row: Any) -> None:
     """A new vehicle, or the chosen one."""
     tag = "" if row is None else str(row["id_tag"])
-    capacity_wh = None if row is None else _known(row["usable_capacity_wh"])
+    capacity = None if row is None else _known(row["usable_capacity_wh"])
+    consumption = None if row is None else _known(row["consumption_kwh_per_km"])
     with st.form(f"vehicle_{tag}", border=True):
         st.markdown(f"**{t('registry.new_vehicle') if row is None else blocks.plain(tag)}**")
         if row is None:
             tag = st.text_input(t("registry.tag"), max_chars=255)
         name = st.text_input(t("registry.vehicle"), _text(row, "name"), max_chars=120)
-        capacity = st.number_input(
-            t("registry.capacity"), 0.001, value=None if capacity_wh is None else capacity_wh / 1000
-        )
-        consumption = st.number_input(
-            t("registry.consumption"),
-            0.001,
-            value=None if row is None else _known(row["consumption_kwh_per_km"]),
-        )
+        capacity = _positive(t("registry.capacity"), capacity and capacity / 1000)
+        consumption = _positive(t("registry.consumption"), consumption)
         saved = st.form_submit_button(t("registry.save"), type="primary")
-    if saved:
+    if saved and not tag.strip():
+        st.error(t("registry.needs_tag"), icon=":material/edit:")
+    elif saved:
         with blocks.acting(t("registry.saved")):
             operations.save_vehicle(tag, name, capacity, consumption)
     if row is not None and st.button(t("registry.remove"), key="remove_vehicle"):

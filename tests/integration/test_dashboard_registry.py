@@ -148,7 +148,7 @@ def test_a_tag_that_is_chosen_changes_in_nothing_but_what_was_entered(monkeypatc
     page = opened(monkeypatch, network, "registry", parte="tags")
     page.session_state["id_tags_table"] = {"selection": {"rows": [0], "columns": [], "cells": []}}
     page.run()
-    field(page.selectbox, "Status").set_value("Blocked")
+    field(page.selectbox, "Estado").set_value("Blocked")
 
     press(page)
 
