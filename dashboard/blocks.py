@@ -14,7 +14,7 @@ from plotly.graph_objects import Figure
 from dashboard import addresses, data, db, exports, formats, states, visitor
 from dashboard.charts import style
 from dashboard.filters import Selection, presets, today
-from dashboard.i18n import Words
+from dashboard.i18n import Language, Words
 from dashboard.visitor import t
 from dashboard.written import written
 
@@ -343,7 +343,7 @@ def _written(values: "pd.Series[Any]", frame: pd.DataFrame, column: Column) -> l
     return [*map(_writer(column, visitor.language()), values.tolist())]
 
 
-def _writer(column: Column, language: formats.Language) -> Callable[[Any], str]:
+def _writer(column: Column, language: Language) -> Callable[[Any], str]:
     if column.kind == "money":
         return lambda value: formats.money(value, language)
     if column.kind == "duration":
@@ -352,7 +352,7 @@ def _writer(column: Column, language: formats.Language) -> Callable[[Any], str]:
     return lambda value: formats.number(value, language, digits)
 
 
-def _config(column: Column, language: formats.Language) -> Any:
+def _config(column: Column, language: Language) -> Any:
     label = t(column.label)
     kinds = st.column_config
     if column.kind in ("instant", "second"):

@@ -2,13 +2,9 @@
 
 import math
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
-if TYPE_CHECKING:
-    from dashboard.i18n import Words
-
-Language = Literal["pt", "en"]
+from dashboard.i18n import Language, Words
 
 UNKNOWN = "—"
 _LEAST_UNPRICED_WH = 50  # below is written as 0.0 kWh
@@ -68,7 +64,7 @@ def money(value: float | None, language: Language, digits: int = 2) -> str:
     return f"{sign}R$ {text}"
 
 
-def cost(value: float | None, unpriced_wh: float | None, words: "Words") -> str:
+def cost(value: float | None, unpriced_wh: float | None, words: Words) -> str:
     """Money beside the energy it lacks the price of: a part must not pass for the whole."""
     text = money(value, words.language)
     if unpriced_wh is None or is_unknown(unpriced_wh) or unpriced_wh < _LEAST_UNPRICED_WH:

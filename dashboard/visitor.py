@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboard import i18n
 from dashboard.filters import Period, Selection, ordered, presets, today
-from dashboard.formats import Language
+from dashboard.i18n import Language
 
 Role = Literal["viewer", "engineer", "operator"]
 ROLES: tuple[Role, ...] = ("viewer", "engineer", "operator")

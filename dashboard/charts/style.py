@@ -7,7 +7,8 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboard.formats import SEPARATORS, ZONE, Language
+from dashboard.formats import SEPARATORS, ZONE
+from dashboard.i18n import Language
 
 # Told apart by colour-blind readers, legible on white and on dark blue.
 PALETTE = (

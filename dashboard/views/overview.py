@@ -10,6 +10,7 @@ from dashboard import blocks, data, formats, header, partial, strip, visitor
 from dashboard.charts import energy as charts
 from dashboard.data import energy
 from dashboard.filters import Selection
+from dashboard.i18n import Language
 from dashboard.visitor import t
 
 _ATTENTION = 3
@@ -83,7 +84,7 @@ def figures(selection: Selection) -> None:
         _faults(selection)
 
 
-def _lang() -> formats.Language:
+def _lang() -> Language:
     return visitor.language()
 
 

@@ -14,8 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard import db
 from dashboard.data import sessions
-from dashboard.formats import Language
-from dashboard.i18n import LANGUAGES, Words
+from dashboard.i18n import LANGUAGES, Language, Words
 from testbench.embedded import EmbeddedPostgres
 from testbench.seed import ChargePoint, Plan, seed
 
