@@ -150,15 +150,16 @@ WHERE ses.transaction_id IN (
 );
 
 -- name: store_costs
--- No energy costs nothing, by whatever tariff holds when the session begins.
+-- No energy costs nothing, by whatever tariff holds when the session begins. Summed in order, so that the same
+-- quarters make the same last digit and nothing is written anew.
 INSERT INTO session_cost AS price (transaction_id, cost, unpriced_wh)
 SELECT
     ses.transaction_id,
     CASE
-        WHEN ses.energy_wh > 0 THEN sum(eb.cost)
+        WHEN ses.energy_wh > 0 THEN sum(eb.cost ORDER BY eb.started_at)
         WHEN tariffs.number = 1 THEN 0
     END,
-    coalesce(sum(eb.energy_wh) FILTER (WHERE eb.cost IS NULL), 0)
+    coalesce(sum(eb.energy_wh ORDER BY eb.started_at) FILTER (WHERE eb.cost IS NULL), 0)
 FROM session AS ses
 INNER JOIN charge_point AS cp ON ses.charge_point_id = cp.charge_point_id
 LEFT JOIN energy_bucket AS eb
@@ -416,7 +417,7 @@ WITH fresh AS (
     SELECT
         eb.started_at,
         coalesce(cp.site, '') AS site,
-        sum(eb.energy_wh) AS energy_wh,
+        sum(eb.energy_wh ORDER BY eb.transaction_id) AS energy_wh,
         count(DISTINCT eb.charge_point_id * 65536::bigint + eb.connector_id) FILTER (WHERE eb.energy_wh > 0) AS connectors
     FROM energy_bucket AS eb
     INNER JOIN charge_point AS cp ON eb.charge_point_id = cp.charge_point_id
