@@ -2,9 +2,9 @@
 
 How a frame becomes a row and gets its answer, in the order of the calls:
 
-1. ``central_system`` listens. ``guard`` and ``door`` bound what one socket and a crowd may cost;
-   ``admission`` judges who knocks (``credentials``, ``turns``, ``tls``) by the ``registration``
-   that ``registry`` has of them.
+1. ``central_system`` listens. ``guard`` and ``door`` bound what one socket and a crowd may cost
+   (``allowance``); ``admission`` judges who knocks (``credentials``, ``turns``, ``tls``) by the
+   ``registration`` that ``registry`` has of them.
 2. ``charge_point`` serves the socket: ``frames`` reads the text, ``inbox`` keeps CALLs in order.
 3. ``meanings`` says what a CALL comes to in the ``situation`` of its socket: ``facts``, and the
    answer that will be due. ``readings`` reads the MeterValues for it; ``measurands``, ``fields``

@@ -16,8 +16,8 @@ import orjson
 import psycopg
 
 import sql
-from ingest.relay import RelaySettings
 from ingest.relay.relay import Relay
+from ingest.relay.settings import RelaySettings
 from testbench.dojot import StandIn
 from tests.waiting import until
 

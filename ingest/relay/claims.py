@@ -9,7 +9,7 @@ from uuid import UUID
 from psycopg_pool import AsyncConnectionPool
 
 import sql
-from ingest.relay.shares import divide
+from ingest.relay.shares import SHARDS, divide
 
 _QUERIES = sql.load("ingest")
 
@@ -74,7 +74,7 @@ class Claims:
     async def release(self) -> None:
         """Hand over everything: this relay ends."""
         self._hold = frozenset()
-        values = {"relay_id": self._relay_id, "shards": list(range(8))}
+        values = {"relay_id": self._relay_id, "shards": list(range(SHARDS))}
         async with self._pool.connection() as conn, conn.transaction():
             await conn.execute(_QUERIES["release_shards"], values)
             await conn.execute(_QUERIES["forget_relays"], values)

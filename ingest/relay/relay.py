@@ -12,17 +12,16 @@ import psycopg
 from ingest.database import Pool
 from ingest.health import serve_health
 from ingest.process import file_limit, first_end, listening
+from ingest.relay.backfill import Backfill
 from ingest.relay.catalogue import Catalogue
 from ingest.relay.claims import RENEW_EVERY_S, Claims
 from ingest.relay.clock import DatabaseClock
 from ingest.relay.device_table import DeviceTable
 from ingest.relay.dialects import DIALECTS, Device
 from ingest.relay.dojot_api import DojotApi
-from ingest.relay.feed import Backfill
 from ingest.relay.frame_log import FrameLog
 from ingest.relay.lanes import Lanes, Speeds
-from ingest.relay.measure import Measure
-from ingest.relay.metrics import Metrics
+from ingest.relay.metrics import Measure, Metrics
 from ingest.relay.order_desk import OrderDesk
 from ingest.relay.outbox import Outbox, Publication
 from ingest.relay.registrar import Registrar

@@ -7,11 +7,12 @@ import sys
 import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from pydantic_settings import BaseSettings
 
-import ingest
+import ingest.relay
 from ingest.relay.settings import RelaySettings
 from ingest.settings import Settings
 from testbench.demo import settings as demo
@@ -176,10 +177,11 @@ def test_every_dependency_has_its_reason() -> None:
     assert [name for name in names if name not in table] == []
 
 
-def test_the_map_of_ingest_names_each_of_its_files() -> None:
-    named = set(re.findall(r"``(\w+)``", ingest.__doc__ or ""))
-    files = {path.stem for path in (ROOT / "ingest").glob("*.py")}
-    assert named == files - {"__init__"} | {"relay"}
+@pytest.mark.parametrize(("room", "beside"), [(ingest, {"relay"}), (ingest.relay, set())])
+def test_the_map_of_ingest_names_each_of_its_files(room: ModuleType, beside: set[str]) -> None:
+    named = set(re.findall(r"``(\w+)``", room.__doc__ or ""))
+    files = {path.stem for path in Path(room.__path__[0]).glob("*.py")}
+    assert named == files - {"__init__"} | beside
 
 
 def test_sources_fit_on_a_few_screens() -> None:

@@ -19,8 +19,7 @@ from ingest.relay import order_desk
 from ingest.relay.clock import OLDEST, DatabaseClock
 from ingest.relay.dialects import Device
 from ingest.relay.frame_log import FrameLog
-from ingest.relay.measure import Measure
-from ingest.relay.metrics import Metrics
+from ingest.relay.metrics import Measure, Metrics
 from ingest.relay.order_desk import OrderDesk
 from ingest.relay.relay import Relay
 from testbench.dojot import StandIn

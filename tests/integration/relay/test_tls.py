@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from ingest.relay import RelaySettings
 from ingest.relay.dialects import Device, Names, vernemq
 from ingest.relay.mqtt import ConnectFailed, Connection
+from ingest.relay.settings import RelaySettings
 from testbench.authority import TestAuthority
 from testbench.embedded import EmbeddedMosquitto, host
 from tests.waiting import until

@@ -1,4 +1,4 @@
-"""Opening the feed to DOJOT, and sending what was stored before that, or before a device came."""
+"""Opening the feed to DOJOT, and queueing what was stored before that, or before a device came."""
 
 import logging
 from collections.abc import Callable
