@@ -69,9 +69,11 @@ class Trouble:
 
 
 def sentence(exc: Exception) -> str:
-    """Return what an error says in one line, without a server's context and hints."""
+    """Return what an error says in one line; of a server's context only whose row it was about."""
     if getattr(exc, "sqlstate", None) is not None:
-        return (str(exc).splitlines() or [repr(exc)])[0]
+        first, *more = str(exc).splitlines() or [repr(exc)]
+        rows = [line.removeprefix("CONTEXT:  ") for line in more if " tuple " in line]
+        return ", ".join([first, *rows[:1]])
     return " ".join(str(exc).split())[:_MOST_WORDS]
 
 

@@ -134,7 +134,7 @@ def _start() -> Message:
 
 
 async def test_a_row_that_stays_locked_holds_the_others_up_for_long_but_once(
-    db: psycopg.Connection, database_url: str
+    db: psycopg.Connection, database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     db.execute("INSERT INTO id_tag (id_tag, max_active) VALUES ('A', 1)")
     options = "-c role=eletroposto_ingest -c statement_timeout=1500"
@@ -156,3 +156,4 @@ async def test_a_row_that_stays_locked_holds_the_others_up_for_long_but_once(
 
     assert stored(db) == 60
     assert waits[0] > 1.5 > max(waits[1:])
+    assert 'lock timeout, while locking tuple (0,1) in relation "id_tag"' in caplog.text
