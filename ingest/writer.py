@@ -107,7 +107,7 @@ class Writer:
     store: Store
     replica_id: UUID
     host: str
-    on_away: Callable[[], None] = lambda: None
+    on_away: Callable[[], None]
     options: str = _OPTIONS
     hasty_lock_timeout_ms: int = 1000
     available: bool = False

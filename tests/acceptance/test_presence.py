@@ -89,7 +89,8 @@ async def test_a_record_that_no_socket_stands_behind_is_closed(database_url: str
     """As when the end of a socket was lost in contention."""
     replica_id = uuid4()
     settings = Settings(database_url=database_url)
-    writer = Writer(database_url, Store(replica_id, "Invalid"), replica_id, "test")
+    store = Store(replica_id, "Invalid")
+    writer = Writer(database_url, store, replica_id, "test", on_away=lambda: None)
     with psycopg.connect(database_url, autocommit=True) as database:
         database.execute("INSERT INTO charge_point (identity) VALUES ('CP-1'), ('CP-2')")
         database.execute(

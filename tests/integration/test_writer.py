@@ -30,6 +30,7 @@ def db(database_url: str):
 @contextlib.asynccontextmanager
 async def writing(url: str, **attributes: object) -> AsyncIterator[Writer]:
     replica = uuid4()
+    attributes = {"on_away": lambda: None, **attributes}
     writer = Writer(url, Store(replica, "Invalid"), replica, "test", **attributes)  # type: ignore[arg-type]
     task = asyncio.create_task(writer.run())
     async with asyncio.timeout(10):
