@@ -315,8 +315,10 @@ _WRITTEN = {"integer", "number", "kwh", "kw", "percent", "money", "cost", "durat
 
 
 def _prepared(values: "pd.Series[Any]", column: Column, words: Words) -> "pd.Series[Any]":
-    if column.kind in ("kwh", "kw"):
-        return values / 1000
+    if column.kind in ("kwh", "kw"):  # to the Wh: no meter knows more
+        return (values / 1000).astype(float).round(3)
+    if column.kind == "cost":
+        return values.astype(float).round(2)
     if column.kind in ("term", "glossed"):
         tell = words.terms if column.kind == "term" else words.glossed
         # A posto that is none has words of its own; most of what is unknown has not.

@@ -36,8 +36,13 @@ def draw(title: str, lines: list[str], agree: str, act: Callable[[], None], done
     def shown() -> None:
         for line in lines:
             st.markdown(line)
+        # Nobody should agree to what was true when the database was last heard.
+        is_old = "_shown_from" in st.session_state
+        if is_old:
+            at = formats.instant(st.session_state["_shown_from"], visitor.language(), seconds=True)
+            st.warning(t("failure.kept", clock=at), icon=":material/cloud_off:")
         with st.container(horizontal=True):
-            agreed = st.button(agree, type="primary", key="confirm_agree")
+            agreed = st.button(agree, type="primary", key="confirm_agree", disabled=is_old)
             if st.button(t("confirm.cancel"), key="confirm_cancel"):
                 forget()
                 st.rerun()

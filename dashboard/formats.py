@@ -46,13 +46,18 @@ def percent(value: float | None, language: Language, digits: int = 1) -> str:
     return number(value, language, digits, "%")
 
 
-def change(now: float | None, before: float | None, language: Language) -> str | None:
-    """The change in percent with its sign; None where nothing can be compared."""
+def change(
+    now: float | None, before: float | None, language: Language, are_percents: bool = False
+) -> str | None:
+    """The change with its sign, none where it rounds to 0; None where nothing can be compared.
+
+    In percent of what was; where both are percents, in points.
+    """
     if is_unknown(now) or is_unknown(before) or not before or now is None:
         return None
-    share = (now - before) / abs(before) * 100
-    sign = "+" if share >= 0 else "-"
-    return sign + number(abs(share), language, 1, "%")
+    by = round(now - before if are_percents else (now - before) / abs(before) * 100, 1)
+    sign = "+" if by > 0 else "-" if by < 0 else ""
+    return sign + number(abs(by), language, 1, "p.p." if are_percents else "%")
 
 
 def money(value: float | None, language: Language, digits: int = 2) -> str:
@@ -104,6 +109,13 @@ def instant(moment: datetime | None, language: Language, seconds: bool = False) 
         return UNKNOWN
     # Figures have hundreds of these: Babel would take a good part of a second.
     return local(moment).strftime(_DAY[language] + (" %H:%M:%S" if seconds else " %H:%M"))
+
+
+def figures_until(started_at: datetime, duration_s: float | None) -> datetime | None:
+    """Until when the figures of a running session count: those of the flows, which lag behind."""
+    if is_unknown(duration_s) or duration_s is None:
+        return None
+    return started_at + timedelta(seconds=float(duration_s))
 
 
 def clock(moment: datetime | None) -> str:

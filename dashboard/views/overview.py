@@ -51,7 +51,10 @@ def _attention_links(wanted: pd.DataFrame) -> None:
 def figures(selection: Selection) -> None:
     """The eight figures of the period, each beside the period before."""
     now = energy.totals(selection)
-    before = energy.totals_before(selection, datetime.now(UTC))
+    earlier = selection.before()
+    first_known = energy.known_from(earlier)
+    is_whole = first_known == earlier.period.first
+    before = energy.totals_before(selection, datetime.now(UTC)) if is_whole else None
     daily = energy.daily(selection)
     with st.grid(min_column_width=225, gap="small", key="figures"):
         _metric(
@@ -82,6 +85,9 @@ def figures(selection: Selection) -> None:
         _metric("idle", formats.duration(now["idle_s"]), "idle_s", now, before, daily)
         _cost(now, before, daily)
         _faults(selection)
+    if not is_whole:  # half a period makes every figure look as if it had grown
+        day = formats.day(first_known, _lang())
+        st.caption(t("overview.not_compared", day=day))
 
 
 def _lang() -> Language:
@@ -100,11 +106,17 @@ def _metric(
 ) -> None:
     # What is not known is a gap in the curve, never 0.
     curve = daily[column].tolist() if daily[column].notna().sum() > 1 else None
+    change = None
+    if before is not None:
+        are_percents = column.endswith("_percent")
+        change = formats.change(now[column], before[column], _lang(), are_percents)
+    is_steady = change is not None and change[0] not in "+-"
     st.metric(
         t(f"kpi.{name}"),
         value,
-        formats.change(now[column], before[column], _lang()),
-        delta_color=color,
+        change,
+        delta_color="off" if is_steady else color,
+        delta_arrow="off" if is_steady else "auto",
         help=t(f"kpi.{name}_help", **(help_values or {})),
         border=True,
         chart_data=curve,

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import blocks, formats, header, shown, visitor
+from dashboard import blocks, confirming, formats, header, shown, visitor
 from dashboard.blocks import Column
 from dashboard.data import costs, operations
 from dashboard.filters import today
@@ -243,10 +243,22 @@ def tariffs() -> None:
             name = f"**{blocks.plain(first['name'])}**"
             st.markdown(f"{name} · {blocks.plain(first['modality'])} · {span} · {prices}")
             _end(int(str(number)), first["valid_to"])
-            if st.button(t("tariff.remove"), key=f"tariff_{number}", type="tertiary"):
-                with blocks.acting(t("registry.saved")):
-                    operations.remove_tariff(int(str(number)))
+            _remove(int(str(number)), name, span)
     _tariff_form()
+
+
+def _remove(number: int, name: str, span: str) -> None:
+    """The costs of all its days go with it, so it is asked first."""
+    if st.button(t("tariff.remove"), key=f"tariff_{number}", type="tertiary"):
+        confirming.ask(remove=number)
+    if confirming.asked(remove=number):
+        confirming.draw(
+            t("tariff.remove_title"),
+            [f"{name} · {span}", t("tariff.remove_text")],
+            t("tariff.remove"),
+            lambda: operations.remove_tariff(number),
+            t("registry.saved"),
+        )
 
 
 def _end(number: int, last_day: Any) -> None:

@@ -270,7 +270,10 @@ def page(session: Any) -> None:
     name = f"{blocks.plain(session['name'])} · {session['connector_id']}"
     header.title(t("session.of", name=name))
     start = formats.instant(session["started_at"], visitor.language())
-    end = formats.clock(session["stopped_at"]) if not session["is_open"] else t("session.now")
+    end = formats.clock(session["stopped_at"])
+    if session["is_open"]:  # the flows' figures are older than the cards'
+        until = formats.figures_until(session["started_at"], session["duration_s"])
+        end = t("session.now", clock=formats.clock(until))
     kind = session["current_type"] or t("unknown.not_told")
     st.caption(t("session.line", number=where.transaction_id, start=start, end=end, kind=kind))
     neighbours(where)

@@ -121,6 +121,7 @@ def page(selection: Selection) -> None:
     sums(totals)
     chosen = blocks.table(frame, columns.SESSIONS, "sessions_table", select=True)
     shown.say(frame, totals["sessions"] + totals["attempts"])
+    _say_running(frame)
     with st.container(horizontal=True):
         blocks.downloads(
             "eletroposto-sessoes",
@@ -131,6 +132,14 @@ def page(selection: Selection) -> None:
         st.caption(t("table.select_hint"))
     if chosen is not None:
         blocks.leave_for("session", transacao=int(frame["transaction_id"].iloc[chosen]))
+
+
+def _say_running(frame: Any) -> None:
+    """Running sessions count only as far as the flows have come; the cards are newer."""
+    running = frame[frame["is_open"]]
+    ends = map(formats.figures_until, running["started_at"], running["duration_s"])
+    if known := [end for end in ends if end is not None]:
+        st.caption(t("sessions.running_until", clock=formats.clock(min(known))))
 
 
 def _nothing(selection: Selection, wanted: ask.Wanted) -> None:

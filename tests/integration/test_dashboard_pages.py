@@ -162,6 +162,41 @@ def test_the_energy_of_a_session_is_the_one_its_meter_counted(monkeypatch, seede
     assert f"{counted} kWh" in "".join(element.proto.body for element in page.get("html"))
 
 
+def test_a_running_session_says_until_when_its_figures_count(monkeypatch, seeded):
+    url, made = seeded
+    running = next(session for session in made[0].sessions if session.is_open)
+    with psycopg.connect(url) as conn:
+        [(until,)] = conn.execute(
+            "SELECT started_at + duration_s * interval '1 s' FROM report.session"
+            " WHERE transaction_id = %s",
+            [running.transaction_id],
+        ).fetchall()
+    clock = f"{until.astimezone(BELEM):%H:%M}"
+
+    page = opened(monkeypatch, url, "session", transacao=str(running.transaction_id))
+    assert f"números até {clock}" in said(page)
+    page = opened(monkeypatch, url, "sessions", estacao=made[0].identity)
+    assert f"contam até {clock}" in said(page)
+
+
+def test_nothing_is_compared_with_half_a_period(monkeypatch, seeded):
+    """The network has twelve days: of the seven before these seven, five."""
+    url, _ = seeded
+    first = datetime.now(BELEM).date() - timedelta(days=6)
+
+    page = opened(monkeypatch, url, de=str(first))
+    assert not metrics_with_change(page)
+    assert "Sem comparação com o período anterior" in said(page)
+
+    page = opened(monkeypatch, url, de=str(first + timedelta(days=3)))
+    assert "Energia" in metrics_with_change(page)
+    assert "Sem comparação" not in said(page)
+
+
+def metrics_with_change(page: AppTest) -> list[str]:
+    return [one.label for one in page.metric if one.delta[:1] in ("+", "-")]
+
+
 def test_the_live_strip_shows_what_charges_now(monkeypatch, seeded):
     url, made = seeded
     running = next(one for one in made[0].sessions if one.is_open)

@@ -76,6 +76,20 @@ def test_a_new_price_ends_the_open_one_and_an_overlap_is_told(network):
     assert rows(network, "SELECT valid_to FROM tariff WHERE tariff_id = 2") == [(date(2027, 1, 1),)]
 
 
+def test_a_tariff_goes_only_when_that_was_agreed_to(monkeypatch, network):
+    operations.add_tariff(
+        {"name": "x", "consumer_group": "B", "modality": "branca", "valid_from": "2026-01-01"},
+        [{"posto": "fora_ponta", "price_per_kwh": 1}],
+    )
+    page = opened(monkeypatch, network, "registry", parte="tariffs")
+
+    press(page, "Remover")
+    assert rows(network, "SELECT count(*) FROM tariff") == [(1,)]
+    page.button(key="confirm_agree").click().run()
+
+    assert rows(network, "SELECT count(*) FROM tariff") == [(0,)]
+
+
 def test_holidays_are_listed_and_removed(network):
     day = date(2026, 12, 25)
     operations.add_holiday(day, "Natal")

@@ -171,7 +171,7 @@ def test_the_database_says_why_it_refuses(network):
 def test_who_changed_what_is_on_record_without_the_identifier(network):
     visitor.sign_in("ana", "operator")
 
-    operations.save_id_tag("SECRET-1", "Blocked", None, "", 1, "Ônibus")
+    operations.save_id_tag("SECRET-1", "Blocked", None, "", 1, "Ônibus", is_new=False)
 
     [(who, what, subject, details)] = rows(
         network, "SELECT who, what, subject, details FROM operation_log"

@@ -8,6 +8,7 @@ import pytest
 from openpyxl import load_workbook
 
 from dashboard import columns, exports, month_report
+from dashboard.blocks import Column, for_people
 from dashboard.i18n import Words
 
 FRAME = pd.DataFrame(
@@ -36,6 +37,19 @@ def test_the_brazilian_csv_writes_days_as_brazilians_do():
     text = exports.csv_brazil(days, {"month": "Mês"}).decode("utf-8-sig")
 
     assert text.splitlines() == ["Mês", "01/11/2026", '""']
+
+
+def test_files_for_people_have_no_more_digits_than_a_meter_and_a_purse():
+    frame = pd.DataFrame(
+        {"energy_wh": [383_421.538333416, None], "cost": [241.45225126733783, None]}
+    ).assign(unpriced_wh=2.9e-10)
+    wanted = (Column("energy_wh", "column.energy_kwh", "kwh", 2), Column("cost", "x", "cost"),
+              Column("unpriced_wh", "x", "kwh", 2))  # fmt: skip
+
+    shown = for_people(frame, wanted, Words("pt"))
+
+    assert shown.iloc[0].tolist() == [383.422, 241.45, 0]
+    assert shown.iloc[1, :2].isna().all()
 
 
 def test_more_rows_than_a_sheet_holds_go_on_in_another(monkeypatch):

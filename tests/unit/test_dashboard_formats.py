@@ -64,6 +64,15 @@ def test_a_change_carries_its_sign_and_none_compares_with_nothing():
     assert formats.change(float("nan"), 100, "en") is None
 
 
+def test_a_change_of_percents_is_told_in_points():
+    assert formats.change(9.0, 9.9, "pt", are_percents=True) == "-0,9 p.p."
+
+
+def test_a_change_that_rounds_to_nothing_has_no_sign():
+    assert formats.change(99.97, 100, "pt") == "0,0 %"
+    assert formats.change(99.90, 99.93, "en", are_percents=True) == "0.0 p.p."
+
+
 def test_money_is_in_reais():
     assert formats.money(1234.5, "pt") == "R$ 1.234,50"
     assert formats.money(1234.5, "en", 0) in {"R$ 1,234", "R$ 1,235"}
