@@ -109,6 +109,8 @@ def _compute_batch(
         prepare(conn)
         build(conn, "make_work_session", transaction_ids=transaction_ids, as_of=as_of)
         bounds = ask_one(conn, "work_bounds")
+        if bounds["has_years"] and do(conn, "mend_starts"):
+            bounds = ask_one(conn, "work_bounds")
         _read(conn, bounds)
         if do(conn, "read_from_connector_0", **bounds):
             do(conn, "drop_work_reading")

@@ -80,15 +80,13 @@ FROM transaction AS tx
 WHERE tx.transaction_id = ANY(%(transaction_ids)s);
 
 -- name: make_work_session
--- Nobody charges for a year: such a transaction began by a clock that was not set yet, in its time soon before the
--- first reading by the one that was.
 CREATE TEMPORARY TABLE work_session ON COMMIT DROP AS
 SELECT
     tx.transaction_id,
     tx.charge_point_id,
     tx.connector_id,
     tx.connector_id AS metered_connector_id,
-    began.at AS started_at,
+    tx.started_at,
     tx.stopped_at,
     following.started_at AS next_started_at,
     cp.booted_at,
@@ -99,8 +97,8 @@ SELECT
     con.rated_power_w IS NOT NULL AS is_rated,
     con.current_type,
     tx.reason,
-    CASE WHEN began.at = tx.started_at THEN tx.flags ELSE tx.flags || '{clock}' END AS flags,
-    began.at - INTERVAL '10 minutes' AS low,
+    tx.flags,
+    tx.started_at - INTERVAL '10 minutes' AS low,
     least(
         CASE WHEN tx.stopped_at >= tx.started_at THEN tx.stopped_at END,
         following.started_at,
@@ -110,16 +108,6 @@ FROM transaction AS tx
 INNER JOIN charge_point AS cp ON tx.charge_point_id = cp.charge_point_id
 INNER JOIN setting AS rated ON rated.name = 'default_rated_power_w'
 LEFT JOIN connector AS con ON tx.charge_point_id = con.charge_point_id AND tx.connector_id = con.connector_id
-CROSS JOIN LATERAL (SELECT coalesce(tx.stopped_at, %(as_of)s::timestamptz) - INTERVAL '366 days' AS a_year_before) AS ended
-LEFT JOIN LATERAL (
-    SELECT coalesce(min(mv.sampled_at), tx.stopped_at) AS at
-    FROM meter_value AS mv
-    WHERE
-        mv.charge_point_id = tx.charge_point_id
-        AND mv.transaction_id = tx.transaction_id
-        AND mv.sampled_at > ended.a_year_before
-) AS woken ON tx.started_at < ended.a_year_before
-CROSS JOIN LATERAL (SELECT coalesce(woken.at, tx.started_at) AS at) AS began
 LEFT JOIN LATERAL (
     SELECT later.started_at
     FROM transaction AS later
@@ -133,7 +121,32 @@ LEFT JOIN LATERAL (
 WHERE tx.transaction_id = ANY(%(transaction_ids)s);
 
 -- name: work_bounds
-SELECT min(ws.low) AS low, max(ws.high) AS high FROM work_session AS ws;
+SELECT
+    min(ws.low) AS low,
+    max(ws.high) AS high,
+    bool_or(ws.high - ws.low > INTERVAL '366 days') AS has_years
+FROM work_session AS ws;
+
+-- name: mend_starts
+-- Of sessions of more than a year: where nothing names the transaction from soon after its start on for a year, it began
+-- by a clock that was set meanwhile, soon before the first reading by the clock that was. It plans over every chunk of
+-- readings, so it is asked only where there is such a session.
+UPDATE work_session AS ws
+SET started_at = began.at, low = began.at - INTERVAL '10 minutes', flags = ws.flags || '{clock}'
+FROM work_session AS old
+CROSS JOIN LATERAL (
+    SELECT coalesce(min(mv.sampled_at), old.stopped_at) AS at
+    FROM meter_value AS mv
+    WHERE
+        mv.charge_point_id = old.charge_point_id
+        AND mv.transaction_id = old.transaction_id
+        AND mv.sampled_at > old.started_at + INTERVAL '10 minutes'
+        AND mv.sampled_at <= old.high
+) AS began
+WHERE
+    ws.transaction_id = old.transaction_id
+    AND old.high - old.low > INTERVAL '366 days'
+    AND began.at > old.started_at + INTERVAL '366 days';
 
 -- name: make_work_reading
 -- The readings of these sessions: those that name the transaction, and those of the connector that

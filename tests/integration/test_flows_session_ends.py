@@ -211,3 +211,20 @@ def test_a_clock_set_in_the_middle_makes_no_session_of_years(facts: Facts, stops
     assert "clock" in session["flags"]
     (first,) = facts.rows("SELECT min(started_at) AS at FROM energy_bucket")
     assert first["at"] > began - minutes(15)
+
+
+def test_a_session_over_a_power_cut_of_a_year_keeps_its_start(facts: Facts):
+    """Its readings tell an hour of it; the stop came when the power was back."""
+    stop = NOON + timedelta(days=400)
+    cp = facts.charge_point()
+    tx = facts.transaction(cp, NOON, stop, None, None)
+    facts.readings(
+        cp, tx, NOON + minutes(1), minutes(1), energy_wh=[1_000 + 300 * n for n in range(60)]
+    )
+
+    facts.run()
+
+    session = facts.session(tx)
+    assert (session["started_at"], session["stopped_at"]) == (NOON, stop)
+    assert session["energy_wh"] == 59 * 300
+    assert "clock" not in session["flags"]
