@@ -124,6 +124,7 @@ def _compute_batch(
 def _read(conn: Connection, bounds: DictRow) -> None:
     build(conn, "make_work_reading", **bounds)
     do(conn, "use_first_phase")
+    do(conn, "drop_repeated_intervals")
     build(conn, "make_work_evidence")
 
 

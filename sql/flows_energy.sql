@@ -145,7 +145,6 @@ WITH pair AS (
         wu.power_w,
         reach.gap_limit_s,
         reach.edge_limit_s,
-        CASE WHEN reach.edge_limit_s IS NULL THEN reach.gap_limit_s ELSE 0 END AS unknown_limit_s,
         lag(wu.at_s) OVER in_session AS from_s,
         lag(wu.power_w) OVER in_session AS from_w
     FROM work_used AS wu
@@ -161,7 +160,7 @@ step AS (
         pair.at_s,
         pair.power_w,
         pair.at_s - pair.from_s AS length_s,
-        pair.unknown_limit_s,
+        CASE WHEN pair.edge_limit_s IS NULL THEN pair.gap_limit_s ELSE 0 END AS unknown_limit_s,
         CASE
             WHEN pair.from_w IS NULL OR pair.power_w IS NULL
                 THEN CASE WHEN pair.at_s - pair.from_s <= pair.edge_limit_s THEN coalesce(pair.from_w, pair.power_w) END
@@ -212,21 +211,17 @@ CROSS JOIN LATERAL (
 GROUP BY part.transaction_id, slot.quarter;
 
 -- name: make_work_interval
--- Energy.Active.Import.Interval: each value covers the time since the one before. The end of a transaction
--- may repeat the last one.
+-- Energy.Active.Import.Interval: each value covers the time since the one before.
 CREATE TEMPORARY TABLE work_interval ON COMMIT DROP AS
 WITH point AS (
     SELECT
         wu.transaction_id,
         wu.at_s,
-        CASE WHEN wu.interval_at = lag(wu.interval_at) OVER in_session THEN 0 ELSE greatest(wu.interval_wh, 0) END AS interval_wh,
-        coalesce(lag(wu.at_s) OVER in_session, reach.started_s) AS from_s
+        greatest(wu.interval_wh, 0) AS interval_wh,
+        coalesce(lag(wu.at_s) OVER (PARTITION BY wu.transaction_id ORDER BY wu.at_s), reach.started_s) AS from_s
     FROM work_used AS wu
     INNER JOIN work_reach AS reach ON wu.transaction_id = reach.transaction_id
     WHERE wu.interval_wh IS NOT NULL
-    WINDOW in_session AS (
-        PARTITION BY wu.transaction_id ORDER BY wu.at_s, wu.interval_at, wu.is_periodic DESC, wu.interval_wh DESC
-    )
 )
 
 SELECT
@@ -323,7 +318,7 @@ known AS (
         coalesce(rise.is_stop_below, FALSE) AS is_stop_below,
         stuck.transaction_id IS NOT NULL AS stood_still,
         CASE WHEN reach.duration_s > 0 THEN power.integral_wh END AS integral_wh,
-        reach.mean_current_a * reach.duration_s / 3600 AS charge_ah,
+        ev.mean_current_a * reach.duration_s / 3600 AS charge_ah,
         power.gap_s,
         power.charging_s AS power_charging_s,
         interval_sum.interval_wh,
@@ -333,6 +328,7 @@ known AS (
         END AS last_power_at
     FROM work_session AS ws
     INNER JOIN work_reach AS reach ON ws.transaction_id = reach.transaction_id
+    LEFT JOIN work_evidence AS ev ON ws.transaction_id = ev.transaction_id
     LEFT JOIN rise ON ws.transaction_id = rise.transaction_id
     LEFT JOIN power ON ws.transaction_id = power.transaction_id
     LEFT JOIN interval_sum ON ws.transaction_id = interval_sum.transaction_id
@@ -412,7 +408,7 @@ WITH point AS (
         wu.transaction_id,
         wu.at_s,
         wu.power_w,
-        CASE WHEN wu.interval_at = lag(wu.interval_at) OVER in_session THEN 0 ELSE greatest(wu.interval_wh, 0) END AS interval_wh,
+        wu.interval_wh,
         en.curve,
         reach.started_s,
         reach.gap_limit_s,
@@ -425,10 +421,7 @@ WITH point AS (
     WHERE
         en.curve IN ('integral', 'interval')
         AND CASE en.curve WHEN 'integral' THEN wu.power_w IS NOT NULL OR wu.place <> 1 ELSE wu.interval_wh IS NOT NULL END
-    WINDOW in_session AS (
-        PARTITION BY wu.transaction_id
-        ORDER BY wu.at_s, wu.place, wu.interval_at, wu.is_periodic DESC, wu.interval_wh DESC, wu.power_w
-    )
+    WINDOW in_session AS (PARTITION BY wu.transaction_id ORDER BY wu.at_s, wu.place, wu.power_w)
 ),
 
 step AS (
@@ -437,7 +430,7 @@ step AS (
         point.at_s,
         coalesce(point.from_s, point.started_s) AS from_s,
         CASE
-            WHEN point.curve = 'interval' THEN point.interval_wh
+            WHEN point.curve = 'interval' THEN greatest(point.interval_wh, 0)
             WHEN point.from_w IS NULL OR point.power_w IS NULL
                 THEN
                     CASE WHEN point.at_s - point.from_s <= point.edge_limit_s THEN coalesce(point.from_w, point.power_w) ELSE 0 END

@@ -229,6 +229,16 @@ WHERE
         WHERE other.transaction_id = ses.transaction_id AND other.has_other_phases
     );
 
+-- name: drop_repeated_intervals
+-- The end of a transaction may repeat the last interval.
+UPDATE work_reading AS wr SET interval_wh = NULL
+FROM work_reading AS periodic
+WHERE
+    wr.interval_wh IS NOT NULL AND NOT wr.is_periodic
+    AND periodic.interval_wh IS NOT NULL AND periodic.is_periodic
+    AND wr.transaction_id = periodic.transaction_id
+    AND wr.sampled_at = periodic.sampled_at;
+
 -- name: make_work_evidence
 -- What the readings of a session say as a whole, before they are used. Where some tell power and others only
 -- what it can be estimated from, the estimates are taken if the measured values are fewer than two, or lie in
@@ -244,6 +254,7 @@ WITH said AS (
         bool_or(wr.is_periodic AND wr.kind = 0 AND wr.interval_wh IS NOT NULL) AS has_periodic_interval,
         bool_or(NOT wr.is_estimated) AS has_measured,
         bool_or(wr.is_estimated AND wr.power_w IS NOT NULL) AS has_estimate,
+        avg(wr.current_a) AS mean_current_a,
         max(wr.sampled_at) FILTER (WHERE wr.kind < 2) AS last_own_at
     FROM work_reading AS wr
     GROUP BY wr.transaction_id
@@ -274,6 +285,7 @@ SELECT
     said.has_own,
     said.has_periodic_energy,
     said.has_periodic_interval,
+    said.mean_current_a,
     said.last_own_at,
     chosen.is_estimated,
     CASE WHEN chosen.is_estimated THEN said.has_periodic_estimate ELSE said.has_periodic_measured END AS has_periodic_power
@@ -430,9 +442,6 @@ SELECT
             THEN wr.power_w
     END AS power_w,
     CASE WHEN wr.kind <> 1 OR NOT ev.has_periodic_interval THEN wr.interval_wh END AS interval_wh,
-    CASE WHEN wr.interval_wh IS NOT NULL THEN wr.sampled_at END AS interval_at,
-    wr.is_periodic,
-    wr.current_a,
     wr.temperature_c,
     wr.is_estimated,
     wr.has_soc,
@@ -455,7 +464,7 @@ WHERE
     END
 UNION ALL
 SELECT
-    ws.transaction_id, date_part('epoch', edge.at), edge.place, edge.energy_wh, NULL, NULL, NULL, FALSE, NULL, NULL, FALSE, FALSE, NULL
+    ws.transaction_id, date_part('epoch', edge.at), edge.place, edge.energy_wh, NULL, NULL, NULL, FALSE, FALSE, NULL
 FROM work_session AS ws
 INNER JOIN work_end AS we ON ws.transaction_id = we.transaction_id
 CROSS JOIN LATERAL (
@@ -474,8 +483,6 @@ WITH counted AS (
         wu.transaction_id,
         count(*)::integer AS readings,
         count(wu.power_w) AS powers,
-        avg(wu.current_a) AS mean_current_a,
-        max(wu.at_s) FILTER (WHERE wu.power_w IS NOT NULL) - min(wu.at_s) FILTER (WHERE wu.power_w IS NOT NULL) AS power_span_s,
         bool_or(wu.is_estimated AND wu.power_w IS NOT NULL) AS is_estimated,
         bool_or(wu.has_soc) AS has_soc,
         bool_or(wu.kind = 2) AS is_borrowed,
@@ -527,10 +534,9 @@ SELECT
     coalesce(counted.intervals, 0) AS intervals,
     counted.temperature_max_c,
     counted.peak_power_w,
-    counted.mean_current_a,
     greatest(300, 3 * coalesce(sparse.period_s, 0)) AS gap_limit_s,
     -- A sample is due every period: what it says holds that long, and a little more, beyond the readings.
-    CASE WHEN counted.powers > 1 THEN 1.5 * coalesce(sparse.period_s, counted.power_span_s / (counted.powers - 1)) END AS edge_limit_s
+    CASE WHEN counted.powers > 1 THEN 1.5 * coalesce(sparse.period_s, counted.span_s / (counted.powers - 1)) END AS edge_limit_s
 FROM work_session AS ws
 INNER JOIN work_end AS we ON ws.transaction_id = we.transaction_id
 CROSS JOIN LATERAL (
