@@ -116,6 +116,7 @@ def _compute_batch(
             do(conn, "drop_work_reading")
             _read(conn, bounds)
         build(conn, "make_work_end", as_of=as_of)
+        do(conn, "choose_power")
         for step in ("used", "reach", "rise", "power", "interval", "energy", "crossing", "plug"):
             build(conn, f"make_work_{step}")
         return _store(conn, transaction_ids, as_of)

@@ -287,6 +287,7 @@ SELECT
     said.has_periodic_interval,
     said.mean_current_a,
     said.last_own_at,
+    weighed.transaction_id IS NOT NULL AS is_mixed,
     chosen.is_estimated,
     CASE WHEN chosen.is_estimated THEN said.has_periodic_estimate ELSE said.has_periodic_measured END AS has_periodic_power
 FROM said
@@ -426,6 +427,12 @@ SELECT
     END AS inferred_by
 FROM evidence;
 
+-- name: choose_power
+-- Of a session with measured power and estimates only what was chosen is used.
+UPDATE work_reading AS wr SET power_w = NULL
+FROM work_evidence AS ev
+WHERE ev.is_mixed AND wr.transaction_id = ev.transaction_id AND wr.is_estimated <> ev.is_estimated;
+
 -- name: make_work_used
 -- What a session is computed from, in the order of its time: its start (place 0), the readings (1), its
 -- end (2). Times are held within the session: values up to 10 min late count at its edge. Of what is
@@ -437,10 +444,7 @@ SELECT
     date_part('epoch', greatest(least(wr.sampled_at, we.ended_at), ws.started_at)) AS at_s,
     1::smallint AS place,
     CASE WHEN wr.kind <> 1 OR NOT ev.has_periodic_energy THEN wr.energy_wh END AS energy_wh,
-    CASE
-        WHEN wr.is_estimated = ev.is_estimated AND (wr.kind <> 1 OR NOT ev.has_periodic_power)
-            THEN wr.power_w
-    END AS power_w,
+    CASE WHEN wr.kind <> 1 OR NOT ev.has_periodic_power THEN wr.power_w END AS power_w,
     CASE WHEN wr.kind <> 1 OR NOT ev.has_periodic_interval THEN wr.interval_wh END AS interval_wh,
     wr.temperature_c,
     wr.is_estimated,
@@ -458,7 +462,7 @@ WHERE
             THEN
                 NOT (ev.has_periodic_energy OR ev.has_periodic_power OR ev.has_periodic_interval)
                 OR (wr.energy_wh IS NOT NULL AND NOT ev.has_periodic_energy)
-                OR (wr.power_w IS NOT NULL AND wr.is_estimated = ev.is_estimated AND NOT ev.has_periodic_power)
+                OR (wr.power_w IS NOT NULL AND NOT ev.has_periodic_power)
                 OR (wr.interval_wh IS NOT NULL AND NOT ev.has_periodic_interval)
         ELSE NOT ev.has_own
     END
