@@ -96,8 +96,9 @@ class EmbeddedPostgres:
         Nobody may be connected to the template.
         """
         if template is not None:
-            # Copying the files would write out every other database's pages before.
-            self._execute("CREATE DATABASE {} TEMPLATE {} STRATEGY wal_log", name, template)
+            # Copying the files writes out every other database's pages before: cheap without fsync.
+            strategy = "wal_log" if self.durable else "file_copy"
+            self._execute(f"CREATE DATABASE {{}} TEMPLATE {{}} STRATEGY {strategy}", name, template)
             return self.url(name)
         self._execute("CREATE DATABASE {}", name)
         with self._connect(name) as connection:
