@@ -12,7 +12,7 @@ from testbench.embedded import EmbeddedMosquitto, EmbeddedPostgres, host, runtim
 from testbench.embedded.postgres import DATABASE
 
 _numbers = count(1)
-# Begun first, so that no worker is left alone with one of them at the end.
+# Begun first, in this order, so that no worker is left alone with one of them at the end.
 _LONG = (
     "test_flows_prefect",
     "test_demo",
@@ -21,8 +21,10 @@ _LONG = (
     "test_faults_short",
     "test_flows_properties",
     "test_delivery",
-    "test_quirks",
+    "test_bench",
     "test_dashboard_pages",
+    "test_provisioning",
+    "test_quirks",
 )
 # A test that is lucky the second time says something of the machine; several say it of the code.
 _MOST_RERUNS = 3
@@ -34,7 +36,8 @@ settings.load_profile("eletroposto")
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.stem not in _LONG)
+    turns = {name: turn for turn, name in enumerate(_LONG)}
+    items.sort(key=lambda item: turns.get(item.path.stem, len(turns)))
 
 
 def pytest_report_header() -> str:
