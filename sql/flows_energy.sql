@@ -136,7 +136,7 @@ GROUP BY part.transaction_id, slot.quarter;
 -- name: make_work_power
 -- Trapezoid of the power per session and quarter of an hour; pauses longer than the limit are gaps. Between
 -- its start and the first reading, and the last and its end, a session has the power of that reading if
--- this is no longer than one reading tells of; otherwise that is a gap.
+-- this is no longer than one reading tells of; otherwise that is a gap, where a register tells of it only as a pause is.
 CREATE TEMPORARY TABLE work_power ON COMMIT DROP AS
 WITH pair AS (
     SELECT
@@ -145,6 +145,7 @@ WITH pair AS (
         wu.power_w,
         reach.gap_limit_s,
         reach.edge_limit_s,
+        CASE WHEN reach.edge_limit_s IS NULL OR reach.registers > 0 THEN reach.gap_limit_s ELSE 0 END AS unknown_limit_s,
         lag(wu.at_s) OVER in_session AS from_s,
         lag(wu.power_w) OVER in_session AS from_w
     FROM work_used AS wu
@@ -160,7 +161,7 @@ step AS (
         pair.at_s,
         pair.power_w,
         pair.at_s - pair.from_s AS length_s,
-        CASE WHEN pair.edge_limit_s IS NULL THEN pair.gap_limit_s ELSE 0 END AS unknown_limit_s,
+        pair.unknown_limit_s,
         CASE
             WHEN pair.from_w IS NULL OR pair.power_w IS NULL
                 THEN CASE WHEN pair.at_s - pair.from_s <= pair.edge_limit_s THEN coalesce(pair.from_w, pair.power_w) END

@@ -241,8 +241,8 @@ WHERE
 
 -- name: make_work_evidence
 -- What the readings of a session say as a whole, before they are used. Where some tell power and others only
--- what it can be estimated from, the estimates are taken if the measured values are fewer than two, or lie in
--- no more than half as many stretches of five minutes.
+-- what it can be estimated from, the estimates are taken if the measured values are fewer than two, or do not come by
+-- the period and lie in no more than half as many stretches of five minutes.
 CREATE TEMPORARY TABLE work_evidence ON COMMIT DROP AS
 WITH said AS (
     SELECT
@@ -254,7 +254,8 @@ WITH said AS (
         bool_or(wr.is_periodic AND wr.kind = 0 AND wr.interval_wh IS NOT NULL) AS has_periodic_interval,
         bool_or(NOT wr.is_estimated) AS has_measured,
         bool_or(wr.is_estimated AND wr.power_w IS NOT NULL) AS has_estimate,
-        avg(wr.current_a) AS mean_current_a,
+        -- No vehicle charges with less than 6 A (IEC 61851-1): half of it is a standby current or noise.
+        avg(CASE WHEN wr.current_a >= 3 THEN wr.current_a ELSE 0 END) AS mean_current_a,
         max(wr.sampled_at) FILTER (WHERE wr.kind < 2) AS last_own_at
     FROM work_reading AS wr
     GROUP BY wr.transaction_id
@@ -264,6 +265,7 @@ weighed AS (
     SELECT
         said.transaction_id,
         count(*) FILTER (WHERE NOT wr.is_estimated) AS measured,
+        count(*) FILTER (WHERE NOT wr.is_estimated AND wr.is_periodic AND wr.kind = 0) AS periodic_measured,
         count(*) FILTER (WHERE wr.is_estimated) AS estimates,
         count(DISTINCT slot.number) FILTER (WHERE NOT wr.is_estimated) AS measured_slots,
         count(DISTINCT slot.number) FILTER (WHERE wr.is_estimated) AS estimate_slots
@@ -295,14 +297,18 @@ LEFT JOIN weighed ON said.transaction_id = weighed.transaction_id
 CROSS JOIN LATERAL (
     SELECT
         coalesce(
-            weighed.estimates > 1 AND (weighed.measured < 2 OR weighed.estimate_slots >= 2 * weighed.measured_slots),
+            weighed.estimates > 1
+            AND (
+                weighed.measured < 2
+                OR (weighed.periodic_measured < 2 AND weighed.estimate_slots >= 2 * weighed.measured_slots)
+            ),
             NOT said.has_measured
         ) AS is_estimated
 ) AS chosen;
 
 -- name: read_from_connector_0
--- Charge points that measure as a whole: where no reading of the connector names the transaction, those of
--- connector 0 that do are its readings.
+-- Charge points that measure as a whole: where the connector has no reading at all, those of connector 0 that name
+-- the transaction are its readings.
 UPDATE work_session AS ws SET metered_connector_id = 0
 FROM (
     SELECT lacking.transaction_id
@@ -319,7 +325,7 @@ FROM (
             AND mv.sampled_at >= %(low)s AND mv.sampled_at < %(high)s
         LIMIT 1
     ) AS found
-    WHERE ev.has_own IS NOT TRUE
+    WHERE ev.transaction_id IS NULL
 ) AS whole
 WHERE ws.transaction_id = whole.transaction_id AND ws.metered_connector_id <> 0;
 
@@ -478,9 +484,9 @@ ORDER BY transaction_id, at_s, place, energy_wh, power_w;
 
 -- name: make_work_reach
 -- Per session: its length and the most energy it can have had, how many readings it has, whether
--- they hold power, how long a pause is a gap, how far the first and the last power reach. Whole seconds and coarse registers make short sessions look
--- too strong: a minute and 1 kWh are granted. Where the rated power is not known, or not the time, only what
--- a vehicle can hold bounds the energy: 1 MWh.
+-- they hold power, how long a pause is a gap, how far the first and the last power reach. Whole seconds and coarse
+-- registers make short sessions look too strong: a minute and 1 kWh are granted. Where the rated power is not known, or
+-- not the time, only what a vehicle can hold bounds the energy: 1 MWh.
 CREATE TEMPORARY TABLE work_reach ON COMMIT DROP AS
 WITH counted AS (
     SELECT

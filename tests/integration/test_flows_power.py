@@ -177,3 +177,37 @@ def test_samples_of_ten_seconds_reach_no_further_than_fifteen(facts: Facts):
     assert session["gap_s"] == pytest.approx(20)
     assert session["last_power_at"] == NOON + timedelta(seconds=100)
     assert "gap" in session["flags"]
+
+
+def test_measured_power_by_the_period_is_not_estimated_anew(facts: Facts):
+    """22 kW measured every 10 min; the unphased current beside it is that of one phase of three."""
+    cp = facts.charge_point(current_type="AC")
+    tx = facts.transaction(cp, NOON, NOON + minutes(120), None, None)
+    for minute in range(121):
+        clock = minutes(minute) + timedelta(seconds=7)
+        facts.reading(
+            cp, NOON + clock, transaction_id=tx, context=CLOCK, voltage_v=230, current_a=32
+        )
+        if minute % 10 == 0:
+            facts.reading(cp, NOON + minutes(minute), transaction_id=tx, power_w=22_000)
+
+    facts.run()
+
+    session = facts.session(tx)
+    assert session["energy_wh"] == pytest.approx(44_000)
+    assert session["peak_power_w"] == 22_000
+
+
+def test_an_edge_that_the_register_tells_of_is_no_gap(facts: Facts):
+    """Five minutes, sampled every ten seconds from second 40 on."""
+    cp = facts.charge_point()
+    tx = facts.transaction(cp, NOON, NOON + minutes(5), 0, 4_000)
+    step = timedelta(seconds=10)
+    register = [4_000 * (40 + 10 * n) / 300 for n in range(27)]
+    facts.readings(cp, tx, NOON + 4 * step, step, energy_wh=register, power_w=[48_000] * 27)
+
+    facts.run()
+
+    session = facts.session(tx)
+    assert (session["gap_s"], session["energy_wh"]) == (0, 4_000)
+    assert session["energy_integral_wh"] == pytest.approx(48_000 * 260 / 3600)

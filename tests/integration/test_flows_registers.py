@@ -340,3 +340,16 @@ def test_the_interval_of_a_stop_after_the_last_sample_counts(facts: Facts):
     facts.run()
 
     assert facts.session(tx)["energy_wh"] == 700
+
+
+def test_a_standby_current_does_not_doubt_a_register_that_stood_still(facts: Facts):
+    """0.3 A all night, 3 Ah of them: a plug that draws nothing."""
+    cp = facts.charge_point()
+    tx = facts.transaction(cp, NOON, NOON + minutes(600), 500, 500)
+    facts.readings(cp, tx, NOON, minutes(10), energy_wh=[500] * 60, current_a=[0.3] * 60)
+
+    facts.run()
+
+    session = facts.session(tx)
+    assert (session["energy_wh"], session["energy_source"]) == (0, "register")
+    assert "stuck_register" not in session["flags"]
