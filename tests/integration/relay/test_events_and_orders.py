@@ -13,8 +13,10 @@ import psycopg
 import pytest
 import pytest_asyncio
 from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
 
+import sql
 from ingest.relay import order_desk
 from ingest.relay.clock import OLDEST, DatabaseClock
 from ingest.relay.dialects import Device
@@ -197,6 +199,28 @@ async def test_events_are_sent_flat_and_with_legal_names(database_url: str, dojo
         "vendor": "ABB",
     }
     assert not any("SECRET" in text for text in texts)
+
+
+async def test_a_status_that_returns_at_its_instant_is_told_again(database_url: str) -> None:
+    (charge_point,) = add_charge_points(database_url, 1)
+    start_feed(database_url)
+    at = datetime.now(UTC).replace(microsecond=0)
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        for second, status in enumerate(("Available", "Preparing", "Available")):
+            row = {
+                "charge_point_id": charge_point,
+                "connector_id": 1,
+                "at": at.isoformat(),
+                "received_at": (at + timedelta(seconds=second)).isoformat(),
+                "status": status,
+                "error_code": "NoError",
+                "flags": [],
+            }
+            conn.execute(sql.load("ingest")["store_statuses"], {"statuses": Jsonb([row])})
+        told = conn.execute(
+            "SELECT attrs ->> 'status_1' FROM dojot_event ORDER BY event_id"
+        ).fetchall()
+    assert told == [("Available",), ("Preparing",), ("Available",)]
 
 
 async def test_the_frame_log_is_sent_when_switched_on(database_url: str, dojot: StandIn) -> None:
