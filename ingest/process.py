@@ -13,6 +13,8 @@ from ingest.settings import BadSettings
 
 logger = logging.getLogger(__name__)
 
+_CANCEL_EVERY_S = 1.0
+
 
 def start_logging(level: str, *quiet: str) -> None:
     """Write to standard error; of the libraries in ``quiet`` only what is wrong."""
@@ -52,6 +54,17 @@ def stop_signals() -> asyncio.Event:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     return stop
+
+
+async def end_all(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel tasks and return once they have ended.
+
+    A cancellation may be lost, as one that meets the result a library waits for: it is repeated.
+    """
+    while running := [task for task in tasks if not task.done()]:
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running, timeout=_CANCEL_EVERY_S)
 
 
 async def first_end(stop: asyncio.Event, tasks: Iterable[asyncio.Task[None]]) -> None:

@@ -11,7 +11,7 @@ import psycopg
 
 from ingest.database import Pool
 from ingest.health import serve_health
-from ingest.process import file_limit, first_end, listening
+from ingest.process import end_all, file_limit, first_end, listening
 from ingest.relay.backfill import Backfill
 from ingest.relay.catalogue import Catalogue
 from ingest.relay.claims import RENEW_EVERY_S, Claims
@@ -275,10 +275,8 @@ class Relay:
         patience = clock() + (0 if self.sessions.broker_is_away else _DRAIN_S)
         while any(outbox.in_flight for outbox in self._outboxes) and clock() < patience:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
-        for task in settling:
-            task.cancel()
         self.sessions.close()
-        await asyncio.wait(tasks)
+        await end_all(tasks)
         await self._orders.drain(_DRAIN_S)
         try:
             await self._claims.release()
