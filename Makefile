@@ -39,7 +39,7 @@ audit: setup  ## known vulnerabilities of the locked dependencies; asks the pack
 	$(BIN)/pip-audit --disable-pip --require-hashes -r requirements.lock
 
 test: setup  ## every test, real parts, no skips
-	$(BIN)/python -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder --reruns 1 -rfER
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder --reruns 1 -rfER
 
 bench: setup  ## the load generator beside the naive reference; OPTIONS="--growth --replicas --storage"
 	$(BIN)/python -m benchmarks $(OPTIONS)
