@@ -40,7 +40,7 @@ _SHOWN = 15
 _CANCELLED = math.inf  # the time limit of the dashboard's questions came first
 _LONGEST_DAYS = {"energy_series": 60}  # the page offers its steps for no longer
 _IN_SLICES = ("nevi_sessions",)  # answered by a file
-_SLICE_DAYS = 7
+_SLICE_DAYS = 5
 _WITHOUT = "make bench OPTIONS=--no-pages does without"
 _PATIENCE_MS = 60_000
 # A quick script has run before anybody looks: note that it did.

@@ -19,7 +19,7 @@ SHOWN = 500  # rows of a table on the screen; files have them all
 _KEPT = 300
 # Below the pace of the live cards, above what a page takes to draw: drawn anew it asks nothing.
 _LIVE_S = 4
-_SLICE_DAYS = 7  # a thousand charge points are answered in a fraction of a second
+_SLICE_DAYS = 5  # a thousand charge points are answered in a fraction of a second
 
 Params = tuple[tuple[str, Any], ...]
 _Key = tuple[str, str, Params]
