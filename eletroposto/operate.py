@@ -30,7 +30,6 @@ _QUERIES = sql.load("eletroposto")
 _GRACE_S = 6.0  # the central system looks for expired commands every few seconds
 _LONGEST_TIMEOUT_S = 86_400
 _SHORTEST_KEY, _LONGEST_KEY = 16, 20
-_LONGEST_ID_TAG = 20
 # Statuses of an answer that say yes. All others of the standard say no, in so many words.
 _YES = {"Accepted", "AcceptedCanceled", "RebootRequired", "Scheduled", "Unlocked"}
 
@@ -346,6 +345,8 @@ def add_id_tag(
     alias: Annotated[str | None, typer.Option(help="The name to show in its place.")] = None,
 ) -> None:
     """Add an id_tag, or replace what is known of it."""
+    from ingest.fields import LONGEST_ID_TAG
+
     if not tag.strip():
         _misused("the tag is empty")
     parameters = {
@@ -360,9 +361,9 @@ def add_id_tag(
     with _connected() as conn:
         conn.execute(_QUERIES["save_id_tag"], parameters)
     typer.echo(f"{tag.strip()}: {status.value}")
-    if len(tag.strip()) > _LONGEST_ID_TAG:
+    if len(tag.strip()) > LONGEST_ID_TAG:
         typer.echo("longer than 20 characters: no charge point can be sent this tag", err=True)
-    if parent and len(parent.strip()) > _LONGEST_ID_TAG:
+    if parent and len(parent.strip()) > LONGEST_ID_TAG:
         typer.echo("a parent longer than 20 characters is not told to charge points", err=True)
 
 

@@ -26,6 +26,7 @@ from ingest.calls import LONGEST_WAIT_S, CallFailed
 from ingest.charge_point import ChargePoint
 from ingest.database import DATABASE_AWAY
 from ingest.effects import Command, expect_new_password, record_effect
+from ingest.fields import LONGEST_ID_TAG
 from ingest.frames import CallError, CallResult
 from ingest.redaction import without_secrets
 
@@ -310,7 +311,7 @@ async def _with_parent(conn: AsyncConnection, command: Command) -> Command:
     """Let the parent's other tags use a reservation too (OCPP 1.6 5.13)."""
     cursor = await conn.execute(_QUERIES["parent_of"], {"id_tag": command.payload.get("idTag")})
     row = await cursor.fetchone()
-    if row is None or row[0] is None or len(row[0]) > 20:
+    if row is None or row[0] is None or len(row[0]) > LONGEST_ID_TAG:
         return command
     payload = {**command.payload, "parentIdTag": row[0]}
     await conn.execute(

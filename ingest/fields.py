@@ -7,6 +7,7 @@ from typing import Any
 # What the column holds. Connectors are numbered from 1, yet some send the keys of their database;
 # beyond it a connector id is noise, not a connector.
 LARGEST_CONNECTOR_ID = 2**15 - 1
+LONGEST_ID_TAG = 20  # OCPP 1.6 7.28; a charge point may well present a longer one
 LONGEST_KEY = 255  # what is indexed must fit an index; the raw log has the whole
 _LARGEST_INT = 2**63 - 1
 # Beyond it a number is noise too, and products of two would overflow the database's arithmetic.

@@ -24,6 +24,7 @@ from ingest.facts import (
     Verdict,
 )
 from ingest.fields import (
+    LONGEST_ID_TAG,
     choose,
     choose_or_keep,
     read_connector_id,
@@ -47,7 +48,6 @@ def _by_lower_case(enum: type[StrEnum]) -> dict[str, str]:
 _STATUSES = _by_lower_case(ChargePointStatus)
 _ERROR_CODES = _by_lower_case(ChargePointErrorCode)
 _REASONS = _by_lower_case(Reason)
-LONGEST_ID_TAG = 20  # OCPP 1.6 7.28; a charge point may well present a longer one
 _OF_METER_VALUES = {"connectorId", "transactionId"}
 _OF_THE_CENTRAL_SYSTEM = {action.value for action in Action}
 

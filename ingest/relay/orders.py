@@ -9,6 +9,8 @@ from typing import Any
 
 import orjson
 
+from ingest.fields import LONGEST_ID_TAG
+
 Command = tuple[str, dict[str, Any]]
 
 _MOST_DIGITS = 20
@@ -33,7 +35,7 @@ def _remote_stop(value: Any) -> Command:
 def _remote_start(value: Any) -> Command:
     wanted = value if isinstance(value, dict) else {"idTag": value}
     id_tag = wanted.get("idTag")
-    if not isinstance(id_tag, str) or not 1 <= len(id_tag) <= 20 or "\0" in id_tag:
+    if not isinstance(id_tag, str) or not 1 <= len(id_tag) <= LONGEST_ID_TAG or "\0" in id_tag:
         raise UnusableOrder("remote_start needs an idTag of 1 to 20 characters")
     payload: dict[str, Any] = {"idTag": id_tag}
     if "connectorId" in wanted:
