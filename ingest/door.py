@@ -54,6 +54,7 @@ class Door:
             addresses that charge points came from before: strangers cannot keep them out.
         files: So many connections may be open, those with a handshake behind them included.
         refused, full: Connections reset because of handshakes, and because of the files.
+        open: Connections that entered and are not closed.
         half_open: Whose TLS handshake is under way: nobody else knows of them.
     """
 
@@ -67,14 +68,14 @@ class Door:
     half_open: set[asyncio.Transport] = field(default_factory=set)
     _waiting: Counter[str] = field(default_factory=Counter)
     _total: int = 0
-    _open: int = 0
+    open: int = 0
     _friends: OrderedDict[str, None] = field(default_factory=OrderedDict)
     _complaints: Complaints = field(default_factory=Complaints)
 
     def enter(self, address: str) -> bool:
         """Take a place for a connection from ``address``; False: there is none."""
         network = network_of(address)
-        files = self.files - (self._open - self._total)
+        files = self.files - (self.open - self._total)
         if self._total >= self._places(files, network):
             self.full += 1
             what = f"no room: the limit of open files allows {self.files} connections (ulimit -n)"
@@ -85,15 +86,10 @@ class Door:
             self.refused += 1
             self.complain(network, "too many unfinished handshakes")
             return False
-        self._open += 1
+        self.open += 1
         self._total += 1
         self._waiting[network] += 1
         return True
-
-    @property
-    def open(self) -> int:
-        """Connections that entered and are not closed."""
-        return self._open
 
     def _places(self, places: int, network: str) -> int:
         """Return how many of the places are for this one."""
@@ -101,7 +97,7 @@ class Door:
 
     def close(self) -> None:
         """Take note that a connection that entered is no more."""
-        self._open -= 1
+        self.open -= 1
 
     def leave(self, address: str) -> None:
         """Give the place back: the handshake is over."""

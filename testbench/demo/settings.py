@@ -49,7 +49,7 @@ class Settings(BaseSettings):
     @property
     def data(self) -> Path:
         """Not the folder of ``eletroposto db``: the demo leaves the user's database alone."""
-        return host.data_folder() / "demo"
+        return host.demo_folder()
 
     @property
     def ports(self) -> dict[str, int]:

@@ -10,7 +10,7 @@ def default_server() -> EmbeddedPostgres:
 
 def demo_server() -> EmbeddedPostgres:
     """The demo's own; it ends with the demo, yet is as durable as a real one."""
-    return EmbeddedPostgres(host.data_folder() / "demo" / "postgres", ephemeral=True, durable=True)
+    return EmbeddedPostgres(host.demo_folder() / "postgres", ephemeral=True, durable=True)
 
 
 def up() -> str:

@@ -54,6 +54,11 @@ def _folder(variable: str, of_system: str, xdg: str, of_home: str) -> Path:
     return Path(os.environ.get(xdg) or Path.home() / of_home, APP)
 
 
+def demo_folder() -> Path:
+    """Where the demo keeps all it has, beside what ``eletroposto db`` keeps."""
+    return data_folder() / "demo"
+
+
 def free_port() -> int:
     """For programs that cannot tell which port the kernel chose for them."""
     with socket.socket() as probe:
